@@ -1,0 +1,30 @@
+# Thin front end; Meson does the work.  Targets: demo check bench install build deps
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all build deps check demo bench install clean
+
+all: build
+
+deps:
+	@tools/deps
+
+build: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) --buildtype=release
+	@ninja -C $(BUILD)
+
+check: build
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+demo: build
+	@BUILD=$(BUILD) demo/demo
+
+bench: build
+	@BUILD=$(BUILD) bench/run
+
+install: build
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)

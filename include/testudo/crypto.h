@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Crypto framework, after opencrypto(9): sessions hold algorithm and keys, operations
+ * name regions of a packet, drivers do the work for a whole burst.
+ *
+ * Algorithms are rows of crypto/alg.def.  Drivers are const structures with capabilities
+ * and a priority; a session is made by the first driver, in order of priority, that
+ * supports its algorithms.  AEAD, encrypt-then-MAC, cipher alone and MAC alone are each
+ * one operation, so that a driver can fuse the passes.
+ */
+#ifndef TESTUDO_CRYPTO_H
+#define TESTUDO_CRYPTO_H
+
+#include "testudo/types.h"
+
+/* ---- algorithms --------------------------------------------------------------------- */
+
+enum tdo_alg_kind { TDO_ALG_ENC, TDO_ALG_AEAD, TDO_ALG_AUTH };
+
+struct tdo_alg {
+	const char *name;    /* canonical name, as setkey -D prints it: "aes-cbc" */
+	const char *aliases; /* other names of setkey(8), separated by blanks: "rijndael-cbc" */
+	uint8_t kind;        /* enum tdo_alg_kind */
+	uint8_t pfkey;       /* PF_KEY number, NetBSD dialect */
+	uint16_t key_min, key_max; /* bits of key material, with the salt of AEADs */
+	uint16_t key_step;         /* legal lengths are key_min + n * key_step; 0: key_min only */
+	uint8_t salt_len;          /* bytes at the end of the key that are salt or nonce */
+	uint8_t iv_len;            /* bytes of IV in each packet */
+	uint8_t block;             /* cipher block; padding is to max(block, 4) */
+	uint8_t icv_len;           /* bytes of ICV in each packet (AEAD, AUTH) */
+	bool iv_counter;           /* the IV is a counter that must never repeat under a key */
+	bool weak;                 /* RFC 8221: MUST NOT or SHOULD NOT; warned about once */
+};
+
+/* The row with this PF_KEY number, or NULL.  enc: among ENC and AEAD, auth: among AUTH. */
+const struct tdo_alg *tdo_alg_enc(uint8_t pfkey);
+const struct tdo_alg *tdo_alg_auth(uint8_t pfkey);
+/* By any of its names (case matters, as in setkey), or NULL. */
+const struct tdo_alg *tdo_alg_enc_by_name(const char *name);
+const struct tdo_alg *tdo_alg_auth_by_name(const char *name);
+/* All rows, for REGISTER and tests: i from 0 until NULL. */
+const struct tdo_alg *tdo_alg_at(unsigned i);
+/* True when bits is a legal length of key material. */
+bool tdo_alg_keylen_ok(const struct tdo_alg *a, unsigned bits);
+
+/* ---- framework ---------------------------------------------------------------------- */
+
+struct tdo_crypto;  /* set of drivers that passed their self-test */
+struct tdo_session; /* algorithm, keys and per-worker driver state */
+
+struct tdo_crypto_config {
+	struct tdo_mem mem;
+	unsigned nworkers; /* sessions may be used by workers 0 .. nworkers-1 at once */
+	const char *only;  /* name of the one driver to use ("openssl", "ipsec-mb"), or NULL */
+	tdo_log_fn log;    /* may be NULL */
+	void *log_ctx;
+};
+
+/*
+ * Makes a framework: every compiled-in driver is started and tested with known answers;
+ * one that fails is left out, with a log message.  Returns 0, -ENOMEM, -ENOENT (unknown
+ * driver name) or -ELIBBAD (no driver passed).
+ */
+TDO_MUST_CHECK int tdo_crypto_new(const struct tdo_crypto_config *cfg, struct tdo_crypto **ret);
+void tdo_crypto_free(struct tdo_crypto *c); /* c may be NULL; all sessions must be gone */
+/* Names of the drivers in use, in order of priority: i from 0 until NULL. */
+const char *tdo_crypto_driver_at(const struct tdo_crypto *c, unsigned i);
+/* True when some driver can make this pair (either may be NULL). */
+bool tdo_crypto_supports(
+    const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth);
+
+struct tdo_session_param {
+	const struct tdo_alg *enc;   /* ENC or AEAD; NULL = authentication only */
+	const struct tdo_alg *auth;  /* AUTH; NULL = AEAD, or no authentication */
+	const uint8_t *ekey, *akey;  /* key material; AEAD: with the salt at the end */
+	uint16_t ekey_len, akey_len; /* bytes */
+	bool encrypt; /* direction: encrypt and make the ICV, or check the ICV and decrypt */
+	bool esn;     /* operations carry esn_hi, which is authenticated (RFC 4303 2.2.1) */
+};
+
+/* Returns 0, -ENOMEM, -EINVAL (key length, pair) or -EOPNOTSUPP (no driver). */
+TDO_MUST_CHECK int tdo_session_new(
+    struct tdo_crypto *c, const struct tdo_session_param *p, struct tdo_session **ret);
+/* Wipes the keys; s may be NULL.  No worker may be using it. */
+void tdo_session_free(struct tdo_session *s);
+/* Name of the driver that made it. */
+const char *tdo_session_driver(const struct tdo_session *s);
+
+enum tdo_op_status {
+	TDO_OP_OK,
+	TDO_OP_BAD_ICV, /* decryption: the ICV did not match; the payload must not be used */
+	TDO_OP_ERROR,   /* the driver failed */
+};
+
+/*
+ * One packet.  In place: the payload is encrypted or decrypted where it stands.
+ * Layout of an ESP packet from data on:
+ *
+ *	data                  header (SPI, sequence number): AAD of an AEAD
+ *	data + hdr_len        IV as it is in the packet (iv_len of the algorithm)
+ *	... + iv_len          payload of text_len bytes (a multiple of the block)
+ *	... + text_len        ICV
+ *
+ * A MAC covers header, IV and payload, then esn_hi if the session has ESN; an AEAD
+ * covers the header with esn_hi in its middle as AAD (RFC 4106 5) and the payload.
+ * hdr_len is 8 for ESP.  The ICV is written (encrypt) or compared in constant time
+ * (decrypt).  The driver may change the ICV bytes when decrypting.
+ */
+struct tdo_op {
+	uint8_t *data;
+	uint32_t hdr_len;
+	uint32_t text_len;
+	uint32_t esn_hi;
+	uint8_t status; /* enum tdo_op_status, set by process */
+};
+
+/*
+ * Processes n operations; all are complete on return.  worker selects the driver state;
+ * a worker number is used by one thread at a time.  Allocates nothing.
+ */
+void tdo_session_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
+
+#endif

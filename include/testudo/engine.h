@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libtestudo: IPsec without any I/O.
+ *
+ * Packets in bursts, control calls and time come in as arguments; packets, counters and
+ * events come out.  The library makes no system call, reads no clock, has no global
+ * variable and no thread.  Any number of engines can live in one process.
+ *
+ * Threads.  One control thread makes all calls that take a struct tdo_engine.  Each of N
+ * workers is used by one thread at a time for the calls that take a struct tdo_worker.
+ * Workers read what the control thread publishes and never wait for it.  What the
+ * control thread removes is freed in tdo_engine_tick() after every worker has passed
+ * tdo_worker_quiesce() (or is idle) once.
+ */
+#ifndef TESTUDO_ENGINE_H
+#define TESTUDO_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "testudo/crypto.h"
+#include "testudo/knob.h"
+#include "testudo/pkt.h"
+#include "testudo/sa.h"
+#include "testudo/sp.h"
+#include "testudo/stat.h"
+
+struct tdo_engine;
+struct tdo_worker;
+
+/*
+ * Told about every change of what policies cover, so that an attachment can divert at
+ * least that.  May be all NULL.
+ */
+struct tdo_cover_ops {
+	/*
+	 * A policy is about to be in force: called before the engine uses it.  0, or -errno:
+	 * then the policy is not installed and the caller gets the errno.
+	 */
+	int (*widen)(void *ctx, const struct tdo_sp_param *sp);
+	/* A policy is no longer in force: called after the engine stopped using it. */
+	void (*narrow)(void *ctx, const struct tdo_sp_param *sp);
+	/* def_policy of a family is about to become (discard true), or became, 0 or 1. */
+	int (*set_default)(void *ctx, uint8_t af, bool discard);
+	void *ctx;
+};
+
+struct tdo_engine_config {
+	struct tdo_mem mem;
+	tdo_random_fn random;
+	void *random_ctx;
+	tdo_log_fn log; /* may be NULL */
+	void *log_ctx;
+	struct tdo_crypto *crypto; /* borrowed; made with at least nworkers */
+	unsigned nworkers;         /* 1 .. 64 */
+	struct tdo_cover_ops cover;
+	/*
+	 * Where the outbound sequence counter of an SA lives, so that it survives the
+	 * process: returns memory that holds the last number used, or NULL for memory of the
+	 * SA.  Called once when the SA is made; may be NULL.
+	 */
+	_Atomic uint64_t *(*seq_slot)(void *ctx, const struct tdo_sa_param *sa);
+	void *seq_ctx;
+};
+
+/* Returns 0, -EINVAL or -ENOMEM. */
+TDO_MUST_CHECK int tdo_engine_new(const struct tdo_engine_config *cfg, struct tdo_engine **ret);
+/* Frees everything, wipes keys.  e may be NULL.  No worker may be in use. */
+void tdo_engine_free(struct tdo_engine *e);
+/* Wall-clock time in seconds that belongs to now; for "created" and "last used". */
+void tdo_engine_set_wall(struct tdo_engine *e, uint64_t seconds, tdo_ns now);
+/* The host's own addresses, for the spoofing check; copied.  0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_engine_set_local(struct tdo_engine *e, const struct tdo_addr *a, unsigned n);
+
+/* ---- packets (worker threads) ------------------------------------------------------- */
+
+/* The i-th worker, i < nworkers. */
+struct tdo_worker *tdo_engine_worker(struct tdo_engine *e, unsigned i);
+/* The worker holds no borrowed pointer from an earlier call any more. */
+void tdo_worker_quiesce(struct tdo_worker *w);
+/* The worker will make no call until tdo_worker_resume(): it is about to sleep. */
+void tdo_worker_idle(struct tdo_worker *w);
+void tdo_worker_resume(struct tdo_worker *w);
+
+/*
+ * Outbound, first half: parses each of the n <= TDO_BURST_MAX packets, finds its policy
+ * and its SAs.  Verdict PASS, DROP, or PROTECT with p->sas filled.  A super-packet
+ * (p->gso) is classified like its first segment; the caller then cuts it into segments
+ * (wire/offload.h), copies the classification with tdo_pkt_copy_class() and gives the
+ * segments to the second half.
+ */
+void tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/* Gives a segment the verdict, SAs and policy of the packet from which it was cut. */
+void tdo_pkt_copy_class(struct tdo_pkt *to, const struct tdo_pkt *from);
+
+/*
+ * Outbound, second half: applies the SAs of every packet whose verdict is PROTECT; the
+ * others are left alone.  Verdict SEND or DROP.  Checksums must be complete
+ * (tdo_csum_complete), except that PARTIAL ones are completed here.
+ */
+void tdo_out_protect(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/* Both halves, for packets that are no super-packets.  Verdict PASS, SEND or DROP. */
+void tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/*
+ * Bytes that the SAs of a packet with verdict PROTECT can add at most, for MSS and MTU:
+ * the largest len such that no packet of up to that len exceeds mtu after protection;
+ * 0 when there is none.
+ */
+uint32_t tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu);
+
+/*
+ * Inbound: IP packets that carry ESP, addressed to this host, reassembled.  Removes all
+ * IPsec headers, keeps the history, checks the policy.  Verdict PASS (deliver; the
+ * packet is now the inner IP packet) or DROP.  n <= TDO_BURST_MAX.
+ */
+void tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/*
+ * Policy check of IP packets that came in without any protection.  Verdict PASS or DROP.
+ * ESP, AH, IPComp for this host itself (no TDO_PKT_FORWARDED) pass: they are not their
+ * last protocol.
+ */
+void tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/* Counts a drop that the caller decided (attachment reasons). */
+void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_reason r, uint64_t n);
+
+/* ---- SAD (control thread) ----------------------------------------------------------- */
+
+/*
+ * Adds a mature SA (RFC 2367 3.1.3).  -EEXIST, -EINVAL (with *ret_err), -EOPNOTSUPP,
+ * -ENOMEM.  ret_err may be NULL; it is written on failure only.
+ */
+TDO_MUST_CHECK int tdo_sa_add(
+    struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
+/* Completes a larval SA, or replaces keys and lifetimes of a mature one.  -ESRCH. */
+TDO_MUST_CHECK int tdo_sa_update(
+    struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
+/* Makes a larval SA with a free SPI in [min, max]; p->key.spi is not read.  -ENOENT: none free. */
+TDO_MUST_CHECK int tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min,
+    uint32_t max, tdo_ns now, uint32_t *ret_spi);
+/* Deletes one SA; -ESRCH. */
+int tdo_sa_delete(struct tdo_engine *e, const struct tdo_sa_key *key);
+/* Deletes all SAs with the key's type, source and destination; returns how many. */
+unsigned tdo_sa_delete_all(struct tdo_engine *e, const struct tdo_sa_key *key);
+/* Deletes all SAs of a type, or all with UNSPEC; returns how many. */
+unsigned tdo_sa_flush(struct tdo_engine *e, uint8_t satype);
+/* Copies one SA; -ESRCH.  Wipe *ret after use. */
+TDO_MUST_CHECK int tdo_sa_get(
+    struct tdo_engine *e, const struct tdo_sa_key *key, struct tdo_sa_info *ret);
+
+/*
+ * A consistent snapshot for a dump of any length: the entries that exist now, in order
+ * of creation, even if they are deleted while the dump goes on.  Control thread only.
+ */
+struct tdo_sa_snap;
+TDO_MUST_CHECK int tdo_sa_snap_new(struct tdo_engine *e, uint8_t satype, struct tdo_sa_snap **ret);
+unsigned tdo_sa_snap_left(const struct tdo_sa_snap *s);
+bool tdo_sa_snap_next(struct tdo_sa_snap *s, struct tdo_sa_info *ret);
+void tdo_sa_snap_free(struct tdo_sa_snap *s); /* s may be NULL */
+
+/* ---- SPD (control thread) ----------------------------------------------------------- */
+
+/*
+ * Adds a policy at the end of its priority.  -EEXIST when the selectors and direction
+ * exist, -EINVAL (with *ret_err), -ENOMEM, or what cover.widen returned.  ret_info (may
+ * be NULL) gets id and reqids.
+ */
+TDO_MUST_CHECK int tdo_sp_add(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
+    struct tdo_sp_info *ret_info, struct tdo_err *ret_err);
+/* Replaces the policy with these selectors, keeping its place (D34), or adds it. */
+TDO_MUST_CHECK int tdo_sp_update(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
+    struct tdo_sp_info *ret_info, struct tdo_err *ret_err);
+/* Deletes by selectors and direction, or by id; -ENOENT.  ret_info may be NULL. */
+int tdo_sp_delete(
+    struct tdo_engine *e, uint8_t dir, const struct tdo_sel *sel, struct tdo_sp_info *ret_info);
+int tdo_sp_delete_id(struct tdo_engine *e, uint32_t id, struct tdo_sp_info *ret_info);
+TDO_MUST_CHECK int tdo_sp_get(struct tdo_engine *e, uint32_t id, struct tdo_sp_info *ret);
+unsigned tdo_sp_flush(struct tdo_engine *e);
+
+/* As for SAs: in search order (all inbound, then all outbound). */
+struct tdo_sp_snap;
+TDO_MUST_CHECK int tdo_sp_snap_new(struct tdo_engine *e, struct tdo_sp_snap **ret);
+unsigned tdo_sp_snap_left(const struct tdo_sp_snap *s);
+bool tdo_sp_snap_next(struct tdo_sp_snap *s, struct tdo_sp_info *ret);
+void tdo_sp_snap_free(struct tdo_sp_snap *s); /* s may be NULL */
+
+/* ---- knobs, counters, time, events (control thread) --------------------------------- */
+
+int32_t tdo_knob_get(const struct tdo_engine *e, enum tdo_knob k, uint8_t af);
+/* 0, -ERANGE, or what cover.set_default returned. */
+TDO_MUST_CHECK int tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v);
+
+/* Sums over all workers; monotonic while the engine lives. */
+uint64_t tdo_stat_read(const struct tdo_engine *e, enum tdo_stat s);
+uint64_t tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r);
+
+/* The last packet dropped for a reason: to name the offender. */
+struct tdo_offender {
+	tdo_ns when; /* 0: none yet */
+	struct tdo_flow flow;
+	uint32_t spi, seq; /* 0: not known */
+};
+void tdo_offender_read(const struct tdo_engine *e, enum tdo_reason r, struct tdo_offender *ret);
+
+struct tdo_spd_counts {
+	unsigned sas, sps;
+};
+struct tdo_spd_counts tdo_engine_counts(const struct tdo_engine *e);
+
+/* Lifetimes, larval SAs, reclamation.  Call at least once a second. */
+void tdo_engine_tick(struct tdo_engine *e, tdo_ns now);
+
+enum tdo_event_type {
+	TDO_EVENT_EXPIRE_SOFT, /* sa */
+	TDO_EVENT_EXPIRE_HARD, /* sa */
+	TDO_EVENT_ACQUIRE,     /* acquire */
+	TDO_EVENT_SP_EXPIRE,   /* sp */
+};
+
+struct tdo_event {
+	enum tdo_event_type type;
+	struct tdo_sa_info sa;
+	struct tdo_sp_info sp;
+	struct {
+		uint32_t seq; /* acquire number */
+		uint32_t sp_id;
+		struct tdo_addr src, dst;
+		struct tdo_req req;
+	} acquire;
+};
+
+/* Takes the oldest event; false when there is none.  Wipe ret->sa after use. */
+bool tdo_engine_next_event(struct tdo_engine *e, struct tdo_event *ret);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PF_KEY version 2 endpoint (RFC 2367 and the SPD extensions of KAME, NetBSD dialect) over
+ * one engine: messages in, messages out, no I/O.
+ *
+ * The transport gives each received message to tdo_pfkey_input(), and whenever a client
+ * can take data it asks tdo_pfkey_pull() for that client's next message.  Dumps are
+ * produced while they are pulled: they have any size, are a consistent snapshot and hold
+ * no memory per message (R61, D2).
+ */
+#ifndef TESTUDO_PFKEY_H
+#define TESTUDO_PFKEY_H
+
+#include "testudo/engine.h"
+
+struct tdo_pfkey;
+struct tdo_pfkey_client;
+
+#define TDO_PFKEY_MSG_MAX 65536 /* bytes of one message */
+#define TDO_PFKEY_QUEUE_MAX                                                                        \
+	4096 /* broadcasts that wait for a client; later ones are lost, counted */
+
+struct tdo_pfkey_config {
+	struct tdo_mem mem;
+	struct tdo_engine *engine; /* borrowed */
+	/* The client has output now although it sent nothing: wake its transport.  May be NULL. */
+	void (*wake)(void *ctx, void *client_cookie);
+	void *wake_ctx;
+};
+
+/* 0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_pfkey_new(const struct tdo_pfkey_config *cfg, struct tdo_pfkey **ret);
+void tdo_pfkey_free(struct tdo_pfkey *k); /* k may be NULL; frees its clients too */
+
+struct tdo_pfkey_cred {
+	bool privileged; /* may change the databases and see keys */
+	uint32_t pid;
+};
+
+/* cookie is given back to wake.  0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_pfkey_open(struct tdo_pfkey *k, const struct tdo_pfkey_cred *cred,
+    void *cookie, struct tdo_pfkey_client **ret);
+void tdo_pfkey_close(struct tdo_pfkey_client *c); /* c may be NULL */
+
+/*
+ * Processes one message of len bytes completely: when this returns, every change is in
+ * force and every answer is queued.  Bad messages are answered with their errno, never
+ * with silence (D52).
+ */
+void tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns now);
+
+/* True when tdo_pfkey_pull() would give a message. */
+bool tdo_pfkey_pending(const struct tdo_pfkey_client *c);
+
+/*
+ * Writes the client's next message into buf and returns its length, 0 when there is none.
+ * cap must be TDO_PFKEY_MSG_MAX or more.  The message may hold keys: wipe buf after use.
+ */
+size_t tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap);
+
+/* Takes the engine's events and turns them into EXPIRE, ACQUIRE and SPDEXPIRE messages. */
+void tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now);
+
+/* Messages that clients lost because they did not read. */
+uint64_t tdo_pfkey_lost(const struct tdo_pfkey *k);
+
+#endif

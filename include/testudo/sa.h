@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Security associations as the outside sees them: parameters for making one, and a
+ * copy of the state of one.  Numbers are those of PF_KEY (RFC 2367) in the NetBSD
+ * dialect.
+ */
+#ifndef TESTUDO_SA_H
+#define TESTUDO_SA_H
+
+#include "testudo/types.h"
+
+enum tdo_satype {
+	TDO_SATYPE_UNSPEC = 0,
+	TDO_SATYPE_AH = 2,
+	TDO_SATYPE_ESP = 3,
+	TDO_SATYPE_IPCOMP = 9,
+};
+
+enum tdo_sa_state { TDO_SA_LARVAL, TDO_SA_MATURE, TDO_SA_DYING, TDO_SA_DEAD };
+
+enum tdo_mode { TDO_MODE_ANY, TDO_MODE_TRANSPORT, TDO_MODE_TUNNEL };
+
+/* sadb_sa_flags */
+enum {
+	TDO_SAF_OLD = 0x0001, /* RFC 1827 ESP, RFC 1826 AH */
+	TDO_SAF_IV4B = 0x0010,
+	TDO_SAF_DERIV = 0x0020,
+	TDO_SAF_CYCSEQ = 0x0040, /* sequence numbers may wrap; only shown, see spec C9, D36 */
+	TDO_SAF_RAWCPI = 0x0080,
+	TDO_SAF_PMASK = 0x0300, /* pad contents: */
+	TDO_SAF_PSEQ = 0x0000,  /* 1, 2, 3, ... */
+	TDO_SAF_PRAND = 0x0100, /* random */
+	TDO_SAF_PZERO = 0x0200, /* zero */
+	TDO_SAF_ESN = 0x0400,
+};
+
+#define TDO_SPI_MIN    256u  /* 1..255 are reserved (RFC 4303 2.1) */
+#define TDO_REPLAY_MAX 2040u /* packets; sadb_sa_replay is 8 bits of 8 packets */
+#define TDO_KEY_MAX    512u  /* bytes */
+
+/* A limit or a reading; 0 means no limit. */
+struct tdo_lifetime {
+	uint64_t allocations; /* packets */
+	uint64_t bytes;
+	uint64_t addtime; /* seconds since creation; in current: wall-clock time of creation */
+	uint64_t usetime; /* seconds since first use; in current: wall-clock time of first use */
+};
+
+/* What names an SA towards PF_KEY: RFC 2367 GET, DELETE, UPDATE. */
+struct tdo_sa_key {
+	uint8_t satype; /* enum tdo_satype */
+	uint32_t spi;   /* host order */
+	struct tdo_addr src, dst;
+};
+
+struct tdo_sa_param {
+	struct tdo_sa_key key;
+	uint8_t mode;  /* enum tdo_mode */
+	uint8_t state; /* only read from tdo_sa_info */
+	uint32_t reqid;
+	uint32_t flags;             /* TDO_SAF_... */
+	uint32_t replay;            /* window in packets, 0 = no check */
+	uint8_t ealg, aalg;         /* PF_KEY numbers, 0 = none */
+	const uint8_t *ekey, *akey; /* borrowed for the call */
+	uint16_t ekey_bits, akey_bits;
+	struct tdo_lifetime hard, soft;
+	bool has_hard, has_soft; /* extension was given */
+	uint32_t seq, pid;       /* of the message that made it, for dumps */
+};
+
+/* A copy of one SA.  Key bytes are in key_store; wipe the structure after use. */
+struct tdo_sa_info {
+	struct tdo_sa_param param; /* ekey and akey point into key_store */
+	struct tdo_lifetime current;
+	uint64_t last_used; /* wall-clock seconds, 0 = never */
+	uint64_t out_seq;   /* last sequence number sent */
+	uint64_t in_seq;    /* right edge of the replay window */
+	uint32_t refcnt;
+	uint8_t key_store[2 * TDO_KEY_MAX];
+};
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/qsbr.h"
+
+void
+tdo_qsbr_init(struct tdo_qsbr *q, unsigned nreaders)
+{
+	atomic_init(&q->epoch, 1);
+	q->nreaders = nreaders;
+	q->head = NULL;
+	q->tail = &q->head;
+	for (unsigned i = 0; i < TDO_QSBR_READERS; i++)
+		atomic_init(&q->reader[i].seen, TDO_QSBR_OFFLINE);
+}
+
+void
+tdo_qsbr_retire(struct tdo_qsbr *q, struct tdo_qsbr_node *node,
+    void (*free)(void *ctx, struct tdo_qsbr_node *node))
+{
+	/* A reader that has seen the epoch after this one cannot reach the node. */
+	node->epoch = atomic_fetch_add_explicit(&q->epoch, 1, memory_order_seq_cst);
+	node->free = free;
+	node->next = NULL;
+	*q->tail = node;
+	q->tail = &node->next;
+}
+
+/* The oldest epoch that a reader may still be in. */
+static uint64_t
+oldest_seen(struct tdo_qsbr *q)
+{
+	uint64_t oldest = TDO_QSBR_OFFLINE;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < q->nreaders; i++) {
+		uint64_t e = atomic_load_explicit(&q->reader[i].seen, memory_order_acquire);
+
+		if (e < oldest)
+			oldest = e;
+	}
+	return oldest;
+}
+
+static void
+pop(struct tdo_qsbr *q, void *ctx)
+{
+	struct tdo_qsbr_node *n = q->head;
+
+	q->head = n->next;
+	if (q->head == NULL)
+		q->tail = &q->head;
+	n->free(ctx, n);
+}
+
+size_t
+tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx)
+{
+	uint64_t oldest = oldest_seen(q);
+	size_t left = 0;
+
+	while (q->head && q->head->epoch < oldest)
+		pop(q, ctx);
+	for (struct tdo_qsbr_node *n = q->head; n; n = n->next)
+		left++;
+	return left;
+}
+
+void
+tdo_qsbr_drain(struct tdo_qsbr *q, void *ctx)
+{
+	while (q->head)
+		pop(q, ctx);
+}

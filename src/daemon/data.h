@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The data process: engine, packet workers, PF_KEY and control servers.  Entered after
+ * fork; everything it needs from the system was opened by the parent.
+ */
+#ifndef TDO_DAEMON_DATA_H
+#define TDO_DAEMON_DATA_H
+
+#include "daemon/conf.h"
+
+#define TDO_WORKERS_MAX 64
+
+/*
+ * Descriptors of one worker; -1 where a family is not available.  All are non-blocking.
+ * tun: a queue of the TUN with IFF_VNET_HDR (virtio_net_hdr of 10 bytes) and TSO, USO.
+ * raw4_in, raw6_in: protocol 50, with a filter that gives each worker its share of SPIs;
+ * raw6_in has ancillary data switched on (destination, hop limit, traffic class).
+ * raw4_out, raw6_out: IPPROTO_RAW, header included, marked as testudo's own,
+ * MTU_DISCOVER = PROBE.  mtu4, mtu6: UDP sockets, marked the same, to ask for path MTUs with
+ * connect() and IP_MTU, IPV6_MTU.
+ */
+struct tdo_worker_fds {
+	int tun;
+	int raw4_in, raw6_in;
+	int raw4_out, raw6_out;
+	int mtu4, mtu6;
+};
+
+/* Memory shared with the parent that outlives a data process: state.h. */
+struct tdo_state_region {
+	void *base;
+	size_t size;
+};
+
+struct tdo_data_env {
+	const struct tdo_conf *conf;
+	struct tdo_worker_fds worker[TDO_WORKERS_MAX];
+	int ipc;          /* SOCK_SEQPACKET to the parent */
+	int pfkey_listen; /* abstract SOCK_SEQPACKET, listening */
+	int ctl_listen;   /* abstract SOCK_SEQPACKET, listening */
+	struct tdo_state_region state;
+	bool first_run;  /* false: an earlier data process of this parent died; replay the state */
+	bool recovering; /* a crashed testudod left its table: drop what would pass in clear until
+			    a client that changed the SPD has gone */
+	uid_t owner;     /* user id of the parent, as its clients see it */
+	uint32_t tun_ifindex;
+};
+
+/* Runs until STOP, or until the parent is gone.  Returns the exit status. */
+int tdo_data_main(const struct tdo_data_env *env);
+
+#endif
