@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PF_KEY messages: SAs and policies as groups of extensions, both ways. */
+#include <errno.h>
+
+#include "base/addr.h"
+#include "wire/pfkey_msg.h"
+
+enum { REPLAY_UNIT = 8 /* packets for each unit of sadb_sa_replay */ };
+
+static int
+missing(struct tdo_sadb_err *ret_err, enum tdo_sadb_ext_type ext)
+{
+	if (ret_err)
+		*ret_err =
+		    (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = "extension is missing"};
+	return -EINVAL;
+}
+
+static int
+get_pair(const struct tdo_sadb_msg *m, struct tdo_sadb_address *ret_src,
+    struct tdo_sadb_address *ret_dst, struct tdo_sadb_err *ret_err)
+{
+	if (!tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, ret_src))
+		return missing(ret_err, TDO_SADB_EXT_ADDRESS_SRC);
+	if (!tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, ret_dst))
+		return missing(ret_err, TDO_SADB_EXT_ADDRESS_DST);
+	return 0;
+}
+
+/* ---- selectors ---------------------------------------------------------------------- */
+
+static struct tdo_range
+port_range(uint16_t port)
+{
+	return port == 0 ? TDO_RANGE_ANY : (struct tdo_range){port, port};
+}
+
+static uint16_t
+range_port(struct tdo_range r)
+{
+	return r.lo == r.hi ? r.lo : 0;
+}
+
+int
+tdo_sadb_get_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sadb_address src, dst;
+	int r = get_pair(m, &src, &dst, ret_err);
+
+	if (r < 0)
+		return r;
+	*ret = (struct tdo_sel){
+	    .src = tdo_addr_mask(&src.addr, src.plen),
+	    .dst = tdo_addr_mask(&dst.addr, dst.plen),
+	    .src_plen = src.plen,
+	    .dst_plen = dst.plen,
+	    .proto = src.proto,
+	    .sport = port_range(src.port),
+	    .dport = port_range(dst.port),
+	};
+	return 0;
+}
+
+void
+tdo_sadb_put_sel(struct tdo_wr *w, const struct tdo_sel *sel)
+{
+	struct tdo_sadb_address a = {.addr = sel->src,
+	    .plen = sel->src_plen,
+	    .proto = sel->proto,
+	    .port = range_port(sel->sport)};
+
+	tdo_sadb_put_address(w, TDO_SADB_EXT_ADDRESS_SRC, &a);
+	a.addr = sel->dst;
+	a.plen = sel->dst_plen;
+	a.port = range_port(sel->dport);
+	tdo_sadb_put_address(w, TDO_SADB_EXT_ADDRESS_DST, &a);
+}
+
+/* ---- SAs ---------------------------------------------------------------------------- */
+
+int
+tdo_sadb_get_sa_key(
+    const struct tdo_sadb_msg *m, struct tdo_sa_key *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sadb_address src, dst;
+	struct tdo_sadb_sa sa = {0};
+	int r = get_pair(m, &src, &dst, ret_err);
+
+	if (r < 0)
+		return r;
+	tdo_sadb_get_sa(m, &sa);
+	*ret = (struct tdo_sa_key){
+	    .satype = m->base.satype, .spi = sa.spi, .src = src.addr, .dst = dst.addr};
+	return 0;
+}
+
+static void
+put_sa_addr(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_addr *addr)
+{
+	tdo_sadb_put_address(w, ext,
+	    &(struct tdo_sadb_address){
+		.addr = *addr, .plen = (uint8_t)tdo_af_bits(addr->af), .proto = TDO_PROTO_ANY});
+}
+
+void
+tdo_sadb_put_sa_addrs(struct tdo_wr *w, const struct tdo_addr *src, const struct tdo_addr *dst)
+{
+	put_sa_addr(w, TDO_SADB_EXT_ADDRESS_SRC, src);
+	put_sa_addr(w, TDO_SADB_EXT_ADDRESS_DST, dst);
+}
+
+int
+tdo_sadb_get_sa_param(
+    const struct tdo_sadb_msg *m, struct tdo_sa_param *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sa_param p = {.seq = m->base.seq, .pid = m->base.pid};
+	struct tdo_sadb_sa sa = {0};
+	struct tdo_sadb_sa2 sa2 = {0};
+	struct tdo_sadb_key ekey = {0}, akey = {0};
+	int r = tdo_sadb_get_sa_key(m, &p.key, ret_err);
+
+	if (r < 0)
+		return r;
+	tdo_sadb_get_sa(m, &sa);
+	tdo_sadb_get_sa2(m, &sa2);
+	tdo_sadb_get_key(m, TDO_SADB_EXT_KEY_ENCRYPT, &ekey);
+	tdo_sadb_get_key(m, TDO_SADB_EXT_KEY_AUTH, &akey);
+	p.mode = sa2.mode;
+	p.reqid = sa2.reqid;
+	p.state = sa.state;
+	p.flags = sa.flags;
+	p.replay = (uint32_t)sa.replay * REPLAY_UNIT;
+	tdo_sadb_get_replay(m, &p.replay);
+	p.ealg = sa.encrypt;
+	p.aalg = sa.auth;
+	p.ekey = ekey.p;
+	p.akey = akey.p;
+	p.ekey_bits = ekey.bits;
+	p.akey_bits = akey.bits;
+	p.has_hard = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &p.hard);
+	p.has_soft = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_SOFT, &p.soft);
+	*ret = p;
+	return 0;
+}
+
+/* The 8-bit field holds the window where it can; else as much as it can. */
+static uint8_t
+replay_units(uint32_t packets)
+{
+	uint32_t units = packets / REPLAY_UNIT + (packets % REPLAY_UNIT != 0);
+
+	return units > UINT8_MAX ? UINT8_MAX : (uint8_t)units;
+}
+
+static void
+put_replay_if_needed(struct tdo_wr *w, uint32_t packets)
+{
+	if ((uint32_t)replay_units(packets) * REPLAY_UNIT != packets)
+		tdo_sadb_put_replay(w, packets);
+}
+
+void
+tdo_sadb_put_sa_head(struct tdo_wr *w, const struct tdo_sa_param *p)
+{
+	tdo_sadb_put_sa(w, &(struct tdo_sadb_sa){.spi = p->key.spi,
+			       .replay = replay_units(p->replay),
+			       .state = p->state,
+			       .auth = p->aalg,
+			       .encrypt = p->ealg,
+			       .flags = p->flags});
+	tdo_sadb_put_sa2(w, &(struct tdo_sadb_sa2){.mode = p->mode, .reqid = p->reqid});
+}
+
+/*
+ * RFC 2367 2.3.4: key extensions where there are keys.  The null algorithms have none, but
+ * old kernels demand the extension (spec 2.4): an empty one says both.
+ */
+static void
+put_ekey(struct tdo_wr *w, const struct tdo_sa_param *p)
+{
+	if (p->ealg != 0)
+		tdo_sadb_put_key(w, TDO_SADB_EXT_KEY_ENCRYPT, p->ekey, p->ekey_bits);
+}
+
+static void
+put_akey(struct tdo_wr *w, const struct tdo_sa_param *p)
+{
+	if (p->aalg != 0)
+		tdo_sadb_put_key(w, TDO_SADB_EXT_KEY_AUTH, p->akey, p->akey_bits);
+}
+
+void
+tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p)
+{
+	tdo_sadb_put_sa_head(w, p);
+	if (p->has_hard)
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_HARD, &p->hard);
+	if (p->has_soft)
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_SOFT, &p->soft);
+	put_ekey(w, p);
+	put_akey(w, p);
+	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
+	put_replay_if_needed(w, p->replay);
+}
+
+void
+tdo_sadb_put_sa_info(struct tdo_wr *w, const struct tdo_sa_info *info, bool with_keys)
+{
+	const struct tdo_sa_param *p = &info->param;
+	struct tdo_lifetime current = info->current;
+
+	current.usetime = info->last_used;
+	tdo_sadb_put_sa(w, &(struct tdo_sadb_sa){.spi = p->key.spi,
+			       .replay = replay_units(p->replay),
+			       .state = p->state,
+			       .auth = p->aalg,
+			       .encrypt = p->ealg,
+			       .flags = p->flags});
+	/* sadb_x_sa2_sequence: the counter of the direction that the SA is used in. */
+	tdo_sadb_put_sa2(
+	    w, &(struct tdo_sadb_sa2){.mode = p->mode,
+		   .sequence = (uint32_t)(info->out_seq ? info->out_seq : info->in_seq),
+		   .reqid = p->reqid});
+	tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_CURRENT, &current);
+	if (p->has_hard)
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_HARD, &p->hard);
+	if (p->has_soft)
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_SOFT, &p->soft);
+	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
+	if (with_keys) {
+		put_akey(w, p);
+		put_ekey(w, p);
+	}
+	put_replay_if_needed(w, p->replay);
+}
+
+static void
+store_key(const uint8_t **key, uint16_t bits, uint8_t *store)
+{
+	if (*key)
+		memcpy(store, *key, bits / 8u);
+	*key = *key ? store : NULL;
+}
+
+int
+tdo_sadb_get_sa_info(
+    const struct tdo_sadb_msg *m, struct tdo_sa_info *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sadb_sa2 sa2 = {0};
+	struct tdo_sa_param p;
+	int r;
+
+	if (!tdo_sadb_has(m, TDO_SADB_EXT_SA))
+		return missing(ret_err, TDO_SADB_EXT_SA);
+	r = tdo_sadb_get_sa_param(m, &p, ret_err);
+	if (r < 0)
+		return r;
+	tdo_sadb_get_sa2(m, &sa2);
+	*ret =
+	    (struct tdo_sa_info){.param = p, .refcnt = m->base.reserved, .out_seq = sa2.sequence};
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &ret->current);
+	ret->last_used = ret->current.usetime;
+	store_key(&ret->param.ekey, p.ekey_bits, ret->key_store);
+	store_key(&ret->param.akey, p.akey_bits, ret->key_store + TDO_KEY_MAX);
+	return 0;
+}
+
+/* ---- policies ----------------------------------------------------------------------- */
+
+int
+tdo_sadb_get_sp_param(
+    const struct tdo_sadb_msg *m, struct tdo_sp_param *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sp_param p = {.seq = m->base.seq, .pid = m->base.pid};
+	struct tdo_sadb_policy pol;
+	struct tdo_lifetime hard = {0};
+	int r;
+
+	if (!tdo_sadb_get_policy(m, &pol))
+		return missing(ret_err, TDO_SADB_X_EXT_POLICY);
+	r = tdo_sadb_get_sel(m, &p.sel, ret_err);
+	if (r < 0)
+		return r;
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &hard);
+	p.dir = pol.dir;
+	p.type = pol.type;
+	p.prio = pol.prio;
+	p.nreq = pol.nreq;
+	memcpy(p.req, pol.req, sizeof(p.req));
+	p.lifetime = hard.addtime;
+	p.validtime = hard.usetime;
+	*ret = p;
+	return 0;
+}
+
+void
+tdo_sadb_put_sp_policy(struct tdo_wr *w, const struct tdo_sp_param *p, uint32_t id)
+{
+	struct tdo_sadb_policy pol = {
+	    .type = p->type, .dir = p->dir, .id = id, .prio = p->prio, .nreq = p->nreq};
+
+	memcpy(pol.req, p->req, sizeof(pol.req));
+	tdo_sadb_put_policy(w, &pol);
+}
+
+static void
+put_sp_hard(struct tdo_wr *w, const struct tdo_sp_param *p)
+{
+	tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_HARD,
+	    &(struct tdo_lifetime){.addtime = p->lifetime, .usetime = p->validtime});
+}
+
+void
+tdo_sadb_put_sp_param(struct tdo_wr *w, const struct tdo_sp_param *p)
+{
+	tdo_sadb_put_sp_policy(w, p, 0);
+	if (p->lifetime != 0 || p->validtime != 0)
+		put_sp_hard(w, p);
+	tdo_sadb_put_sel(w, &p->sel);
+}
+
+void
+tdo_sadb_put_sp_info(struct tdo_wr *w, const struct tdo_sp_info *info)
+{
+	tdo_sadb_put_sel(w, &info->param.sel);
+	tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_CURRENT,
+	    &(struct tdo_lifetime){.addtime = info->created, .usetime = info->last_used});
+	put_sp_hard(w, &info->param);
+	tdo_sadb_put_sp_policy(w, &info->param, info->id);
+}
+
+int
+tdo_sadb_get_sp_info(
+    const struct tdo_sadb_msg *m, struct tdo_sp_info *ret, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sp_info info = {.refcnt = m->base.reserved};
+	struct tdo_sadb_policy pol;
+	struct tdo_lifetime current = {0};
+	int r = tdo_sadb_get_sp_param(m, &info.param, ret_err);
+
+	if (r < 0)
+		return r;
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &current);
+	if (tdo_sadb_get_policy(m, &pol))
+		info.id = pol.id;
+	info.created = current.addtime;
+	info.last_used = current.usetime;
+	*ret = info;
+	return 0;
+}
