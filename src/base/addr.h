@@ -82,4 +82,7 @@ tdo_addr_in(const struct tdo_addr *a, const struct tdo_addr *net, unsigned plen)
  */
 char *tdo_addr_str(const struct tdo_addr *a, char *buf);
 
+/* The numeric IPv4 or IPv6 address in len bytes at s (no scope), or -EINVAL. */
+TDO_MUST_CHECK int tdo_addr_parse(const char *s, size_t len, struct tdo_addr *ret);
+
 #endif
