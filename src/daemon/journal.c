@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The journal: hearing of changes, compaction.  Putting them back is in replay.c. */
+#include "daemon/journal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ct.h"
+#include "daemon/record.h"
+#include "wire/pfkey_msg.h"
+
+#define STALE_DELAY (10 * TDO_SEC) /* keys of deleted SAs stay in the journal for so long */
+#define STALE_MAX   20000          /* with more objects only when half of the space is used */
+
+int
+tdo_journal_init(struct tdo_journal *j, struct tdo_state *state, struct tdo_engine *engine,
+    tdo_log_fn log, void *log_ctx)
+{
+	memset(j, 0, sizeof(*j));
+	j->state = state;
+	j->engine = engine;
+	j->log = log;
+	j->log_ctx = log_ctx;
+	j->buf = malloc(TDO_PFKEY_MSG_MAX);
+	return j->buf == NULL ? -ENOMEM : 0;
+}
+
+void
+tdo_journal_fini(struct tdo_journal *j)
+{
+	if (j->ear != NULL)
+		tdo_pfkey_close(j->ear);
+	free(j->buf);
+	memset(j, 0, sizeof(*j));
+}
+
+static void
+note(struct tdo_journal *j, uint32_t type, const void *a, size_t alen, const void *b, size_t blen)
+{
+	if (j->replaying || tdo_state_append(j->state, type, a, alen, b, blen) == 0 || j->full)
+		return;
+	j->full = true;
+	j->log(j->log_ctx, TDO_LOG_WARN,
+	    "journal is full: SAs and policies would be incomplete after a restart of the data "
+	    "process");
+}
+
+/* ---- single objects ----------------------------------------------------------------- */
+
+static void
+note_sa(struct tdo_journal *j, const struct tdo_sa_info *sa)
+{
+	struct tdo_rec_sa r;
+	uint8_t keys[2 * TDO_KEY_MAX];
+	size_t klen;
+
+	if (sa->param.state == TDO_SA_LARVAL || sa->param.state == TDO_SA_DEAD)
+		return;
+	klen = tdo_rec_sa_make(sa, &r, keys);
+	note(j, TDO_REC_SA, &r, sizeof(r), keys, klen);
+	tdo_wipe(keys, sizeof(keys));
+}
+
+static void
+note_sa_key(struct tdo_journal *j, uint32_t type, const struct tdo_sa_key *key)
+{
+	struct tdo_rec_sa_key r = {.satype = key->satype, .spi = key->spi};
+
+	r.src = key->src;
+	r.dst = key->dst;
+	note(j, type, &r, sizeof(r), NULL, 0);
+	j->stale = true;
+}
+
+static void
+note_sp(struct tdo_journal *j, const struct tdo_sp_info *sp)
+{
+	struct tdo_rec_sp r;
+
+	tdo_rec_sp_make(sp, &r);
+	note(
+	    j, TDO_REC_SP, &r, sizeof(r), sp->param.req, sp->param.nreq * sizeof(sp->param.req[0]));
+}
+
+void
+tdo_journal_sp_gone(struct tdo_journal *j, const struct tdo_sp_param *sp)
+{
+	struct tdo_rec_sp_key r = {.dir = sp->dir};
+
+	r.sel = sp->sel;
+	note(j, TDO_REC_SP_GONE, &r, sizeof(r), NULL, 0);
+}
+
+void
+tdo_journal_knob(struct tdo_journal *j, enum tdo_knob k, uint8_t af, int32_t v)
+{
+	struct tdo_rec_knob r = {.knob = (uint32_t)k, .af = af, .value = v};
+
+	note(j, TDO_REC_KNOB, &r, sizeof(r), NULL, 0);
+}
+
+/* ---- hearing ------------------------------------------------------------------------ */
+
+int
+tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *pfkey)
+{
+	static const struct tdo_pfkey_cred cred = {.privileged = true, .pid = 0};
+
+	return tdo_pfkey_open(pfkey, &cred, NULL, &j->ear);
+}
+
+/* An SA was added, changed or removed: what is it now? */
+static void
+hear_sa(struct tdo_journal *j, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sa_info sa;
+	struct tdo_sa_key key;
+
+	if (tdo_sadb_get_sa_key(m, &key, NULL) != 0)
+		return;
+	if (key.spi == 0)
+		note_sa_key(j, TDO_REC_SA_GONE_ALL, &key);
+	else if (tdo_sa_get(j->engine, &key, &sa) == 0)
+		note_sa(j, &sa);
+	else
+		note_sa_key(j, TDO_REC_SA_GONE, &key);
+	tdo_wipe(&sa, sizeof(sa));
+}
+
+static void
+hear_sp(struct tdo_journal *j, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_policy p;
+	struct tdo_sp_info sp;
+
+	if (tdo_sadb_get_policy(m, &p) && tdo_sp_get(j->engine, p.id, &sp) == 0)
+		note_sp(j, &sp);
+}
+
+static void
+hear(struct tdo_journal *j, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sa_key all = {.satype = m->base.satype};
+
+	if (m->base.err != 0)
+		return;
+	switch (m->base.type) {
+	case TDO_SADB_ADD:
+	case TDO_SADB_UPDATE:
+	case TDO_SADB_DELETE:
+	case TDO_SADB_EXPIRE:
+		hear_sa(j, m);
+		break;
+	case TDO_SADB_FLUSH:
+		note_sa_key(j, TDO_REC_SA_FLUSH, &all);
+		break;
+	case TDO_SADB_X_SPDADD:
+	case TDO_SADB_X_SPDUPDATE:
+	case TDO_SADB_X_SPDSETIDX:
+		hear_sp(j, m);
+		break;
+	default: /* policies that go: tdo_journal_sp_gone() */
+		break;
+	}
+}
+
+void
+tdo_journal_hear(struct tdo_journal *j, tdo_ns now)
+{
+	struct tdo_sadb_msg m;
+	size_t len;
+
+	while (j->ear != NULL && (len = tdo_pfkey_pull(j->ear, j->buf, TDO_PFKEY_MSG_MAX)) > 0) {
+		if (tdo_sadb_parse(j->buf, len, &m, NULL) == 0)
+			hear(j, &m);
+		tdo_wipe(j->buf, len);
+	}
+	tdo_journal_tick(j, now);
+}
+
+/* ---- compaction --------------------------------------------------------------------- */
+
+static int
+write_sas(struct tdo_journal *j)
+{
+	struct tdo_sa_snap *snap;
+	struct tdo_sa_info sa;
+	int rc = tdo_sa_snap_new(j->engine, TDO_SATYPE_UNSPEC, &snap);
+
+	if (rc != 0)
+		return rc;
+	tdo_state_sweep_begin(j->state);
+	while (tdo_sa_snap_next(snap, &sa)) {
+		tdo_state_sweep_keep(j->state, &sa.param);
+		note_sa(j, &sa);
+	}
+	tdo_state_sweep_end(j->state);
+	tdo_wipe(&sa, sizeof(sa));
+	tdo_sa_snap_free(snap);
+	return 0;
+}
+
+static int
+write_sps(struct tdo_journal *j)
+{
+	struct tdo_sp_snap *snap;
+	struct tdo_sp_info sp;
+	int rc = tdo_sp_snap_new(j->engine, &snap);
+
+	if (rc != 0)
+		return rc;
+	while (tdo_sp_snap_next(snap, &sp))
+		note_sp(j, &sp);
+	tdo_sp_snap_free(snap);
+	return 0;
+}
+
+static void
+write_knobs(struct tdo_journal *j)
+{
+	for (int k = 0; k < TDO_KNOB_COUNT; k++) {
+		const struct tdo_knob_info *info = tdo_knob_info((enum tdo_knob)k);
+
+		for (uint8_t af = TDO_AF_INET; af <= TDO_AF_INET6; af += 2) {
+			int32_t v = tdo_knob_get(j->engine, (enum tdo_knob)k, af);
+
+			if (v != info->def && (af == TDO_AF_INET || info->name6 != NULL))
+				tdo_journal_knob(j, (enum tdo_knob)k, af, v);
+		}
+	}
+}
+
+/* Policies first: their reqids decide what the SAs' mean (replay.c). */
+static void
+compact(struct tdo_journal *j, tdo_ns now)
+{
+	bool was_full = j->full;
+
+	j->full = false;
+	tdo_state_compact_begin(j->state);
+	write_knobs(j);
+	if (write_sps(j) != 0 || write_sas(j) != 0) {
+		tdo_state_compact_abort(j->state);
+		j->full = was_full;
+	} else {
+		tdo_state_compact_commit(j->state);
+		j->stale = false;
+	}
+	j->compacted = now;
+}
+
+void
+tdo_journal_tick(struct tdo_journal *j, tdo_ns now)
+{
+	struct tdo_spd_counts n = tdo_engine_counts(j->engine);
+	bool half_full = tdo_state_used(j->state) > j->state->half_size / 2;
+	bool rested = now - j->compacted >= STALE_DELAY;
+
+	/* Half full because the databases are large: once per rest is enough. */
+	if ((half_full && (rested || tdo_state_used(j->state) > j->state->half_size / 8 * 7)) ||
+	    (j->stale && rested && n.sas + n.sps <= STALE_MAX) ||
+	    (tdo_state_sweep_due(j->state) && rested))
+		compact(j, now);
+}

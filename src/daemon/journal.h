@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the journal of state.h holds: one record for every change of SAD, SPD and knobs.
+ *
+ * The journal learns of changes as any PF_KEY client does: a successful change is told to all
+ * sockets (RFC 2367 3.1), so a private client of the endpoint hears it, and the engine is
+ * asked for the object as it is now.  A restart puts the objects back by the engine's own
+ * calls.  Larval SAs, replay windows and the first use of an SA are not kept.
+ */
+#ifndef TDO_DAEMON_JOURNAL_H
+#define TDO_DAEMON_JOURNAL_H
+
+#include "daemon/state.h"
+#include "testudo/pfkey.h"
+
+struct tdo_journal {
+	struct tdo_state *state;
+	struct tdo_engine *engine;
+	struct tdo_pfkey_client *ear; /* NULL until listening */
+	uint8_t *buf;
+	bool replaying;   /* the engine is being filled from the journal: write nothing */
+	bool full;        /* changes are missing: said once, a restart would be incomplete */
+	bool stale;       /* holds what is gone, with its keys: compact soon */
+	tdo_ns compacted; /* last time */
+	tdo_log_fn log;
+	void *log_ctx;
+};
+
+/* 0 or -ENOMEM.  All pointers are borrowed. */
+TDO_MUST_CHECK int tdo_journal_init(struct tdo_journal *j, struct tdo_state *state,
+    struct tdo_engine *engine, tdo_log_fn log, void *log_ctx);
+void tdo_journal_fini(struct tdo_journal *j);
+
+/*
+ * Puts what the journal holds into the engine, as of wall-clock time wall.  Returns how
+ * many records could not be applied.
+ */
+unsigned tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall);
+
+/* Opens the private client; from now on tdo_journal_hear() has work.  0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *pfkey);
+/* Writes down what changed; after every tdo_pfkey_input() and tdo_pfkey_events(). */
+void tdo_journal_hear(struct tdo_journal *j, tdo_ns now);
+/* A policy was taken out of force (tdo_cover_ops.narrow). */
+void tdo_journal_sp_gone(struct tdo_journal *j, const struct tdo_sp_param *sp);
+void tdo_journal_knob(struct tdo_journal *j, enum tdo_knob k, uint8_t af, int32_t v);
+/* Compaction and the sweep of sequence counters, when they are due. */
+void tdo_journal_tick(struct tdo_journal *j, tdo_ns now);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Records of the journal: making and reading those that are not plain. */
+#include "daemon/record.h"
+
+#include <string.h>
+
+static size_t
+key_bytes(uint16_t bits)
+{
+	return ((size_t)bits + 7) / 8;
+}
+
+size_t
+tdo_rec_sa_make(const struct tdo_sa_info *sa, struct tdo_rec_sa *r, uint8_t *keys)
+{
+	size_t elen = key_bytes(sa->param.ekey_bits), alen = key_bytes(sa->param.akey_bits);
+
+	memset(r, 0, sizeof(*r));
+	r->param = sa->param;
+	r->param.ekey = r->param.akey = NULL;
+	r->used = sa->current;
+	if (elen > 0)
+		memcpy(keys, sa->param.ekey, elen);
+	if (alen > 0)
+		memcpy(keys + elen, sa->param.akey, alen);
+	return elen + alen;
+}
+
+void
+tdo_rec_sp_make(const struct tdo_sp_info *sp, struct tdo_rec_sp *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->param = sp->param;
+	memset(r->param.req, 0, sizeof(r->param.req));
+	r->created = sp->created;
+}
+
+/* Takes used off a limit; true when nothing is left of it. */
+static bool
+spend(uint64_t *limit, uint64_t used)
+{
+	if (*limit == 0)
+		return false;
+	if (used >= *limit)
+		return true;
+	*limit -= used;
+	return false;
+}
+
+static uint64_t
+elapsed(uint64_t since, uint64_t wall)
+{
+	return since != 0 && wall > since ? wall - since : 0;
+}
+
+static bool
+spend_all(struct tdo_lifetime *l, const struct tdo_lifetime *used, uint64_t wall)
+{
+	bool over = spend(&l->allocations, used->allocations);
+
+	over |= spend(&l->bytes, used->bytes);
+	over |= spend(&l->addtime, elapsed(used->addtime, wall));
+	over |= spend(&l->usetime, elapsed(used->usetime, wall));
+	return over;
+}
+
+bool
+tdo_rec_sa_read(
+    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sa_param *ret, bool *ret_over)
+{
+	struct tdo_rec_sa r;
+	size_t elen, alen;
+	bool over;
+
+	if (len < sizeof(r))
+		return false;
+	memcpy(&r, p, sizeof(r));
+	elen = key_bytes(r.param.ekey_bits);
+	alen = key_bytes(r.param.akey_bits);
+	if (elen > TDO_KEY_MAX || alen > TDO_KEY_MAX || len != sizeof(r) + elen + alen)
+		return false;
+	over = spend_all(&r.param.hard, &r.used, wall);
+	/* A soft lifetime that passed was told to the clients, or is told at once: one second. */
+	if (spend_all(&r.param.soft, &r.used, wall))
+		r.param.soft = (struct tdo_lifetime){.addtime = 1};
+	r.param.ekey = elen > 0 ? p + sizeof(r) : NULL;
+	r.param.akey = alen > 0 ? p + sizeof(r) + elen : NULL;
+	*ret = r.param;
+	*ret_over = over;
+	return true;
+}
+
+bool
+tdo_rec_sp_read(
+    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sp_param *ret, bool *ret_over)
+{
+	struct tdo_rec_sp r;
+	size_t reqs;
+
+	if (len < sizeof(r))
+		return false;
+	memcpy(&r, p, sizeof(r));
+	reqs = r.param.nreq * sizeof(r.param.req[0]);
+	if (r.param.nreq > TDO_REQ_MAX || len != sizeof(r) + reqs)
+		return false;
+	if (reqs > 0)
+		memcpy(r.param.req, p + sizeof(r), reqs);
+	*ret_over = spend(&r.param.lifetime, elapsed(r.created, wall));
+	*ret = r.param;
+	return true;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* After a restart of the data process: puts the contents of the journal into the engine. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ct.h"
+#include "daemon/journal.h"
+#include "daemon/record.h"
+
+/*
+ * Reqids that testudo picked for policies are picked anew when the policies are added again; SAs
+ * that were negotiated for the old ones must follow.
+ */
+struct reqid_map {
+	struct reqid_pair {
+		uint32_t from, to;
+	} * pair;
+	size_t n, cap;
+};
+
+struct replay {
+	struct tdo_journal *j;
+	struct reqid_map reqids;
+	tdo_ns now;
+	uint64_t wall;
+	unsigned failed;
+};
+
+static int
+map_reqid(struct reqid_map *m, uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return 0;
+	if (m->n == m->cap) {
+		size_t cap = m->cap * 2 + 16;
+		struct reqid_pair *pair = realloc(m->pair, cap * sizeof(*pair));
+
+		if (pair == NULL)
+			return -ENOMEM;
+		m->pair = pair;
+		m->cap = cap;
+	}
+	m->pair[m->n++] = (struct reqid_pair){from, to};
+	return 0;
+}
+
+static uint32_t
+mapped(const struct reqid_map *m, uint32_t reqid)
+{
+	/* The newest pair counts: a policy may have been replaced. */
+	for (size_t i = m->n; reqid > TDO_REQID_MANUAL_MAX && i-- > 0;)
+		if (m->pair[i].from == reqid)
+			return m->pair[i].to;
+	return reqid;
+}
+
+static int
+replay_sa(struct replay *r, const struct tdo_state_record *rec)
+{
+	struct tdo_sa_param sa;
+	bool over;
+	int rc;
+
+	if (!tdo_rec_sa_read(rec->p, rec->len, r->wall, &sa, &over))
+		return -EINVAL;
+	/* A later record of the same SA is its newer state. */
+	(void)tdo_sa_delete(r->j->engine, &sa.key);
+	if (over)
+		return 0;
+	sa.reqid = mapped(&r->reqids, sa.reqid);
+	rc = tdo_sa_add(r->j->engine, &sa, r->now, NULL);
+	tdo_wipe(&sa, sizeof(sa));
+	return rc;
+}
+
+static int
+replay_sa_key(struct replay *r, const struct tdo_state_record *rec)
+{
+	struct tdo_rec_sa_key k;
+	struct tdo_sa_key key;
+
+	if (rec->len != sizeof(k))
+		return -EINVAL;
+	memcpy(&k, rec->p, sizeof(k));
+	key = (struct tdo_sa_key){.satype = k.satype, .spi = k.spi, .src = k.src, .dst = k.dst};
+	if (rec->type == TDO_REC_SA_FLUSH)
+		(void)tdo_sa_flush(r->j->engine, key.satype);
+	else if (rec->type == TDO_REC_SA_GONE_ALL)
+		(void)tdo_sa_delete_all(r->j->engine, &key);
+	else
+		(void)tdo_sa_delete(r->j->engine, &key);
+	return 0;
+}
+
+static int
+replay_sp(struct replay *r, const struct tdo_state_record *rec)
+{
+	struct tdo_sp_param sp;
+	struct tdo_sp_info info;
+	bool over;
+	int rc;
+
+	if (!tdo_rec_sp_read(rec->p, rec->len, r->wall, &sp, &over))
+		return -EINVAL;
+	if (over)
+		return 0;
+	rc = tdo_sp_update(r->j->engine, &sp, r->now, &info, NULL);
+	for (unsigned i = 0; rc == 0 && i < sp.nreq; i++)
+		rc = map_reqid(&r->reqids, sp.req[i].reqid, info.param.req[i].reqid);
+	return rc;
+}
+
+static int
+replay_sp_gone(struct replay *r, const struct tdo_state_record *rec)
+{
+	struct tdo_rec_sp_key k;
+
+	if (rec->len != sizeof(k))
+		return -EINVAL;
+	memcpy(&k, rec->p, sizeof(k));
+	(void)tdo_sp_delete(r->j->engine, k.dir, &k.sel, NULL);
+	return 0;
+}
+
+static int
+replay_knob(struct replay *r, const struct tdo_state_record *rec)
+{
+	struct tdo_rec_knob k;
+
+	if (rec->len != sizeof(k))
+		return -EINVAL;
+	memcpy(&k, rec->p, sizeof(k));
+	if (k.knob >= TDO_KNOB_COUNT)
+		return -EINVAL;
+	return tdo_knob_set(r->j->engine, (enum tdo_knob)k.knob, k.af, k.value);
+}
+
+static int
+replay_one(struct replay *r, const struct tdo_state_record *rec)
+{
+	switch (rec->type) {
+	case TDO_REC_SA:
+		return replay_sa(r, rec);
+	case TDO_REC_SA_GONE:
+	case TDO_REC_SA_GONE_ALL:
+	case TDO_REC_SA_FLUSH:
+		return replay_sa_key(r, rec);
+	case TDO_REC_SP:
+		return replay_sp(r, rec);
+	case TDO_REC_SP_GONE:
+		return replay_sp_gone(r, rec);
+	case TDO_REC_KNOB:
+		return replay_knob(r, rec);
+	default:
+		return -EINVAL;
+	}
+}
+
+unsigned
+tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
+{
+	struct replay r = {.j = j, .now = now, .wall = wall};
+	struct tdo_state_record rec;
+	size_t pos = 0;
+
+	j->replaying = true;
+	while (tdo_state_next(j->state, &pos, &rec))
+		if (replay_one(&r, &rec) != 0)
+			r.failed++;
+	j->replaying = false;
+	free(r.reqids.pair);
+	return r.failed;
+}
