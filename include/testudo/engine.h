@@ -66,6 +66,8 @@ struct tdo_engine_config {
 TDO_MUST_CHECK int tdo_engine_new(const struct tdo_engine_config *cfg, struct tdo_engine **ret);
 /* Frees everything, wipes keys.  e may be NULL.  No worker may be in use. */
 void tdo_engine_free(struct tdo_engine *e);
+/* The framework that the engine was made with. */
+struct tdo_crypto *tdo_engine_crypto(const struct tdo_engine *e);
 /* Wall-clock time in seconds that belongs to now; for "created" and "last used". */
 void tdo_engine_set_wall(struct tdo_engine *e, uint64_t seconds, tdo_ns now);
 /* The host's own addresses, for the spoofing check; copied.  0 or -ENOMEM. */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages that the engine starts: EXPIRE, ACQUIRE, X_SPDEXPIRE (RFC 2367 3.1.6, 3.1.8). */
+#include "base/ct.h"
+#include "pfkey/endpoint.h"
+
+/* Base, SA, SA2, the current lifetime and the one that was reached, addresses; no keys. */
+static void
+put_expire(struct tdo_wr *w, const struct tdo_sa_info *info, bool hard)
+{
+	const struct tdo_sa_param *p = &info->param;
+	struct tdo_lifetime current = info->current;
+
+	current.usetime = info->last_used; /* as in dumps */
+	tdo_sadb_begin(
+	    w, &(struct tdo_sadb_base){.type = TDO_SADB_EXPIRE, .satype = p->key.satype});
+	tdo_sadb_put_sa_head(w, p);
+	tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_CURRENT, &current);
+	if (hard)
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_HARD, &p->hard);
+	else
+		tdo_sadb_put_lifetime(w, TDO_SADB_EXT_LIFETIME_SOFT, &p->soft);
+	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
+}
+
+/* The policy says by its id alone what is wanted. */
+static void
+put_acquire(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto *crypto)
+{
+	uint8_t satype = tdo_sadb_proto_satype(ev->acquire.req.proto);
+
+	tdo_sadb_begin(w, &(struct tdo_sadb_base){
+			      .type = TDO_SADB_ACQUIRE, .satype = satype, .seq = ev->acquire.seq});
+	tdo_sadb_put_sa_addrs(w, &ev->acquire.src, &ev->acquire.dst);
+	tdo_sadb_put_policy(
+	    w, &(struct tdo_sadb_policy){
+		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
+	tdo_pfkey_put_proposal(w, crypto, satype);
+}
+
+static uint8_t
+put_event(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto *crypto)
+{
+	switch (ev->type) {
+	case TDO_EVENT_EXPIRE_SOFT:
+	case TDO_EVENT_EXPIRE_HARD:
+		put_expire(w, &ev->sa, ev->type == TDO_EVENT_EXPIRE_HARD);
+		return ev->sa.param.key.satype;
+	case TDO_EVENT_ACQUIRE:
+		put_acquire(w, ev, crypto);
+		return tdo_sadb_proto_satype(ev->acquire.req.proto);
+	case TDO_EVENT_SP_EXPIRE:
+		tdo_sadb_begin(w, &(struct tdo_sadb_base){.type = TDO_SADB_X_SPDEXPIRE});
+		tdo_sadb_put_sp_info(w, &ev->sp);
+		break;
+	}
+	return TDO_SATYPE_UNSPEC;
+}
+
+void
+tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now)
+{
+	const struct tdo_crypto *crypto = tdo_engine_crypto(k->cfg.engine);
+	struct tdo_event ev;
+
+	while (tdo_engine_next_event(k->cfg.engine, &ev)) {
+		struct tdo_wr w = tdo_wr_init(k->scratch, TDO_PFKEY_MSG_MAX);
+		uint8_t satype = put_event(&w, &ev, crypto);
+		size_t len = tdo_sadb_end(&w);
+
+		if (len > 0)
+			tdo_pfkey_broadcast(k, TDO_PFKEY_REGISTERED, satype, NULL, k->scratch, len);
+		tdo_wipe(&ev, sizeof(ev));
+	}
+}

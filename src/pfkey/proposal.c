@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Algorithms towards key managers: the lists of REGISTER, the proposal of ACQUIRE. */
+#include "pfkey/endpoint.h"
+
+enum {
+	ALGS_MAX = 64,  /* of one list */
+	COMBS_MAX = 48, /* of one proposal */
+	REPLAY = 4,     /* proposed window in units of 8 packets */
+};
+
+static bool
+listed(const struct tdo_crypto *crypto, const struct tdo_alg *a, bool auth)
+{
+	if ((a->kind == TDO_ALG_AUTH) != auth)
+		return false;
+	return auth ? tdo_crypto_supports(crypto, NULL, a) : tdo_crypto_supports(crypto, a, NULL);
+}
+
+static void
+put_list(struct tdo_wr *w, const struct tdo_crypto *crypto, enum tdo_sadb_ext_type ext, bool auth)
+{
+	struct tdo_sadb_alg list[ALGS_MAX];
+	const struct tdo_alg *a;
+	unsigned n = 0;
+
+	for (unsigned i = 0; n < ALGS_MAX && (a = tdo_alg_at(i)) != NULL; i++)
+		if (listed(crypto, a, auth))
+			list[n++] = (struct tdo_sadb_alg){.id = a->pfkey,
+			    .ivlen = a->iv_len,
+			    .minbits = a->key_min,
+			    .maxbits = a->key_max};
+	if (n > 0)
+		tdo_sadb_put_supported(w, ext, list, n);
+}
+
+/* RFC 2367 3.1.7; AH has no encryption, IPComp has neither keys nor ciphers. */
+void
+tdo_pfkey_put_supported(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype)
+{
+	if (satype != TDO_SATYPE_IPCOMP)
+		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_AUTH, true);
+	if (satype == TDO_SATYPE_ESP || satype == TDO_SATYPE_UNSPEC)
+		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_ENCRYPT, false);
+}
+
+/* ---- proposals ---------------------------------------------------------------------- */
+
+/*
+ * One combination.  Lifetimes as BSD proposes them: 24 h since creation, 8 h since first
+ * use, soft 80 % of these (D16).
+ */
+static struct tdo_sadb_comb
+comb(const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	struct tdo_sadb_comb c = {
+	    .hard = {.addtime = 86400, .usetime = 28800},
+	    .soft = {.addtime = 86400 * 8 / 10, .usetime = 28800 * 8 / 10},
+	};
+
+	if (enc) {
+		c.encrypt = enc->pfkey;
+		c.encrypt_minbits = enc->key_min;
+		c.encrypt_maxbits = enc->key_max;
+	}
+	if (auth) {
+		c.auth = auth->pfkey;
+		c.auth_minbits = auth->key_min;
+		c.auth_maxbits = auth->key_max;
+	}
+	return c;
+}
+
+/* Nothing weak, and nothing that does not encrypt, is ever proposed (RFC 8221). */
+static bool
+proposable(const struct tdo_crypto *crypto, const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	if (enc && (enc->weak || enc->key_max == 0))
+		return false;
+	if (auth && (auth->weak || auth->key_max == 0))
+		return false;
+	return tdo_crypto_supports(crypto, enc, auth);
+}
+
+/* All pairs of a cipher with each authentication algorithm (enc NULL: AH). */
+static unsigned
+add_pairs(const struct tdo_crypto *crypto, const struct tdo_alg *enc, struct tdo_sadb_comb *list,
+    unsigned n)
+{
+	const struct tdo_alg *auth;
+
+	for (unsigned i = 0; n < COMBS_MAX && (auth = tdo_alg_at(i)) != NULL; i++)
+		if (auth->kind == TDO_ALG_AUTH && proposable(crypto, enc, auth))
+			list[n++] = comb(enc, auth);
+	return n;
+}
+
+void
+tdo_pfkey_put_proposal(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype)
+{
+	struct tdo_sadb_comb list[COMBS_MAX];
+	const struct tdo_alg *enc;
+	unsigned n = 0;
+
+	if (satype == TDO_SATYPE_AH)
+		n = add_pairs(crypto, NULL, list, n);
+	if (satype != TDO_SATYPE_ESP) {
+		tdo_sadb_put_proposal(w, REPLAY, list, n);
+		return;
+	}
+	/* RFC 2367 2.3.7: in order of preference. */
+	for (unsigned i = 0; n < COMBS_MAX && (enc = tdo_alg_at(i)) != NULL; i++)
+		if (enc->kind == TDO_ALG_AEAD && proposable(crypto, enc, NULL))
+			list[n++] = comb(enc, NULL);
+	for (unsigned i = 0; (enc = tdo_alg_at(i)) != NULL; i++)
+		if (enc->kind == TDO_ALG_ENC)
+			n = add_pairs(crypto, enc, list, n);
+	tdo_sadb_put_proposal(w, REPLAY, list, n);
+}

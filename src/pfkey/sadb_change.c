@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* GETSPI, UPDATE, ADD, DELETE, FLUSH (RFC 2367 3.1.1 to 3.1.4, 3.1.9). */
+#include <errno.h>
+
+#include "pfkey/endpoint.h"
+
+/*
+ * The SPI range of a request.  RFC 2367 3.1.1: the range is the user's; without one (or
+ * with 0 to 0, as setkey's getspi 0) it is that of the sysctls.
+ */
+static int
+spi_range(const struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
+{
+	struct tdo_sadb_spirange r = {0};
+
+	tdo_sadb_get_spirange(call->m, &r);
+	if (r.max == 0) {
+		r.min = (uint32_t)tdo_knob_get(call->e, TDO_KNOB_SPI_MIN, TDO_AF_INET);
+		r.max = (uint32_t)tdo_knob_get(call->e, TDO_KNOB_SPI_MAX, TDO_AF_INET);
+	}
+	if (call->m->base.satype == TDO_SATYPE_IPCOMP && r.max > UINT16_MAX)
+		r.max = UINT16_MAX; /* RFC 3173 3.3: a CPI has 16 bits */
+	if (r.min < TDO_SPI_MIN)
+		r.min = TDO_SPI_MIN;
+	if (r.min > r.max)
+		return -EINVAL;
+	*ret = r;
+	return 0;
+}
+
+int
+tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_param p;
+	struct tdo_sadb_spirange range;
+	struct tdo_sadb_sa sa = {.state = TDO_SA_LARVAL};
+	int r = tdo_sadb_get_sa_param(call->m, &p, NULL);
+
+	if (r == 0)
+		r = spi_range(call, &range);
+	if (r == 0)
+		r = tdo_sa_getspi(call->e, &p, range.min, range.max, call->now, &sa.spi);
+	if (r < 0)
+		return r;
+	tdo_pfkey_reply(call);
+	tdo_sadb_put_sa(&call->w, &sa);
+	tdo_sadb_put_ext(&call->w, &call->m->ext[TDO_SADB_EXT_ADDRESS_SRC]);
+	tdo_sadb_put_ext(&call->w, &call->m->ext[TDO_SADB_EXT_ADDRESS_DST]);
+	return 0;
+}
+
+/* What ADD and UPDATE have in common. */
+static int
+read_param(const struct tdo_pfkey_call *call, struct tdo_sa_param *ret)
+{
+	uint8_t natt = TDO_SADB_NATT_NONE;
+
+	if (!tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
+		return -EINVAL;
+	/* An SA that should be in UDP must not become one that is not. */
+	tdo_sadb_get_natt_type(call->m, &natt);
+	if (natt != TDO_SADB_NATT_NONE)
+		return -EOPNOTSUPP;
+	return tdo_sadb_get_sa_param(call->m, ret, NULL);
+}
+
+static int
+reply_without_keys(struct tdo_pfkey_call *call)
+{
+	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_echo(call);
+	return 0;
+}
+
+int
+tdo_pfkey_do_add(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_param p;
+	int r = read_param(call, &p);
+
+	if (r == 0)
+		r = tdo_sa_add(call->e, &p, call->now, NULL);
+	return r < 0 ? r : reply_without_keys(call);
+}
+
+int
+tdo_pfkey_do_update(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_param p;
+	int r = read_param(call, &p);
+
+	if (r == 0)
+		r = tdo_sa_update(call->e, &p, call->now, NULL);
+	return r < 0 ? r : reply_without_keys(call);
+}
+
+/* Without SA: all SAs of the pair, also if there is none (as KAME's "deleteall"). */
+int
+tdo_pfkey_do_delete(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_key key;
+	int r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+
+	if (r < 0)
+		return r;
+	if (tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
+		r = tdo_sa_delete(call->e, &key);
+	else
+		tdo_sa_delete_all(call->e, &key);
+	return r < 0 ? r : reply_without_keys(call);
+}
+
+int
+tdo_pfkey_do_flush(struct tdo_pfkey_call *call)
+{
+	tdo_sa_flush(call->e, call->m->base.satype);
+	tdo_pfkey_reply(call);
+	return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* GET, DUMP, and ACQUIRE from a user (RFC 2367 3.1.5, 3.1.6, 3.1.10). */
+#include <errno.h>
+
+#include "base/addr.h"
+#include "base/ct.h"
+#include "pfkey/endpoint.h"
+
+/* Dumps that one client may have under way: each keeps its entries alive. */
+#define DUMPS_MAX 16
+
+int
+tdo_pfkey_do_get(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_info info;
+	struct tdo_sa_key key;
+	int r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+
+	if (r < 0)
+		return r;
+	if (!tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
+		return -EINVAL;
+	r = tdo_sa_get(call->e, &key, &info);
+	if (r < 0)
+		return r;
+	tdo_pfkey_reply(call);
+	tdo_sadb_put_sa_info(&call->w, &info, true);
+	tdo_wipe(&info, sizeof(info));
+	return 0;
+}
+
+/* Gives the snapshot to the queue, or frees it. */
+static int
+start_dump(struct tdo_pfkey_call *call, struct tdo_pfkey_dump *d, unsigned left)
+{
+	if (left == 0) {
+		tdo_pfkey_dump_free(d);
+		return -ENOENT;
+	}
+	tdo_pfkey_answer_dump(call->c, d);
+	return 0;
+}
+
+int
+tdo_pfkey_do_dump(struct tdo_pfkey_call *call)
+{
+	struct tdo_pfkey_dump d = {.pid = call->m->base.pid};
+	int r;
+
+	if (call->c->ndump >= DUMPS_MAX)
+		return -EBUSY;
+	r = tdo_sa_snap_new(call->e, call->m->base.satype, &d.sa);
+	return r < 0 ? r : start_dump(call, &d, tdo_sa_snap_left(d.sa));
+}
+
+int
+tdo_pfkey_do_spddump(struct tdo_pfkey_call *call)
+{
+	struct tdo_pfkey_dump d = {.pid = call->m->base.pid};
+	int r;
+
+	if (call->c->ndump >= DUMPS_MAX)
+		return -EBUSY;
+	r = tdo_sp_snap_new(call->e, &d.sp);
+	return r < 0 ? r : start_dump(call, &d, tdo_sp_snap_left(d.sp));
+}
+
+/* 1 when a usable SA of this type and pair exists, 0 when not, -ENOMEM. */
+static int
+sa_exists(struct tdo_engine *e, const struct tdo_sa_key *key)
+{
+	struct tdo_sa_snap *snap;
+	struct tdo_sa_info info;
+	int r = tdo_sa_snap_new(e, key->satype, &snap);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && tdo_sa_snap_next(snap, &info)) {
+		const struct tdo_sa_param *p = &info.param;
+
+		r = (p->state == TDO_SA_MATURE || p->state == TDO_SA_DYING) &&
+		    tdo_addr_equal(&p->key.src, &key->src) &&
+		    tdo_addr_equal(&p->key.dst, &key->dst);
+	}
+	tdo_wipe(&info, sizeof(info));
+	tdo_sa_snap_free(snap);
+	return r;
+}
+
+/*
+ * With errno: a key manager gives up (RFC 2367 3.1.6); the engine asks again by itself
+ * after blockacq_lifetime, nobody needs an answer.  Without: a user wants SAs; the
+ * registered key managers are told.
+ */
+int
+tdo_pfkey_do_acquire(struct tdo_pfkey_call *call)
+{
+	struct tdo_sa_key key;
+	int r;
+
+	if (call->m->base.err != 0)
+		return 0;
+	r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+	if (r == 0)
+		r = sa_exists(call->e, &key);
+	if (r != 0)
+		return r < 0 ? r : -EEXIST;
+	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_echo(call);
+	return 0;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The policy messages of KAME: X_SPDADD and its relatives (spec 4.1). */
+#include <errno.h>
+
+#include "pfkey/endpoint.h"
+
+/* A policy for the database; those of sockets, and directions of none, are not. */
+static int
+read_policy(const struct tdo_pfkey_call *call, struct tdo_sp_param *ret)
+{
+	int r = tdo_sadb_get_sp_param(call->m, ret, NULL);
+
+	if (r < 0)
+		return r;
+	if (ret->type > TDO_POLICY_IPSEC || ret->dir == TDO_DIR_ANY)
+		return -EINVAL;
+	return 0;
+}
+
+/* The request with the policy as it is now: with its id and the reqids that were picked. */
+static int
+reply_installed(struct tdo_pfkey_call *call, const struct tdo_sp_info *info)
+{
+	const struct tdo_sadb_msg *m = call->m;
+
+	tdo_pfkey_reply(call);
+	for (unsigned i = 0; i < m->next; i++) {
+		unsigned type = m->order[i];
+
+		if (type == TDO_SADB_X_EXT_POLICY)
+			tdo_sadb_put_sp_policy(&call->w, &info->param, info->id);
+		else if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT)
+			tdo_sadb_put_ext(&call->w, &m->ext[type]);
+	}
+	return 0;
+}
+
+int
+tdo_pfkey_do_spdadd(struct tdo_pfkey_call *call)
+{
+	struct tdo_sp_param p;
+	struct tdo_sp_info info;
+	int r = read_policy(call, &p);
+
+	if (r == 0)
+		r = tdo_sp_add(call->e, &p, call->now, &info, NULL);
+	return r < 0 ? r : reply_installed(call, &info);
+}
+
+int
+tdo_pfkey_do_spdupdate(struct tdo_pfkey_call *call)
+{
+	struct tdo_sp_param p;
+	struct tdo_sp_info info;
+	int r = read_policy(call, &p);
+
+	if (r == 0)
+		r = tdo_sp_update(call->e, &p, call->now, &info, NULL);
+	return r < 0 ? r : reply_installed(call, &info);
+}
+
+int
+tdo_pfkey_do_spddelete(struct tdo_pfkey_call *call)
+{
+	struct tdo_sp_param p;
+	int r = tdo_sadb_get_sp_param(call->m, &p, NULL);
+
+	if (r == 0)
+		r = tdo_sp_delete(call->e, p.dir, &p.sel, NULL);
+	if (r < 0)
+		return r;
+	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_echo(call);
+	return 0;
+}
+
+int
+tdo_pfkey_do_spddelete2(struct tdo_pfkey_call *call)
+{
+	struct tdo_sadb_policy pol;
+	int r;
+
+	if (!tdo_sadb_get_policy(call->m, &pol))
+		return -EINVAL;
+	r = tdo_sp_delete_id(call->e, pol.id, NULL);
+	if (r < 0)
+		return r;
+	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_echo(call);
+	return 0;
+}
+
+int
+tdo_pfkey_do_spdget(struct tdo_pfkey_call *call)
+{
+	struct tdo_sadb_policy pol;
+	struct tdo_sp_info info;
+	int r;
+
+	if (!tdo_sadb_get_policy(call->m, &pol))
+		return -EINVAL;
+	r = tdo_sp_get(call->e, pol.id, &info);
+	if (r < 0)
+		return r;
+	tdo_pfkey_reply(call);
+	tdo_sadb_put_sp_info(&call->w, &info);
+	return 0;
+}
+
+int
+tdo_pfkey_do_spdflush(struct tdo_pfkey_call *call)
+{
+	tdo_sp_flush(call->e);
+	tdo_pfkey_reply(call);
+	return 0;
+}
