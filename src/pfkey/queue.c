@@ -194,24 +194,35 @@ tdo_pfkey_pending(const struct tdo_pfkey_client *c)
 	return c->head != NULL;
 }
 
-size_t
-tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
+/* The head's next message; the head goes when that was its last. */
+static size_t
+take(struct tdo_pfkey_client *c, void *buf, size_t cap)
 {
 	struct tdo_pfkey_item *it = c->head;
 	struct tdo_wr w = tdo_wr_init(buf, cap);
+	size_t len = it->len;
 	bool last = true;
-	size_t len;
 
-	if (!it || cap < TDO_PFKEY_MSG_MAX)
-		return 0;
-	if (it->len > 0) {
-		len = it->len;
+	if (len > 0) {
 		memcpy(buf, it->data, len);
 	} else {
 		len = tdo_pfkey_dump_next(&it->dump, &w, &last);
-		tdo_pfkey_copy_promisc(c->k, c, buf, len);
+		if (len > 0)
+			tdo_pfkey_copy_promisc(c->k, c, buf, len);
 	}
 	if (last)
 		pop(c);
+	return len;
+}
+
+size_t
+tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
+{
+	size_t len = 0;
+
+	if (cap < TDO_PFKEY_MSG_MAX)
+		return 0;
+	while (len == 0 && c->head)
+		len = take(c, buf, cap);
 	return len;
 }
