@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parsing and building of IPv4 and IPv6 headers: see ip.h. */
+#include "wire/ip.h"
+
+#include "base/be.h"
+
+enum {
+	IP4_PROTO_OFF = 9,
+	IP6_NH_OFF = 6,
+	/* No octet of a datagram lies beyond what its total length can express. */
+	REASSEMBLED_MAX = 65535,
+};
+
+/* Ports, or type and code, of the upper layer of avail bytes at p, if they are there. */
+static void
+parse_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
+{
+	switch (f->proto) {
+	case TDO_IPPROTO_TCP:
+	case TDO_IPPROTO_UDP:
+	case TDO_IPPROTO_UDPLITE:
+	case TDO_IPPROTO_SCTP:
+	case TDO_IPPROTO_DCCP:
+		if (avail < 4)
+			return;
+		f->sport = tdo_be16(p);
+		f->dport = tdo_be16(p + 2);
+		break;
+	case TDO_IPPROTO_ICMP:
+	case TDO_IPPROTO_ICMPV6:
+		if (avail < 2)
+			return;
+		f->sport = p[0];
+		f->dport = p[1];
+		break;
+	case TDO_IPPROTO_MH: /* RFC 6275 6.1.1: the type is the third byte */
+		if (avail < 3)
+			return;
+		f->sport = p[2];
+		break;
+	default:
+		return;
+	}
+	f->has_ports = true;
+}
+
+/* The upper layer at ret->l4_off; frag fields are set already. */
+static void
+parse_upper(const uint8_t *p, struct tdo_ip_info *ret)
+{
+	if (!ret->frag_later)
+		parse_ports(&ret->flow, p + ret->l4_off, ret->total_len - ret->l4_off);
+	ret->flow.opaque = ret->frag && !ret->flow.has_ports;
+}
+
+static enum tdo_reason
+parse_ip4(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
+{
+	size_t hlen, total, frag_off;
+	uint16_t frag;
+
+	if (len < TDO_IP4_HLEN)
+		return TDO_REASON_SHORT;
+	hlen = (size_t)(p[0] & 0x0f) * 4;
+	total = tdo_be16(p + 2);
+	if (hlen < TDO_IP4_HLEN || total < hlen)
+		return TDO_REASON_IP_HEADER;
+	if (total > len)
+		return TDO_REASON_SHORT;
+	frag = tdo_be16(p + 6);
+	frag_off = (size_t)(frag & TDO_IP4_OFFMASK) * 8;
+	if (frag_off + total > REASSEMBLED_MAX)
+		return TDO_REASON_IP_HEADER;
+	*ret = (struct tdo_ip_info){
+	    .flow = {.src.af = TDO_AF_INET, .dst.af = TDO_AF_INET, .proto = p[IP4_PROTO_OFF]},
+	    .total_len = (uint32_t)total,
+	    .l4_off = (uint16_t)hlen,
+	    .esp_off = (uint16_t)hlen,
+	    .nh_off = IP4_PROTO_OFF,
+	    .esp_nh = p[IP4_PROTO_OFF],
+	    .tos = p[1],
+	    .ttl = p[8],
+	    .df = (frag & TDO_IP4_DF) != 0,
+	    .frag = (frag & (TDO_IP4_MF | TDO_IP4_OFFMASK)) != 0,
+	    .frag_later = frag_off != 0,
+	};
+	memcpy(ret->flow.src.b, p + 12, 4);
+	memcpy(ret->flow.dst.b, p + 16, 4);
+	parse_upper(p, ret);
+	return TDO_REASON_NONE;
+}
+
+/*
+ * One extension header at off: its length, or 0 when it is malformed or does not fit.
+ * Fragment fields are noted in ret.
+ */
+static size_t
+ext_header(const uint8_t *p, uint8_t nh, size_t off, struct tdo_ip_info *ret)
+{
+	size_t left = ret->total_len - off, hlen, frag_off;
+
+	if (left < 8)
+		return 0;
+	if (nh != TDO_IPPROTO_FRAGMENT) {
+		hlen = ((size_t)p[off + 1] + 1) * 8;
+		return hlen <= left ? hlen : 0;
+	}
+	frag_off = tdo_be16(p + off + 2) & 0xfff8;
+	ret->frag_later = frag_off != 0;
+	/* RFC 6946: with offset 0 and no M bit this is a whole datagram. */
+	ret->frag = ret->frag_later || (p[off + 3] & 1) != 0;
+	/* RFC 8200 4.5: more than the payload length of the datagram can say. */
+	if (frag_off + left - TDO_IP6_FRAGLEN > REASSEMBLED_MAX)
+		return 0;
+	return TDO_IP6_FRAGLEN;
+}
+
+/* RFC 8200 4.1.  What is passed over has a length; everything else is the upper layer. */
+static bool
+is_ext_header(uint8_t nh)
+{
+	return nh == TDO_IPPROTO_HOPOPTS || nh == TDO_IPPROTO_ROUTING ||
+	       nh == TDO_IPPROTO_FRAGMENT || nh == TDO_IPPROTO_DSTOPTS;
+}
+
+/* Follows the chain from the fixed header on; sets l4_off, flow.proto and esp_*. */
+static enum tdo_reason
+walk_ext_headers(const uint8_t *p, struct tdo_ip_info *ret)
+{
+	size_t off = TDO_IP6_HLEN, hlen;
+	uint8_t nh = p[IP6_NH_OFF];
+	bool fragment_seen = false;
+
+	for (unsigned n = 0; is_ext_header(nh) && !ret->frag_later; n++) {
+		if (n == TDO_EXTHDR_MAX)
+			return TDO_REASON_EXT_HEADER;
+		/* RFC 8200 4.3: hop-by-hop options stand first or not at all. */
+		if (nh == TDO_IPPROTO_HOPOPTS && n != 0)
+			return TDO_REASON_EXT_HEADER;
+		/* No source fragments a fragment; whoever nests them wants to hide something. */
+		if (nh == TDO_IPPROTO_FRAGMENT && fragment_seen)
+			return TDO_REASON_EXT_HEADER;
+		hlen = ext_header(p, nh, off, ret);
+		if (hlen == 0)
+			return TDO_REASON_EXT_HEADER;
+		fragment_seen |= nh == TDO_IPPROTO_FRAGMENT;
+		/*
+		 * RFC 4303 3.1.1: ESP stands behind all of these, and so behind destination
+		 * options in front of them, but before the ones that follow.
+		 */
+		if (nh != TDO_IPPROTO_DSTOPTS) {
+			ret->nh_off = (uint16_t)off;
+			ret->esp_nh = p[off];
+			ret->esp_off = (uint16_t)(off + hlen);
+		}
+		nh = p[off];
+		off += hlen;
+	}
+	ret->flow.proto = nh;
+	ret->l4_off = (uint16_t)off;
+	return TDO_REASON_NONE;
+}
+
+static enum tdo_reason
+parse_ip6(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
+{
+	enum tdo_reason why = TDO_REASON_NONE;
+	size_t total;
+
+	if (len < TDO_IP6_HLEN)
+		return TDO_REASON_SHORT;
+	total = TDO_IP6_HLEN + (size_t)tdo_be16(p + 4);
+	if (total > len)
+		return TDO_REASON_SHORT;
+	*ret = (struct tdo_ip_info){
+	    .flow = {.src.af = TDO_AF_INET6, .dst.af = TDO_AF_INET6, .proto = p[IP6_NH_OFF]},
+	    .total_len = (uint32_t)total,
+	    .l4_off = TDO_IP6_HLEN,
+	    .esp_off = TDO_IP6_HLEN,
+	    .nh_off = IP6_NH_OFF,
+	    .esp_nh = p[IP6_NH_OFF],
+	    .tos = (uint8_t)(p[0] << 4 | p[1] >> 4),
+	    .ttl = p[7],
+	};
+	memcpy(ret->flow.src.b, p + 8, 16);
+	memcpy(ret->flow.dst.b, p + 24, 16);
+	if (is_ext_header(ret->flow.proto))
+		why = walk_ext_headers(p, ret);
+	if (why == TDO_REASON_NONE)
+		parse_upper(p, ret);
+	return why;
+}
+
+enum tdo_reason
+tdo_ip_parse(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
+{
+	if (len == 0)
+		return TDO_REASON_SHORT;
+	switch (p[0] >> 4) {
+	case 4:
+		return parse_ip4(p, len, ret);
+	case 6:
+		return parse_ip6(p, len, ret);
+	default:
+		return TDO_REASON_IP_HEADER;
+	}
+}
+
+static void
+build_ip4(uint8_t *p, const struct tdo_ip_hdr *h, uint32_t payload_len)
+{
+	p[0] = 0x45;
+	p[1] = h->tos;
+	tdo_put_be16(p + 2, (uint16_t)(TDO_IP4_HLEN + payload_len));
+	tdo_put_be16(p + 4, h->id);
+	tdo_put_be16(p + 6, h->df ? TDO_IP4_DF : 0);
+	p[8] = h->ttl;
+	p[IP4_PROTO_OFF] = h->proto;
+	memcpy(p + 12, h->src.b, 4);
+	memcpy(p + 16, h->dst.b, 4);
+	tdo_ip4_set_csum(p);
+}
+
+static void
+build_ip6(uint8_t *p, const struct tdo_ip_hdr *h, uint32_t payload_len)
+{
+	tdo_put_be32(p, 6u << 28 | (uint32_t)h->tos << 20 | (h->flow_label & 0xfffff));
+	tdo_put_be16(p + 4, (uint16_t)payload_len);
+	p[IP6_NH_OFF] = h->proto;
+	p[7] = h->ttl;
+	memcpy(p + 8, h->src.b, 16);
+	memcpy(p + 24, h->dst.b, 16);
+}
+
+void
+tdo_ip_build(uint8_t *p, const struct tdo_ip_hdr *h, uint32_t payload_len)
+{
+	if (h->src.af == TDO_AF_INET6)
+		build_ip6(p, h, payload_len);
+	else
+		build_ip4(p, h, payload_len);
+}
+
+void
+tdo_ip_set_len(uint8_t *p, uint32_t len)
+{
+	if (p[0] >> 4 == 6) {
+		tdo_put_be16(p + 4, (uint16_t)(len - TDO_IP6_HLEN));
+		return;
+	}
+	tdo_put_be16(p + 2, (uint16_t)len);
+	tdo_ip4_set_csum(p);
+}
