@@ -16,13 +16,15 @@
  * raw4_in, raw6_in: protocol 50, with a filter that gives each worker its share of SPIs;
  * raw6_in has ancillary data switched on (destination, hop limit, traffic class).
  * raw4_out, raw6_out: IPPROTO_RAW, header included, marked as testudo's own,
- * MTU_DISCOVER = PROBE.  mtu4, mtu6: UDP sockets, marked the same, to ask for path MTUs with
- * connect() and IP_MTU, IPV6_MTU.
+ * MTU_DISCOVER = PROBE.  raw4_clear, raw6_clear: the same, with the mark of packets that were
+ * diverted and need no protection.  mtu4, mtu6: UDP sockets, marked the same, to ask for path MTUs
+ * with connect() and IP_MTU, IPV6_MTU.
  */
 struct tdo_worker_fds {
 	int tun;
 	int raw4_in, raw6_in;
 	int raw4_out, raw6_out;
+	int raw4_clear, raw6_clear;
 	int mtu4, mtu6;
 };
 

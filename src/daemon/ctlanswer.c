@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What testudo(8) is told. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "daemon/process.h"
+#include "os/clock.h"
+
+static json_t *
+text(const char *s)
+{
+	return s != NULL ? json_string(s) : json_null();
+}
+
+static json_t *
+number(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+/* ---- counters ----------------------------------------------------------------------- */
+
+static json_t *
+offender(const struct tdo_process *d, enum tdo_reason r, tdo_ns now)
+{
+	char src[TDO_ADDR_STRLEN], dst[TDO_ADDR_STRLEN];
+	struct tdo_offender o;
+	json_t *j;
+
+	tdo_offender_read(d->engine, r, &o);
+	if (o.when == 0)
+		return json_null();
+	j = json_pack("{s:s, s:s, s:i, s:o}", "src", tdo_addr_str(&o.flow.src, src), "dst",
+	    tdo_addr_str(&o.flow.dst, dst), "proto", (int)o.flow.proto, "seconds-ago",
+	    number(now > o.when ? (now - o.when) / TDO_SEC : 0));
+	if (j != NULL && o.flow.has_ports) {
+		(void)json_object_set_new(j, "sport", json_integer(o.flow.sport));
+		(void)json_object_set_new(j, "dport", json_integer(o.flow.dport));
+	}
+	if (j != NULL && o.spi != 0) {
+		(void)json_object_set_new(j, "spi", number(o.spi));
+		(void)json_object_set_new(j, "seq", number(o.seq));
+	}
+	return j;
+}
+
+static json_t *
+drops(const struct tdo_process *d, const struct tdo_ipc_status *st)
+{
+	json_t *list = json_array();
+	tdo_ns now = tdo_clock_now();
+
+	for (int r = TDO_REASON_NONE + 1; r < TDO_REASON_COUNT; r++) {
+		const struct tdo_reason_info *info = tdo_reason_info((enum tdo_reason)r);
+		uint64_t n = tdo_drops_read(d->engine, (enum tdo_reason)r);
+
+		if (r == TDO_REASON_GUARD)
+			n += st->guard_drops; /* counted by the kernel */
+		(void)json_array_append_new(list,
+		    json_pack("{s:s, s:s, s:o, s:s, s:s, s:o}", "name", info->name, "stage",
+			info->stage, "count", number(n), "text", info->text, "remedy", info->remedy,
+			"last", n > 0 ? offender(d, (enum tdo_reason)r, now) : json_null()));
+	}
+	return list;
+}
+
+static json_t *
+counters(const struct tdo_process *d)
+{
+	json_t *list = json_array();
+
+	for (int s = 0; s < TDO_STAT_COUNT; s++) {
+		const struct tdo_stat_info *info = tdo_stat_info((enum tdo_stat)s);
+
+		(void)json_array_append_new(list,
+		    json_pack("{s:s, s:s, s:o, s:s}", "group", info->group, "name", info->name,
+			"value", number(tdo_stat_read(d->engine, (enum tdo_stat)s)), "text",
+			info->text));
+	}
+	return list;
+}
+
+static json_t *
+io_counters(const struct tdo_process *d)
+{
+	static const struct {
+		const char *name, *text;
+	} info[] = {
+#define IOSTAT(id, name, text) {name, text},
+	    TDO_IOSTATS(IOSTAT)
+#undef IOSTAT
+	};
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < TDO_IOSTAT_COUNT; i++) {
+		uint64_t calls = 0, packets = 0, bytes = 0, errors = 0;
+
+		for (unsigned w = 0; w < d->nworkers; w++) {
+			const struct tdo_iostat *s = &d->worker[w]->stat[i];
+
+			calls += s->calls;
+			packets += s->packets;
+			bytes += s->bytes;
+			errors += s->errors;
+		}
+		(void)json_array_append_new(list,
+		    json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:f}", "name", info[i].name, "text",
+			info[i].text, "calls", number(calls), "packets", number(packets), "bytes",
+			number(bytes), "errors", number(errors), "packets-per-call",
+			calls > 0 ? (double)packets / (double)calls : 0.0));
+	}
+	return list;
+}
+
+/* ---- status ------------------------------------------------------------------------- */
+
+static json_t *
+attachment(const struct tdo_ipc_status *st)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:b}", "guard-drops",
+	    number(st->guard_drops), "repairs", number(st->repairs), "queued", number(st->queued),
+	    "restarts", number(st->restarts), "cover-entries", number(st->cover_entries),
+	    "cover-coarsened", number(st->cover_coarsened), "recovering", st->recovering,
+	    "owner-table", st->has_owner_table, "nfqueue", st->has_nfqueue, "inet", st->has_inet,
+	    "inet6", st->has_inet6);
+}
+
+static json_t *
+drivers(const struct tdo_process *d)
+{
+	json_t *list = json_array();
+	const char *name;
+
+	for (unsigned i = 0; (name = tdo_crypto_driver_at(d->crypto, i)) != NULL; i++)
+		(void)json_array_append_new(list, text(name));
+	return list;
+}
+
+static json_t *
+status(const struct tdo_process *d, const struct tdo_ipc_status *st)
+{
+	struct tdo_spd_counts n = tdo_engine_counts(d->engine);
+	const struct tdo_conf *c = d->env->conf;
+
+	return json_pack("{s:s, s:o, s:i, s:i, s:i, s:b, s:o, s:o,"
+			 " s:{s:s, s:i, s:i, s:i, s:i, s:s},"
+			 " s:{s:b, s:b, s:b}, s:{s:i, s:o, s:i}, s:{s:o, s:o, s:b}}",
+	    "version", TDO_VERSION, "uptime", number((tdo_clock_now() - d->started) / TDO_SEC),
+	    "workers", (int)d->nworkers, "sas", (int)n.sas, "policies", (int)n.sps, "recovering",
+	    (int)atomic_load_explicit(&d->recovering, memory_order_relaxed), "drivers", drivers(d),
+	    "attachment", attachment(st), "config", "tun", c->tun, "mark-mask", (int)c->mark_mask,
+	    "rule-priority", (int)c->rule_priority, "table", (int)c->table, "queue", (int)c->queue,
+	    "fail", c->fail == TDO_FAIL_OPEN ? "open" : "closed", "sandbox", "user",
+	    (int)d->sandbox.user, "landlock", (int)d->sandbox.landlock, "seccomp",
+	    (int)d->sandbox.seccomp, "pfkey", "clients", (int)tdo_keyserver_clients(d->keys),
+	    "lost", number(tdo_pfkey_lost(d->pfkey)), "own", 1, "state", "journal-used",
+	    number(d->has_state ? tdo_state_used(&d->state) : 0), "no-counter-slot",
+	    number(d->state.no_slot), "incomplete", (int)d->journal.full);
+}
+
+static json_t *
+stats(const struct tdo_process *d, const struct tdo_ipc_status *st)
+{
+	json_t *j = status(d, st);
+
+	if (j == NULL)
+		return NULL;
+	(void)json_object_set_new(j, "drops", drops(d, st));
+	(void)json_object_set_new(j, "counters", counters(d));
+	(void)json_object_set_new(j, "io", io_counters(d));
+	return j;
+}
+
+/* ---- sysctl ------------------------------------------------------------------------- */
+
+static json_t *
+failure(const char *what, const char *name)
+{
+	return json_pack("{s:s++}", "error", what, ": ", name);
+}
+
+static json_t *
+knob_json(const struct tdo_process *d, enum tdo_knob k, uint8_t af)
+{
+	const struct tdo_knob_info *info = tdo_knob_info(k);
+
+	return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i}", "name",
+	    af == TDO_AF_INET6 && info->name6 != NULL ? info->name6 : info->name4, "value",
+	    (int)tdo_knob_get(d->engine, k, af), "help", info->help, "default", (int)info->def,
+	    "min", (int)info->min, "max", (int)info->max);
+}
+
+static json_t *
+all_knobs(const struct tdo_process *d)
+{
+	json_t *list = json_array();
+
+	for (int k = 0; k < TDO_KNOB_COUNT; k++) {
+		(void)json_array_append_new(list, knob_json(d, (enum tdo_knob)k, TDO_AF_INET));
+		if (tdo_knob_info((enum tdo_knob)k)->name6 != NULL)
+			(void)json_array_append_new(
+			    list, knob_json(d, (enum tdo_knob)k, TDO_AF_INET6));
+	}
+	return json_pack("{s:o}", "knobs", list);
+}
+
+static json_t *
+set_knob(struct tdo_process *d, const char *name, enum tdo_knob k, uint8_t af, json_int_t v)
+{
+	int32_t old = tdo_knob_get(d->engine, k, af);
+	json_t *j;
+	int rc =
+	    v < INT32_MIN || v > INT32_MAX ? -ERANGE : tdo_knob_set(d->engine, k, af, (int32_t)v);
+
+	if (rc == -ERANGE)
+		return failure("value out of range", name);
+	if (rc != 0)
+		return failure(strerror(-rc), name);
+	tdo_journal_knob(&d->journal, k, af, (int32_t)v);
+	j = knob_json(d, k, af);
+	if (j != NULL)
+		(void)json_object_set_new(j, "old", json_integer(old));
+	return json_pack("{s:[o]}", "knobs", j);
+}
+
+static json_t *
+sysctl_op(struct tdo_process *d, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	const json_t *value = json_object_get(request, "value");
+	enum tdo_knob k;
+	uint8_t af;
+
+	if (name == NULL)
+		return value == NULL ? all_knobs(d) : NULL;
+	if (tdo_knob_find(name, &k, &af) != 0)
+		return failure("unknown name", name);
+	if (value == NULL)
+		return json_pack("{s:[o]}", "knobs", knob_json(d, k, af));
+	if (!json_is_integer(value))
+		return failure("value is not a number", name);
+	return set_knob(d, name, k, af, json_integer_value(value));
+}
+
+json_t *
+tdo_process_answer(void *ctx, const json_t *request)
+{
+	struct tdo_process *d = ctx;
+	const char *op = json_string_value(json_object_get(request, "op"));
+	struct tdo_ipc_status st = {0};
+
+	if (op == NULL)
+		return NULL;
+	if (strcmp(op, "sysctl") == 0)
+		return sysctl_op(d, request);
+	if (tdo_parentlink_status(&d->parent, &st) != 0)
+		return json_pack("{s:s}", "error", "the parent process does not answer");
+	if (strcmp(op, "stats") == 0)
+		return stats(d, &st);
+	if (strcmp(op, "status") == 0)
+		return status(d, &st);
+	return NULL;
+}

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The data process: puts engine, servers and workers together and runs the control thread.
+ *
+ * Order of the start: everything that needs files or privileges; the cage; SAD and SPD of a
+ * predecessor; only then packets, so that none is judged by a database that is not complete.
+ */
+#include "daemon/data.h"
+
+#include <errno.h>
+#include <linux/close_range.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "daemon/process.h"
+#include "os/clock.h"
+
+#define TICK_MS      100
+#define EVENTS_MAX   64
+#define PARENT_TURN  64 /* messages of the parent before others have their turn */
+#define NOBODY       65534u
+#define KEEP_FDS_MAX (TDO_WORKERS_MAX * 9 + 8)
+
+/* ---- what the library takes from its caller ----------------------------------------- */
+
+static void *
+mem_alloc(void *ctx, size_t size)
+{
+	/* Engine objects have cache-line alignment inside. */
+	void *p = aligned_alloc(64, (size + 63) / 64 * 64);
+
+	if (p != NULL)
+		memset(p, 0, size);
+	return p;
+}
+
+static void
+mem_free(void *ctx, void *p, size_t size)
+{
+	free(p);
+}
+
+static const struct tdo_mem heap = {.alloc = mem_alloc, .free = mem_free};
+
+static void
+random_bytes(void *ctx, void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len > 0) {
+		ssize_t n = getrandom(p, len, 0);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			abort(); /* no IPsec without randomness */
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+void
+tdo_process_log(struct tdo_process *d, enum tdo_log_level level, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	tdo_parentlink_log(&d->parent, level, line);
+}
+
+static void
+log_line(void *ctx, enum tdo_log_level level, const char *line)
+{
+	struct tdo_process *d = ctx;
+
+	if (level != TDO_LOG_DEBUG || d->env->conf->debug)
+		tdo_parentlink_log(&d->parent, level, line);
+}
+
+/* ---- cover -------------------------------------------------------------------------- */
+
+static int
+cover_widen(void *ctx, const struct tdo_sp_param *sp)
+{
+	struct tdo_process *d = ctx;
+	struct tdo_ipc_cover c;
+
+	if (!tdo_cover_needed(sp))
+		return 0;
+	memset(&c, 0, sizeof(c));
+	c.dir = sp->dir;
+	c.sel = sp->sel;
+	return tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_ADD, &c, sizeof(c));
+}
+
+static void
+cover_narrow(void *ctx, const struct tdo_sp_param *sp)
+{
+	struct tdo_process *d = ctx;
+	struct tdo_ipc_cover c;
+
+	tdo_journal_sp_gone(&d->journal, sp);
+	if (!tdo_cover_needed(sp))
+		return;
+	memset(&c, 0, sizeof(c));
+	c.dir = sp->dir;
+	c.sel = sp->sel;
+	/* A cover that stays is no leak, only more packets to look at. */
+	(void)tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c));
+}
+
+static int
+cover_default(void *ctx, uint8_t af, bool discard)
+{
+	struct tdo_process *d = ctx;
+	struct tdo_ipc_default def = {.af = af, .discard = discard};
+
+	return tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEFAULT, &def, sizeof(def));
+}
+
+static _Atomic uint64_t *
+seq_slot(void *ctx, const struct tdo_sa_param *sa)
+{
+	struct tdo_process *d = ctx;
+
+	return d->has_state ? tdo_state_seq(&d->state, sa) : NULL;
+}
+
+/* ---- hooks of the PF_KEY server ----------------------------------------------------- */
+
+static void
+messages_processed(void *ctx)
+{
+	struct tdo_process *d = ctx;
+
+	tdo_journal_hear(&d->journal, tdo_clock_now());
+}
+
+static void
+spd_client_gone(void *ctx)
+{
+	struct tdo_process *d = ctx;
+
+	if (!atomic_load(&d->recovering) || tdo_engine_counts(d->engine).sps == 0)
+		return;
+	atomic_store(&d->recovering, false);
+	tdo_process_log(d, TDO_LOG_INFO, "policies were loaded again: clear traffic may pass");
+	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_RECOVERED, NULL, 0);
+}
+
+/* ---- parent ------------------------------------------------------------------------- */
+
+static int
+set_local(struct tdo_process *d, const struct tdo_parent_msg *m)
+{
+	size_t n = m->len / sizeof(struct tdo_addr);
+	struct tdo_addr *a = calloc(n + 1, sizeof(*a));
+	int rc;
+
+	if (a == NULL)
+		return -ENOMEM;
+	memcpy(a, m->body, m->len);
+	rc = tdo_engine_set_local(d->engine, a, (unsigned)n);
+	free(a);
+	return rc;
+}
+
+static void
+handle_parent(struct tdo_process *d)
+{
+	struct tdo_parent_msg m;
+	int rc = 0;
+
+	for (unsigned i = 0; i < PARENT_TURN && !d->stop; i++) {
+		rc = tdo_parentlink_next(&d->parent, &m);
+		if (rc <= 0)
+			break;
+		if (m.type == TDO_IPC_STOP)
+			d->stop = true;
+		else if (m.type == TDO_IPC_QUEUED)
+			rc = tdo_process_queued(d, m.body, m.len);
+		else if ((rc = set_local(d, &m)) != 0)
+			tdo_process_log(d, TDO_LOG_ERR, "cannot keep the list of own addresses");
+	}
+	if (d->parent.broken)
+		d->stop = true;
+}
+
+static void
+parent_ready(struct tdo_source *s, uint32_t events)
+{
+	struct tdo_process *d =
+	    (struct tdo_process *)((char *)s - offsetof(struct tdo_process, parent_source));
+
+	handle_parent(d);
+}
+
+/* ---- start -------------------------------------------------------------------------- */
+
+static int
+compare_int(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Everything that fork() brought along and that the contract does not name is closed. */
+static void
+close_other_fds(const struct tdo_data_env *env, unsigned nworkers)
+{
+	int keep[KEEP_FDS_MAX], n = 0;
+	unsigned next = 0;
+
+	keep[n++] = STDERR_FILENO;
+	keep[n++] = env->ipc;
+	keep[n++] = env->pfkey_listen;
+	keep[n++] = env->ctl_listen;
+	for (unsigned i = 0; i < nworkers; i++) {
+		const struct tdo_worker_fds *f = &env->worker[i];
+		const int fds[] = {f->tun, f->raw4_in, f->raw6_in, f->raw4_out, f->raw6_out,
+		    f->raw4_clear, f->raw6_clear, f->mtu4, f->mtu6};
+
+		for (unsigned k = 0; k < sizeof(fds) / sizeof(fds[0]); k++)
+			if (fds[k] >= 0)
+				keep[n++] = fds[k];
+	}
+	qsort(keep, (size_t)n, sizeof(keep[0]), compare_int);
+	for (int i = 0; i < n; i++) {
+		if ((unsigned)keep[i] > next)
+			(void)close_range(next, (unsigned)keep[i] - 1, 0);
+		next = (unsigned)keep[i] + 1;
+	}
+	(void)close_range(next, ~0u, 0);
+}
+
+/* The parent decides when we end; Ctrl-C at a terminal reaches both of us. */
+static void
+reset_signals(void)
+{
+	sigset_t none;
+
+	for (int s = 1; s < SIGRTMIN; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			(void)signal(s, SIG_DFL);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int
+open_state(struct tdo_process *d)
+{
+	enum tdo_state_found found = TDO_STATE_FRESH;
+	struct tdo_hash_key key;
+	int rc;
+
+	if (d->env->state.base == NULL)
+		return 0;
+	random_bytes(NULL, &key, sizeof(key));
+	rc = tdo_state_open(
+	    &d->state, d->env->state.base, d->env->state.size, !d->env->first_run, &key, &found);
+	if (rc != 0)
+		return rc;
+	d->has_state = true;
+	if (found == TDO_STATE_CORRUPT)
+		tdo_process_log(d, TDO_LOG_ERR,
+		    "what the last data process left is damaged: starting without SAs and "
+		    "policies");
+	return 0;
+}
+
+static int
+make_engine(struct tdo_process *d)
+{
+	struct tdo_crypto_config cc = {
+	    .mem = heap, .nworkers = d->nworkers + 1, .log = log_line, .log_ctx = d};
+	struct tdo_engine_config ec = {.mem = heap,
+	    .random = random_bytes,
+	    .log = log_line,
+	    .log_ctx = d,
+	    .nworkers = d->nworkers + 1,
+	    .cover = {cover_widen, cover_narrow, cover_default, d},
+	    .seq_slot = seq_slot,
+	    .seq_ctx = d};
+	int rc = tdo_crypto_new(&cc, &d->crypto);
+
+	if (rc != 0)
+		return rc;
+	ec.crypto = d->crypto;
+	if ((rc = tdo_engine_new(&ec, &d->engine)) != 0)
+		return rc;
+	tdo_engine_set_wall(d->engine, tdo_clock_wall(), tdo_clock_now());
+	d->clear = tdo_engine_worker(d->engine, d->nworkers);
+	if (!d->has_state)
+		return 0;
+	return tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);
+}
+
+static int
+make_servers(struct tdo_process *d)
+{
+	struct tdo_keyserver_hooks hooks = {messages_processed, spd_client_gone, d};
+	struct tdo_pfkey_config pc = {.mem = heap, .engine = d->engine, .wake = tdo_keyserver_wake};
+	int rc;
+
+	d->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epfd < 0)
+		return -errno;
+	d->parent_source = (struct tdo_source){.fd = d->env->ipc, .ready = parent_ready};
+	rc = tdo_source_ctl(d->epfd, EPOLL_CTL_ADD, &d->parent_source, EPOLLIN);
+	if (rc == 0)
+		rc = tdo_keyserver_new(d->epfd, d->env, &hooks, &d->keys);
+	if (rc == 0) {
+		pc.wake_ctx = d->keys;
+		rc = tdo_pfkey_new(&pc, &d->pfkey);
+	}
+	if (rc == 0) {
+		tdo_keyserver_attach(d->keys, d->pfkey);
+		rc = tdo_ctlserver_new(d->epfd, d->env, tdo_process_answer, d, &d->ctl);
+	}
+	return rc;
+}
+
+static int
+make_workers(struct tdo_process *d)
+{
+	int rc = tdo_process_queued_init(d);
+
+	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++)
+		rc = tdo_packet_worker_new(
+		    d->engine, i, &d->env->worker[i], &d->recovering, &d->worker[i]);
+	return rc;
+}
+
+static int
+enter_cage(struct tdo_process *d)
+{
+	const struct passwd *pw = getpwnam(d->env->conf->user);
+	uint32_t uid = pw != NULL ? pw->pw_uid : NOBODY, gid = pw != NULL ? pw->pw_gid : NOBODY;
+
+	if (pw == NULL)
+		tdo_process_log(d, TDO_LOG_WARN, "no user %s: the data process runs as %u",
+		    d->env->conf->user, NOBODY);
+	return tdo_sandbox_drop(uid, gid, &d->sandbox);
+}
+
+static int
+restore(struct tdo_process *d)
+{
+	struct tdo_spd_counts n;
+	unsigned failed;
+
+	if (!d->has_state)
+		return 0;
+	failed = tdo_journal_replay(&d->journal, tdo_clock_now(), tdo_clock_wall());
+	n = tdo_engine_counts(d->engine);
+	if (failed > 0)
+		tdo_process_log(d, TDO_LOG_ERR, "%u SAs or policies could not be put back", failed);
+	if (!d->env->first_run)
+		tdo_process_log(d, TDO_LOG_INFO, "put back %u SAs and %u policies", n.sas, n.sps);
+	return tdo_journal_listen(&d->journal, d->pfkey);
+}
+
+static int
+start_workers(struct tdo_process *d)
+{
+	int rc = 0;
+
+	for (; rc == 0 && d->nstarted < d->nworkers; d->nstarted++)
+		rc = tdo_packet_worker_start(d->worker[d->nstarted]);
+	if (rc != 0)
+		d->nstarted--;
+	return rc;
+}
+
+static int
+start(struct tdo_process *d)
+{
+	const struct {
+		int (*step)(struct tdo_process *d);
+		const char *what;
+	} steps[] = {
+	    {open_state, "shared state"},
+	    {make_engine, "engine"},
+	    {make_servers, "servers"},
+	    {make_workers, "workers"},
+	    {enter_cage, "giving up privileges"},
+	    {restore, "journal"},
+	    {start_workers, "threads"},
+	};
+
+	/* jansson would open /dev/urandom in the cage. */
+	uint32_t seed;
+	int rc;
+
+	random_bytes(NULL, &seed, sizeof(seed));
+	json_object_seed(seed | 1);
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		rc = steps[i].step(d);
+		if (rc != 0) {
+			tdo_process_log(
+			    d, TDO_LOG_ERR, "data process: %s: %s", steps[i].what, strerror(-rc));
+			return rc;
+		}
+	}
+	rc = tdo_sandbox_seal(&d->sandbox);
+	if (rc != 0)
+		tdo_process_log(d, TDO_LOG_ERR, "data process: seccomp: %s", strerror(-rc));
+	return rc;
+}
+
+/* ---- running ------------------------------------------------------------------------ */
+
+static void
+tick(struct tdo_process *d)
+{
+	tdo_ns now = tdo_clock_now();
+
+	if (now - d->ticked < TICK_MS * TDO_SEC / 1000)
+		return;
+	d->ticked = now;
+	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
+	tdo_engine_tick(d->engine, now);
+	tdo_pfkey_events(d->pfkey, now);
+	if (d->has_state)
+		tdo_journal_hear(&d->journal, now);
+}
+
+static void
+loop(struct tdo_process *d)
+{
+	struct epoll_event ev[EVENTS_MAX];
+
+	while (!d->stop) {
+		int wait = tdo_parentlink_pending(&d->parent) ? 0 : TICK_MS;
+		int n = epoll_wait(d->epfd, ev, EVENTS_MAX, wait);
+
+		for (int i = 0; i < n; i++) {
+			struct tdo_source *s = ev[i].data.ptr;
+
+			s->ready(s, ev[i].events);
+		}
+		if (tdo_parentlink_pending(&d->parent) || d->parent.broken)
+			handle_parent(d);
+		tick(d);
+		tdo_keyserver_flush(d->keys);
+		tdo_ctlserver_reap(d->ctl);
+	}
+}
+
+static void
+end(struct tdo_process *d)
+{
+	for (unsigned i = 0; i < d->nworkers; i++)
+		tdo_packet_worker_free(d->worker[i], i < d->nstarted);
+	tdo_ctlserver_free(d->ctl);
+	tdo_keyserver_free(d->keys);
+	if (d->has_state && d->journal.buf != NULL)
+		tdo_journal_fini(&d->journal);
+	tdo_pfkey_free(d->pfkey);
+	tdo_engine_free(d->engine);
+	tdo_crypto_free(d->crypto);
+	free(d->clear_buf);
+	tdo_parentlink_fini(&d->parent);
+	if (d->epfd >= 0)
+		(void)close(d->epfd);
+}
+
+int
+tdo_data_main(const struct tdo_data_env *env)
+{
+	struct tdo_process *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (d == NULL || tdo_parentlink_init(&d->parent, env->ipc) != 0) {
+		free(d);
+		return EXIT_FAILURE;
+	}
+	d->env = env;
+	d->epfd = -1;
+	d->started = tdo_clock_now();
+	/* One engine handle is the control thread's, for queued packets. */
+	d->nworkers = env->conf->workers;
+	if (d->nworkers > TDO_WORKERS_MAX - 1)
+		d->nworkers = TDO_WORKERS_MAX - 1;
+	atomic_store(&d->recovering, env->recovering);
+	reset_signals();
+	close_other_fds(env, d->nworkers);
+	rc = start(d);
+	if (rc == 0) {
+		rc = tdo_parentlink_tell(&d->parent, TDO_IPC_READY, NULL, 0);
+		loop(d);
+	}
+	end(d);
+	free(d);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

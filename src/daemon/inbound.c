@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From raw sockets through the engine into the TUN. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/be.h"
+#include "daemon/sizes.h"
+#include "daemon/worker.h"
+#include "wire/ip.h"
+#include "wire/offload.h"
+
+#define TCP_FLAGS_OFF 13u
+#define TCP_SYN       0x02u
+#define PAD_SLACK     16u /* padding of the reverse direction may be longer than here */
+
+/* What is remembered of a protected packet until its contents are known. */
+struct outer {
+	struct tdo_addr src;
+	uint32_t len;
+};
+
+static struct outer
+outer_of(const struct tdo_pkt *p)
+{
+	const uint8_t *ip = tdo_pkt_data(p);
+	struct outer o = {.len = p->len};
+
+	if (p->len >= TDO_IP6_HLEN && ip[0] >> 4 == 6)
+		o.src = tdo_addr_make(TDO_AF_INET6, ip + 8);
+	else if (p->len >= TDO_IP4_HLEN)
+		o.src = tdo_addr_make(TDO_AF_INET, ip + 12);
+	return o;
+}
+
+/*
+ * The segments that answer a SYN take the way back to the outer source; their headers are as
+ * long as those that were just removed, give or take the padding.
+ */
+static void
+lower_mss(struct tdo_packet_worker *w, struct tdo_pkt *p, const struct outer *o)
+{
+	uint32_t mtu, overhead = o->len > p->len ? o->len - p->len : 0;
+	uint16_t mss;
+
+	if (p->ip.flow.proto != TDO_IPPROTO_TCP || p->ip.frag ||
+	    p->ip.l4_off + TCP_FLAGS_OFF >= p->len ||
+	    !(tdo_pkt_data(p)[p->ip.l4_off + TCP_FLAGS_OFF] & TCP_SYN))
+		return;
+	mtu = tdo_pmtu_get(&w->pmtu, &o->src, w->now);
+	mss = tdo_size_mss(p, mtu > overhead + PAD_SLACK ? mtu - overhead - PAD_SLACK : 0);
+	if (mss != 0)
+		(void)tdo_mss_clamp(p, mss);
+}
+
+/* ---- joining ------------------------------------------------------------------------ */
+
+static void
+deliver(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	if (p->gso != TDO_GSO_NONE)
+		tdo_gro_finish(p);
+	if (tdo_tun_write(&w->tun, p) != 0)
+		tdo_worker_count_drop(w->handle, TDO_REASON_TUN_WRITE, 1);
+}
+
+/* Writes head i and closes the gap. */
+static void
+close_head(struct tdo_packet_worker *w, unsigned i)
+{
+	struct tdo_inbound *in = &w->in;
+	struct tdo_pkt *p = in->head[i];
+
+	deliver(w, p);
+	if (p >= in->big && p < in->big + TDO_GRO_HEADS)
+		in->big_used &= (uint8_t) ~(1u << (p - in->big));
+	in->nheads--;
+	memmove(&in->head[i], &in->head[i + 1], (in->nheads - i) * sizeof(in->head[0]));
+}
+
+static void
+close_all(struct tdo_packet_worker *w)
+{
+	while (w->in.nheads > 0)
+		close_head(w, 0);
+}
+
+static bool
+same_flow(const struct tdo_pkt *a, const struct tdo_pkt *b)
+{
+	const struct tdo_flow *x = &a->ip.flow, *y = &b->ip.flow;
+
+	return x->proto == y->proto && x->sport == y->sport && x->dport == y->dport &&
+	       tdo_addr_equal(&x->src, &y->src) && tdo_addr_equal(&x->dst, &y->dst);
+}
+
+/* Packets whose order among each other matters and that may be joined. */
+static bool
+joinable(const struct tdo_packet_worker *w, const struct tdo_pkt *p)
+{
+	if (p->ip.frag || !p->ip.flow.has_ports)
+		return false;
+	return p->ip.flow.proto == TDO_IPPROTO_TCP ||
+	       (p->ip.flow.proto == TDO_IPPROTO_UDP && w->tun.uso);
+}
+
+/* Gives head i a buffer with room for a super-packet, once. */
+static struct tdo_pkt *
+make_big(struct tdo_inbound *in, unsigned i)
+{
+	struct tdo_pkt *p = in->head[i], *big = in->big;
+
+	if (p >= in->big && p < in->big + TDO_GRO_HEADS)
+		return p;
+	/* There are as many as heads: one is free. */
+	while (in->big_used & 1u << (big - in->big))
+		big++;
+	in->big_used |= (uint8_t)(1u << (big - in->big));
+	{
+		uint8_t *buf = big->buf;
+		uint32_t cap = big->cap;
+
+		*big = *p;
+		big->buf = buf;
+		big->cap = cap;
+		big->off = TDO_HEADROOM;
+	}
+	memcpy(tdo_pkt_data(big), tdo_pkt_data(p), p->len);
+	in->head[i] = big;
+	return big;
+}
+
+static void
+join(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	struct tdo_inbound *in = &w->in;
+
+	for (unsigned i = 0; i < in->nheads; i++) {
+		if (!same_flow(in->head[i], p))
+			continue;
+		if (tdo_gro_join(make_big(in, i), p))
+			return;
+		close_head(w, i);
+		break;
+	}
+	if (in->nheads == TDO_GRO_HEADS)
+		close_head(w, 0);
+	in->head[in->nheads++] = p;
+}
+
+/* ---- a round ------------------------------------------------------------------------ */
+
+bool
+tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx)
+{
+	struct tdo_pkt *pk[TDO_BURST_MAX];
+	struct outer outer[TDO_BURST_MAX];
+	uint64_t bytes = 0;
+	bool more;
+	unsigned n = tdo_raw_recv(rx, pk, &more);
+
+	if (n == 0)
+		return more;
+	for (unsigned i = 0; i < n; i++) {
+		outer[i] = outer_of(pk[i]);
+		bytes += outer[i].len;
+	}
+	tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_IN], n, bytes);
+	tdo_in(w->handle, pk, n, w->now);
+	for (unsigned i = 0; i < n; i++) {
+		if (pk[i]->verdict != TDO_VERDICT_PASS)
+			continue;
+		lower_mss(w, pk[i], &outer[i]);
+		if (joinable(w, pk[i]))
+			join(w, pk[i]);
+		else
+			deliver(w, pk[i]);
+	}
+	close_all(w);
+	return more;
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the TUN through the engine to the raw sockets. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/be.h"
+#include "daemon/sizes.h"
+#include "daemon/worker.h"
+#include "engine/engine.h"
+#include "wire/frag.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+#include "wire/offload.h"
+
+#define ICMP_ROOM 1400u
+
+/* Which way a finished packet leaves. */
+enum way { WAY_PROTECTED, WAY_CLEAR };
+
+static void
+drop(struct tdo_packet_worker *w, enum tdo_reason r)
+{
+	tdo_worker_count_drop(w->handle, r, 1);
+}
+
+static uint8_t
+version(const struct tdo_pkt *p)
+{
+	return p->len > 0 ? tdo_pkt_data(p)[0] >> 4 : 0;
+}
+
+static struct tdo_addr
+destination(const struct tdo_pkt *p)
+{
+	const uint8_t *ip = tdo_pkt_data(p);
+
+	return version(p) == 6 ? tdo_addr_make(TDO_AF_INET6, ip + 24)
+			       : tdo_addr_make(TDO_AF_INET, ip + 16);
+}
+
+/* The TUN does not say where a packet came from: what has not our address was forwarded. */
+static void
+mark_forwarded(const struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	const uint8_t *ip = tdo_pkt_data(p);
+	struct tdo_addr src;
+
+	if (version(p) == 4 && p->len >= TDO_IP4_HLEN)
+		src = tdo_addr_make(TDO_AF_INET, ip + 12);
+	else if (version(p) == 6 && p->len >= TDO_IP6_HLEN)
+		src = tdo_addr_make(TDO_AF_INET6, ip + 8);
+	else
+		return; /* the parser drops it */
+	if (!tdo_is_local(w->engine, &src))
+		p->flags |= TDO_PKT_FORWARDED;
+}
+
+/* ---- sending ------------------------------------------------------------------------ */
+
+static struct tdo_raw_tx *
+sender(const struct tdo_packet_worker *w, enum way way, const struct tdo_pkt *p)
+{
+	if (version(p) == 6)
+		return way == WAY_CLEAR ? w->clear6 : w->out6;
+	return way == WAY_CLEAR ? w->clear4 : w->out4;
+}
+
+static uint16_t
+path_mtu(struct tdo_packet_worker *w, const struct tdo_addr *dst)
+{
+	uint32_t mtu = tdo_pmtu_get(&w->pmtu, dst, w->now);
+
+	return mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
+}
+
+static void
+flush_raw(struct tdo_packet_worker *w)
+{
+	struct tdo_raw_tx *tx[] = {w->out4, w->out6, w->clear4, w->clear6};
+
+	for (unsigned i = 0; i < sizeof(tx) / sizeof(tx[0]); i++)
+		if (tx[i] != NULL)
+			tdo_raw_flush(tx[i]);
+}
+
+/* A fragmented packet has DF off (RFC 791 3.2); the original is not needed any more. */
+static bool
+prepare_fragmentation(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t *ret_id)
+{
+	uint8_t *ip = tdo_pkt_data(p);
+
+	if (version(p) == 4) {
+		uint16_t id = tdo_be16(ip + 4);
+
+		if (id == 0) {
+			id = (uint16_t)++w->out.frag_id;
+			id = id != 0 ? id : 1;
+			tdo_put_be16(ip + 4, id);
+		}
+		tdo_put_be16(ip + 6, tdo_be16(ip + 6) & (uint16_t)~TDO_IP4_DF);
+		tdo_ip4_set_csum(ip);
+		*ret_id = id;
+	} else {
+		*ret_id = ++w->out.frag_id;
+	}
+	return tdo_ip_parse(ip, p->len, &p->ip) == TDO_REASON_NONE;
+}
+
+/* Room for a fragment.  When the pool is full, what is in it is sent first. */
+static struct tdo_pkt *
+take_fragment(struct tdo_packet_worker *w, uint32_t room)
+{
+	struct tdo_pkt *f = tdo_pool_take(&w->out.frags, room);
+
+	/* While refused packets are sent again, they may be in this pool themselves. */
+	if (f != NULL || w->out.again_now)
+		return f;
+	flush_raw(w);
+	if (w->out.nagain > 0)
+		return NULL;
+	tdo_pool_reset(&w->out.frags);
+	return tdo_pool_take(&w->out.frags, room);
+}
+
+static void
+send_fragments(struct tdo_packet_worker *w, struct tdo_raw_tx *tx, struct tdo_pkt *p)
+{
+	uint32_t id;
+	unsigned n = prepare_fragmentation(w, p, &id) ? tdo_frag_count(p, p->path_mtu) : 0;
+
+	if (n == 0)
+		drop(w, TDO_REASON_SEND_FAILED);
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *f = take_fragment(w, p->path_mtu);
+
+		if (f == NULL || !tdo_frag_make(p, p->path_mtu, i, id, f)) {
+			drop(w, TDO_REASON_SEND_FAILED);
+			return;
+		}
+		tdo_pool_shrink(&w->out.frags, f);
+		f->cookie = tx;
+		tdo_raw_queue(tx, f);
+	}
+}
+
+static void
+send_packet(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
+{
+	struct tdo_raw_tx *tx = sender(w, way, p);
+
+	if (tx == NULL) {
+		drop(w, TDO_REASON_NO_ROUTE);
+		return;
+	}
+	p->cookie = tx;
+	if (p->len > p->path_mtu)
+		send_fragments(w, tx, p);
+	else
+		tdo_raw_queue(tx, p);
+}
+
+/* Called by tdo_raw_flush(), which must not be given packets now: they go to a list. */
+static void
+refused_as_too_big(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	struct tdo_addr dst = destination(p);
+	uint32_t mtu = tdo_pmtu_lower(&w->pmtu, &dst, p->len, w->now);
+
+	if (w->out.again_now || w->out.nagain == TDO_BURST_MAX || mtu >= p->len) {
+		drop(w, TDO_REASON_TOO_BIG);
+		return;
+	}
+	p->path_mtu = (uint16_t)mtu;
+	w->out.again[w->out.nagain++] = p;
+}
+
+void
+tdo_outbound_refused(void *ctx, struct tdo_pkt *p, int err)
+{
+	struct tdo_packet_worker *w = ctx;
+
+	switch (err) {
+	case EMSGSIZE:
+		refused_as_too_big(w, p);
+		break;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+		drop(w, TDO_REASON_NO_ROUTE);
+		break;
+	default:
+		drop(w, TDO_REASON_SEND_FAILED);
+		break;
+	}
+}
+
+/* Sends what waits; packets that were refused as too big are sent once more, in fragments. */
+static void
+flush_senders(struct tdo_packet_worker *w)
+{
+	flush_raw(w);
+	w->out.again_now = true;
+	for (unsigned i = 0; i < w->out.nagain; i++)
+		send_fragments(w, w->out.again[i]->cookie, w->out.again[i]);
+	if (w->out.nagain > 0)
+		flush_raw(w);
+	w->out.nagain = 0;
+	w->out.again_now = false;
+	tdo_pool_reset(&w->out.frags);
+}
+
+/* ---- protecting --------------------------------------------------------------------- */
+
+/* Protects and sends what was collected, and takes the segments' memory back. */
+static void
+flush_burst(struct tdo_packet_worker *w)
+{
+	struct tdo_outbound *o = &w->out;
+	uint64_t bytes = 0;
+
+	if (o->nburst > 0) {
+		for (unsigned i = 0; i < o->nburst; i++)
+			bytes += o->burst[i]->len;
+		tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_OUT], o->nburst, bytes);
+		tdo_out_protect(w->handle, o->burst, o->nburst, w->now);
+		for (unsigned i = 0; i < o->nburst; i++)
+			if (o->burst[i]->verdict == TDO_VERDICT_SEND)
+				send_packet(w, WAY_PROTECTED, o->burst[i]);
+	}
+	flush_senders(w);
+	o->nburst = 0;
+	tdo_pool_reset(&o->segs);
+}
+
+/* One packet of link size, or one datagram that must stay whole. */
+static void
+give(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
+{
+	if (way == WAY_CLEAR) {
+		if ((p->flags & TDO_PKT_CSUM_PARTIAL) && !tdo_csum_complete(p))
+			drop(w, TDO_REASON_SHORT);
+		else
+			send_packet(w, way, p);
+		return;
+	}
+	w->out.burst[w->out.nburst++] = p;
+	if (w->out.nburst == TDO_BURST_MAX)
+		flush_burst(w);
+}
+
+static void
+cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
+{
+	uint32_t room = p->ip.l4_off + 60u + mss;
+	unsigned n;
+
+	if (p->gso == TDO_GSO_NONE) { /* one segment that is too long */
+		p->gso = TDO_GSO_TCP;
+		p->gso_size = (uint16_t)(p->len - p->ip.l4_off);
+	}
+	n = tdo_gso_count_mss(p, mss);
+	if (n == 0)
+		drop(w, TDO_REASON_IP_HEADER);
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *s = tdo_pool_take(&w->out.segs, room);
+
+		if (s == NULL) {
+			flush_burst(w);
+			s = tdo_pool_take(&w->out.segs, room);
+		}
+		if (s == NULL || !tdo_gso_segment(p, i, mss, s)) {
+			drop(w, TDO_REASON_NO_ROOM);
+			return;
+		}
+		tdo_pool_shrink(&w->out.segs, s);
+		tdo_pkt_copy_class(s, p);
+		s->flags |= p->flags & TDO_PKT_FORWARDED;
+		s->path_mtu = p->path_mtu;
+		give(w, way, s);
+	}
+}
+
+/* Tells the sender; from the packet's destination, so that a local TCP would believe it. */
+static void
+refuse_size(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t mtu)
+{
+	struct tdo_pkt *icmp = tdo_pool_take(&w->out.segs, ICMP_ROOM);
+
+	if (icmp != NULL && tdo_icmp_too_big(p, mtu, icmp))
+		(void)tdo_tun_write(&w->tun, icmp);
+	drop(w, TDO_REASON_TOO_BIG);
+}
+
+static void
+dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t limit, bool tunnel)
+{
+	uint16_t mss = tdo_size_mss(p, limit);
+
+	if (mss != 0)
+		(void)tdo_mss_clamp(p, mss);
+	switch (tdo_size_fit(p, limit, tunnel, &mss)) {
+	case TDO_FIT_WHOLE:
+		give(w, way, p);
+		break;
+	case TDO_FIT_CUT:
+		cut(w, way, p, mss);
+		break;
+	case TDO_FIT_TOO_BIG:
+		refuse_size(w, p, limit);
+		break;
+	}
+}
+
+static void
+protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	const struct tdo_sa_id *outermost = &p->sas[p->nsas - 1]->id;
+	struct tdo_addr inner = p->ip.flow.dst;
+	bool tunnel = !tdo_addr_equal(&outermost->dst, &inner);
+
+	for (unsigned i = 0; i < p->nsas; i++)
+		tunnel |= p->sas[i]->id.mode == TDO_MODE_TUNNEL;
+	p->path_mtu = path_mtu(w, &outermost->dst);
+	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), tunnel);
+}
+
+static void
+pass(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	if (atomic_load_explicit(w->recovering, memory_order_relaxed)) {
+		drop(w, TDO_REASON_RECOVERING);
+		return;
+	}
+	p->path_mtu = path_mtu(w, &p->ip.flow.dst);
+	dispatch(w, WAY_CLEAR, p, p->path_mtu, true);
+}
+
+bool
+tdo_outbound_round(struct tdo_packet_worker *w)
+{
+	struct tdo_pkt *pk[TDO_BURST_MAX];
+	bool more;
+	unsigned n;
+
+	tdo_pool_reset(&w->out.in);
+	n = tdo_tun_read(&w->tun, &w->out.in, pk, TDO_BURST_MAX, &more);
+	if (n == 0)
+		return more;
+	for (unsigned i = 0; i < n; i++)
+		mark_forwarded(w, pk[i]);
+	tdo_out_classify(w->handle, pk, n, w->now);
+	for (unsigned i = 0; i < n; i++) {
+		if (pk[i]->verdict == TDO_VERDICT_PROTECT && pk[i]->nsas > 0)
+			protect(w, pk[i]);
+		else if (pk[i]->verdict == TDO_VERDICT_PASS)
+			pass(w, pk[i]);
+	}
+	flush_burst(w);
+	return more;
+}

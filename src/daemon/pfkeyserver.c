@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PF_KEY server. */
+#include "daemon/pfkeyserver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/ct.h"
+#include "daemon/peer.h"
+#include "os/clock.h"
+#include "wire/pfkey_msg.h"
+
+#define IN_PER_TURN  16 /* messages read from one client before others have their turn */
+#define OUT_PER_TURN 64 /* messages sent to one client, likewise */
+
+struct client {
+	struct tdo_source source; /* first: a source is its client */
+	struct tdo_keyserver *server;
+	struct tdo_pfkey_client *end;
+	struct client *prev, *next;
+	struct client *next_awake;
+	bool awake;       /* is in the list of clients that may have output */
+	bool changed_spd; /* sent a message that changes the SPD */
+	bool gone;        /* to be freed at the end of the turn */
+	uint32_t events;  /* that epoll waits for */
+	uint8_t *stash;   /* a message that did not fit into the socket */
+	size_t stash_len;
+};
+
+struct tdo_keyserver {
+	struct tdo_source source; /* the listener; first */
+	int epfd;
+	const struct tdo_data_env *env;
+	struct tdo_keyserver_hooks hooks;
+	struct tdo_pfkey *pfkey;
+	struct client *clients, *awake;
+	unsigned nclients;
+	uint8_t *buf; /* one message */
+};
+
+unsigned
+tdo_keyserver_clients(const struct tdo_keyserver *ks)
+{
+	return ks->nclients;
+}
+
+void
+tdo_keyserver_wake(void *ctx, void *cookie)
+{
+	struct tdo_keyserver *ks = ctx;
+	struct client *c = cookie;
+
+	if (c == NULL || c->awake)
+		return;
+	c->awake = true;
+	c->next_awake = ks->awake;
+	ks->awake = c;
+}
+
+static void
+drop_stash(struct client *c)
+{
+	if (c->stash != NULL)
+		tdo_wipe(c->stash, c->stash_len);
+	free(c->stash);
+	c->stash = NULL;
+	c->stash_len = 0;
+}
+
+/* Ends the connection; the memory goes when the turn is over, it may be in the awake list. */
+static void
+hang_up(struct client *c)
+{
+	struct tdo_keyserver *ks = c->server;
+
+	if (c->gone)
+		return;
+	c->gone = true;
+	(void)tdo_source_ctl(ks->epfd, EPOLL_CTL_DEL, &c->source, 0);
+	(void)close(c->source.fd);
+	tdo_pfkey_close(c->end);
+	c->end = NULL;
+	drop_stash(c);
+	ks->nclients--;
+	if (c->changed_spd)
+		ks->hooks.spd_client_gone(ks->hooks.ctx);
+	tdo_keyserver_wake(ks, c);
+}
+
+static void
+unlink_client(struct client *c)
+{
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		c->server->clients = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	free(c);
+}
+
+/* ---- output ------------------------------------------------------------------------- */
+
+/* 1 sent, 0 the socket is full, -1 the client is gone. */
+static int
+send_one(struct client *c, const uint8_t *msg, size_t len)
+{
+	for (;;) {
+		if (send(c->source.fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return 1;
+		if (errno == EAGAIN || errno == ENOBUFS)
+			return 0;
+		if (errno != EINTR)
+			return -1;
+	}
+}
+
+static int
+send_stash(struct client *c)
+{
+	int rc = c->stash == NULL ? 1 : send_one(c, c->stash, c->stash_len);
+
+	if (rc == 1)
+		drop_stash(c);
+	return rc;
+}
+
+static int
+send_next(struct client *c)
+{
+	struct tdo_keyserver *ks = c->server;
+	size_t len = tdo_pfkey_pull(c->end, ks->buf, TDO_PFKEY_MSG_MAX);
+	int rc;
+
+	if (len == 0)
+		return 0;
+	rc = send_one(c, ks->buf, len);
+	if (rc == 0) {
+		c->stash = malloc(len);
+		if (c->stash == NULL) {
+			rc = -1; /* better no client than one that lost a message */
+		} else {
+			memcpy(c->stash, ks->buf, len);
+			c->stash_len = len;
+		}
+	}
+	tdo_wipe(ks->buf, len);
+	return rc;
+}
+
+/* A client that does not read its answers is not read from either. */
+static void
+choose_events(struct client *c)
+{
+	bool blocked = c->stash != NULL || tdo_pfkey_pending(c->end);
+	uint32_t events = blocked ? EPOLLOUT : EPOLLIN;
+
+	if (events != c->events) {
+		c->events = events;
+		if (tdo_source_ctl(c->server->epfd, EPOLL_CTL_MOD, &c->source, events) != 0)
+			hang_up(c);
+	}
+}
+
+static void
+write_client(struct client *c)
+{
+	int rc = send_stash(c);
+
+	for (unsigned i = 0; rc == 1 && i < OUT_PER_TURN; i++)
+		rc = send_next(c);
+	if (rc < 0)
+		hang_up(c);
+	else
+		choose_events(c);
+}
+
+void
+tdo_keyserver_flush(struct tdo_keyserver *ks)
+{
+	struct client *c;
+
+	while ((c = ks->awake) != NULL) {
+		ks->awake = c->next_awake;
+		c->awake = false;
+		if (!c->gone)
+			write_client(c);
+		if (c->gone && !c->awake)
+			unlink_client(c);
+	}
+}
+
+/* ---- input -------------------------------------------------------------------------- */
+
+static bool
+changes_spd(const uint8_t *msg, size_t len)
+{
+	struct tdo_sadb_base b;
+
+	if (!tdo_sadb_base_read(msg, len, &b))
+		return false;
+	return b.type == TDO_SADB_X_SPDADD || b.type == TDO_SADB_X_SPDUPDATE ||
+	       b.type == TDO_SADB_X_SPDSETIDX;
+}
+
+/* One message: 1 processed, 0 none there, -1 the client is gone. */
+static int
+read_one(struct client *c)
+{
+	struct tdo_keyserver *ks = c->server;
+	struct iovec iov = {ks->buf, TDO_PFKEY_MSG_MAX};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if (n == 0)
+		return -1;
+	/* A message that was cut off has a length field that is wrong now: answered EMSGSIZE. */
+	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());
+	c->changed_spd |= changes_spd(ks->buf, (size_t)n);
+	tdo_wipe(ks->buf, (size_t)n);
+	return 1;
+}
+
+static void
+read_client(struct client *c)
+{
+	int rc = 1;
+
+	for (unsigned i = 0; rc == 1 && i < IN_PER_TURN; i++)
+		rc = read_one(c);
+	c->server->hooks.processed(c->server->hooks.ctx);
+	tdo_keyserver_wake(c->server, c);
+	if (rc < 0)
+		hang_up(c);
+}
+
+static void
+client_ready(struct tdo_source *s, uint32_t events)
+{
+	struct client *c = (struct client *)s;
+
+	if (c->gone)
+		return;
+	/* What was sent before a client hung up counts: messages are read until the end. */
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		read_client(c);
+	else
+		tdo_keyserver_wake(c->server, c);
+}
+
+/* ---- connections -------------------------------------------------------------------- */
+
+static int
+add_client(struct tdo_keyserver *ks, int fd)
+{
+	struct tdo_pfkey_cred cred;
+	struct client *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->source = (struct tdo_source){.fd = fd, .ready = client_ready};
+	c->server = ks;
+	c->events = EPOLLIN;
+	cred.privileged = tdo_peer_privileged(fd, ks->env, &cred.pid);
+	rc = tdo_pfkey_open(ks->pfkey, &cred, c, &c->end);
+	if (rc == 0) {
+		rc = tdo_source_ctl(ks->epfd, EPOLL_CTL_ADD, &c->source, c->events);
+		if (rc != 0)
+			tdo_pfkey_close(c->end);
+	}
+	if (rc != 0) {
+		free(c);
+		return rc;
+	}
+	c->next = ks->clients;
+	if (c->next != NULL)
+		c->next->prev = c;
+	ks->clients = c;
+	ks->nclients++;
+	return 0;
+}
+
+static void
+listener_ready(struct tdo_source *s, uint32_t events)
+{
+	struct tdo_keyserver *ks = (struct tdo_keyserver *)s;
+	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	if (ks->nclients >= TDO_PFKEY_CLIENTS_MAX || add_client(ks, fd) != 0)
+		(void)close(fd);
+}
+
+int
+tdo_keyserver_new(int epfd, const struct tdo_data_env *env, const struct tdo_keyserver_hooks *hooks,
+    struct tdo_keyserver **ret)
+{
+	struct tdo_keyserver *ks = calloc(1, sizeof(*ks));
+	int rc;
+
+	if (ks == NULL)
+		return -ENOMEM;
+	ks->source = (struct tdo_source){.fd = env->pfkey_listen, .ready = listener_ready};
+	ks->epfd = epfd;
+	ks->env = env;
+	ks->hooks = *hooks;
+	ks->buf = malloc(TDO_PFKEY_MSG_MAX);
+	rc = ks->buf == NULL ? -ENOMEM : tdo_source_ctl(epfd, EPOLL_CTL_ADD, &ks->source, EPOLLIN);
+	if (rc != 0) {
+		free(ks->buf);
+		free(ks);
+		return rc;
+	}
+	*ret = ks;
+	return 0;
+}
+
+void
+tdo_keyserver_attach(struct tdo_keyserver *ks, struct tdo_pfkey *pfkey)
+{
+	ks->pfkey = pfkey;
+}
+
+void
+tdo_keyserver_free(struct tdo_keyserver *ks)
+{
+	if (ks == NULL)
+		return;
+	for (struct client *c = ks->clients; c != NULL; c = c->next)
+		hang_up(c);
+	while (ks->clients != NULL)
+		unlink_client(ks->clients);
+	free(ks->buf);
+	free(ks);
+}

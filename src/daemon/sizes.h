@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens to an outbound packet that may not fit (docs/sizes.md): a decision from numbers,
+ * without any I/O.
+ */
+#ifndef TDO_DAEMON_SIZES_H
+#define TDO_DAEMON_SIZES_H
+
+#include "testudo/pkt.h"
+
+enum tdo_fit {
+	TDO_FIT_WHOLE,   /* goes on as it is; what does not fit in the end is fragmented */
+	TDO_FIT_CUT,     /* is cut into TCP segments or UDP datagrams of *ret_mss bytes */
+	TDO_FIT_TOO_BIG, /* is refused; the sender is told the limit by ICMP */
+};
+
+/*
+ * p: parsed outbound packet or super-packet.  limit: the largest packet that fits (path MTU, or
+ * what tdo_out_inner_mtu() leaves of it).  tunnel: the packet goes into a tunnel, or in clear;
+ * a transport-mode SA protects whole datagrams (RFC 4303 3.3.4).
+ */
+enum tdo_fit tdo_size_fit(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss);
+
+/* The largest MSS whose segments fit; 0 when p is not TCP or none is sensible. */
+uint16_t tdo_size_mss(const struct tdo_pkt *p, uint32_t limit);
+
+#endif

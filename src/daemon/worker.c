@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Packet workers: making, running, ending. */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+
+#define IN_POOL     (1u << 20) /* bytes read from the TUN in one round, at most */
+#define SEG_POOL    (1u << 20)
+#define SEG_PKTS    1024u
+#define ROUNDS_MAX  32u /* before the other descriptors are looked at again */
+#define BIG_PKT_CAP (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
+
+static int
+make_senders(struct tdo_packet_worker *w)
+{
+	const struct {
+		struct tdo_raw_tx **tx;
+		int fd;
+		uint8_t af;
+		enum tdo_iostat_id stat;
+	} make[] = {
+	    {&w->out4, w->fds.raw4_out, TDO_AF_INET, TDO_IOSTAT_RAW_SEND},
+	    {&w->out6, w->fds.raw6_out, TDO_AF_INET6, TDO_IOSTAT_RAW_SEND},
+	    {&w->clear4, w->fds.raw4_clear, TDO_AF_INET, TDO_IOSTAT_CLEAR_SEND},
+	    {&w->clear6, w->fds.raw6_clear, TDO_AF_INET6, TDO_IOSTAT_CLEAR_SEND},
+	};
+
+	for (unsigned i = 0; i < sizeof(make) / sizeof(make[0]); i++) {
+		if (make[i].fd < 0)
+			continue;
+		*make[i].tx = tdo_raw_tx_new(
+		    make[i].fd, make[i].af, &w->stat[make[i].stat], tdo_outbound_refused, w);
+		if (*make[i].tx == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int
+make_receivers(struct tdo_packet_worker *w)
+{
+	struct tdo_iostat *stat = &w->stat[TDO_IOSTAT_RAW_RECV];
+
+	if (w->fds.raw4_in >= 0) {
+		w->in.rx4 = tdo_raw_rx_new(w->fds.raw4_in, TDO_AF_INET, stat);
+		if (w->in.rx4 == NULL)
+			return -ENOMEM;
+	}
+	if (w->fds.raw6_in >= 0) {
+		w->in.rx6 = tdo_raw_rx_new(w->fds.raw6_in, TDO_AF_INET6, stat);
+		if (w->in.rx6 == NULL)
+			return -ENOMEM;
+	}
+	w->in.big_mem = malloc((size_t)TDO_GRO_HEADS * BIG_PKT_CAP);
+	if (w->in.big_mem == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < TDO_GRO_HEADS; i++) {
+		w->in.big[i].buf = w->in.big_mem + (size_t)i * BIG_PKT_CAP;
+		w->in.big[i].cap = BIG_PKT_CAP;
+	}
+	return 0;
+}
+
+int
+tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct tdo_worker_fds *fds,
+    const _Atomic bool *recovering, struct tdo_packet_worker **ret)
+{
+	struct tdo_packet_worker *w = calloc(1, sizeof(*w));
+	int rc;
+
+	if (w == NULL)
+		return -ENOMEM;
+	w->index = index;
+	w->fds = *fds;
+	w->engine = engine;
+	w->handle = tdo_engine_worker(engine, index);
+	w->recovering = recovering;
+	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6};
+	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
+	tdo_tun_init(
+	    &w->tun, fds->tun, &w->stat[TDO_IOSTAT_TUN_READ], &w->stat[TDO_IOSTAT_TUN_WRITE]);
+	if (getrandom(&w->out.frag_id, sizeof(w->out.frag_id), 0) < 0)
+		w->out.frag_id = (uint32_t)tdo_clock_now();
+	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = w->wake < 0 ? -errno : 0;
+	if (rc == 0)
+		rc = tdo_pool_init(&w->out.in, IN_POOL, TDO_BURST_MAX);
+	if (rc == 0)
+		rc = tdo_pool_init(&w->out.segs, SEG_POOL, SEG_PKTS);
+	if (rc == 0)
+		rc = tdo_pool_init(&w->out.frags, SEG_POOL, SEG_PKTS);
+	if (rc == 0)
+		rc = make_senders(w);
+	if (rc == 0)
+		rc = make_receivers(w);
+	if (rc != 0) {
+		tdo_packet_worker_free(w, false);
+		return rc;
+	}
+	*ret = w;
+	return 0;
+}
+
+/* Reads until all is quiet or ROUNDS_MAX; ready: bit per descriptor of wait(). */
+static void
+work(struct tdo_packet_worker *w, unsigned ready)
+{
+	for (unsigned round = 0; ready != 0 && round < ROUNDS_MAX; round++) {
+		w->now = tdo_clock_now();
+		if ((ready & 1) && !tdo_outbound_round(w))
+			ready &= ~1u;
+		if ((ready & 2) && !tdo_inbound_round(w, w->in.rx4))
+			ready &= ~2u;
+		if ((ready & 4) && !tdo_inbound_round(w, w->in.rx6))
+			ready &= ~4u;
+		tdo_worker_quiesce(w->handle);
+	}
+}
+
+static void *
+run(void *arg)
+{
+	struct tdo_packet_worker *w = arg;
+	struct pollfd fds[] = {
+	    {.fd = w->fds.tun, .events = POLLIN},
+	    {.fd = w->fds.raw4_in, .events = POLLIN},
+	    {.fd = w->fds.raw6_in, .events = POLLIN},
+	    {.fd = w->wake, .events = POLLIN},
+	};
+
+	for (;;) {
+		unsigned ready = 0;
+
+		tdo_worker_idle(w->handle);
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
+			break;
+		tdo_worker_resume(w->handle);
+		if (atomic_load_explicit(&w->stop, memory_order_acquire))
+			break;
+		for (unsigned i = 0; i < 3; i++)
+			if (fds[i].revents != 0)
+				ready |= 1u << i;
+		work(w, ready);
+	}
+	tdo_worker_idle(w->handle);
+	return NULL;
+}
+
+int
+tdo_packet_worker_start(struct tdo_packet_worker *w)
+{
+	return -pthread_create(&w->thread, NULL, run, w);
+}
+
+void
+tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
+{
+	static const uint64_t one = 1;
+
+	if (w == NULL)
+		return;
+	if (started) {
+		atomic_store_explicit(&w->stop, true, memory_order_release);
+		/* An eventfd that is full is readable: then the thread wakes up anyway. */
+		while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
+		(void)pthread_join(w->thread, NULL);
+	}
+	if (w->wake >= 0)
+		(void)close(w->wake);
+	tdo_pool_fini(&w->out.in);
+	tdo_pool_fini(&w->out.segs);
+	tdo_pool_fini(&w->out.frags);
+	tdo_raw_tx_free(w->out4);
+	tdo_raw_tx_free(w->out6);
+	tdo_raw_tx_free(w->clear4);
+	tdo_raw_tx_free(w->clear6);
+	tdo_raw_rx_free(w->in.rx4);
+	tdo_raw_rx_free(w->in.rx6);
+	free(w->in.big_mem);
+	free(w);
+}

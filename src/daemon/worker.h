@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A packet worker: one thread that moves packets between the TUN, the engine and raw sockets.
+ *
+ *	TUN -> outbound.c -> engine -> raw sockets
+ *	raw sockets -> inbound.c -> engine -> TUN
+ *
+ * Runs to completion: nothing is queued between rounds, everything that a round read has been
+ * sent, written or dropped with a reason when it ends.
+ */
+#ifndef TDO_DAEMON_WORKER_H
+#define TDO_DAEMON_WORKER_H
+
+#include <pthread.h>
+
+#include "daemon/data.h"
+#include "io/io_raw.h"
+#include "io/io_tun.h"
+#include "io/pmtu.h"
+#include "testudo/engine.h"
+
+#define TDO_GRO_HEADS 8 /* flows of a burst that are joined at the same time */
+
+/* Protected packets on their way out; outbound.c. */
+struct tdo_outbound {
+	struct tdo_pool in;    /* what was read from the TUN */
+	struct tdo_pool segs;  /* segments of super-packets, ICMP errors */
+	struct tdo_pool frags; /* fragments of protected packets */
+	struct tdo_pkt *burst[TDO_BURST_MAX];
+	unsigned nburst;
+	struct tdo_pkt *again[TDO_BURST_MAX]; /* refused as too big: to be sent in fragments */
+	unsigned nagain;
+	bool again_now;
+	uint32_t frag_id; /* identification of IPv6 fragments (RFC 7739: not guessable start) */
+};
+
+/* Packets on their way in; inbound.c. */
+struct tdo_inbound {
+	struct tdo_raw_rx *rx4, *rx6;
+	struct tdo_pkt *head[TDO_GRO_HEADS]; /* packets that may grow, oldest first */
+	unsigned nheads;
+	struct tdo_pkt big[TDO_GRO_HEADS]; /* room for super-packets */
+	uint8_t *big_mem;
+	uint8_t big_used; /* bit i: big[i] is a head */
+};
+
+struct tdo_packet_worker {
+	unsigned index;
+	struct tdo_worker_fds fds;
+	struct tdo_engine *engine;
+	struct tdo_worker *handle;
+	const _Atomic bool *recovering; /* drop what would pass in clear */
+	int wake;                       /* eventfd: look at stop */
+	_Atomic bool stop;
+	pthread_t thread;
+
+	struct tdo_tun tun;
+	struct tdo_raw_tx *out4, *out6;     /* protected */
+	struct tdo_raw_tx *clear4, *clear6; /* need no protection */
+	struct tdo_pmtu pmtu;
+	struct tdo_raw_mtu mtu;
+	tdo_ns now; /* of this round */
+	struct tdo_outbound out;
+	struct tdo_inbound in;
+	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
+};
+
+/*
+ * Makes a worker with its buffers; it does not run yet.  recovering is borrowed.  0, -ENOMEM or
+ * -errno.
+ */
+TDO_MUST_CHECK int tdo_packet_worker_new(struct tdo_engine *engine, unsigned index,
+    const struct tdo_worker_fds *fds, const _Atomic bool *recovering,
+    struct tdo_packet_worker **ret);
+TDO_MUST_CHECK int tdo_packet_worker_start(struct tdo_packet_worker *w);
+/* Stops the thread if it runs, waits for it and frees all; w may be NULL. */
+void tdo_packet_worker_free(struct tdo_packet_worker *w, bool started);
+
+/* One round of each direction; true when there may be more to read at once. */
+bool tdo_outbound_round(struct tdo_packet_worker *w);
+bool tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx);
+/* A send was refused (tdo_raw_refused_fn); ctx is the worker. */
+void tdo_outbound_refused(void *ctx, struct tdo_pkt *p, int err);
+
+#endif
