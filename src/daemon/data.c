@@ -116,7 +116,8 @@ cover_narrow(void *ctx, const struct tdo_sp_param *sp)
 	c.dir = sp->dir;
 	c.sel = sp->sel;
 	/* A cover that stays is no leak, only more packets to look at. */
-	(void)tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c));
+	if (tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c)) != 0)
+		log_line(d, TDO_LOG_DEBUG, "a cover could not be removed");
 }
 
 static int

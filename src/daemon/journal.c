@@ -38,7 +38,9 @@ tdo_journal_fini(struct tdo_journal *j)
 static void
 note(struct tdo_journal *j, uint32_t type, const void *a, size_t alen, const void *b, size_t blen)
 {
-	if (j->replaying || tdo_state_append(j->state, type, a, alen, b, blen) == 0 || j->full)
+	if (j->state == NULL || j->replaying)
+		return;
+	if (tdo_state_append(j->state, type, a, alen, b, blen) == 0 || j->full)
 		return;
 	j->full = true;
 	j->log(j->log_ctx, TDO_LOG_WARN,
