@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the grammar's actions do: each puts one piece into the statement that is being
+ * parsed.  They take the text over (and free it) and return false after setting the error.
+ */
+#ifndef SETKEY_BUILD_H
+#define SETKEY_BUILD_H
+
+#include "setkey/parse.h"
+
+/* Text of a token. */
+struct text {
+	char *s; /* NUL-terminated, from stmt_alloc */
+	size_t len;
+	bool quoted; /* s is what stood between the quotes */
+	struct parse_loc loc;
+};
+
+/* Sets the error; token may be NULL. */
+bool build_fail(struct parse *p, struct parse_pos at, const char *token, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+void build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc);
+/* Gives the statement to its taker and empties it.  Returns what the taker returned. */
+int build_finish(struct parse *p);
+
+bool build_family(struct parse *p, struct text flags);
+bool build_src(struct parse *p, struct text host, struct text port);
+bool build_dst(struct parse *p, struct text host, struct text port);
+bool build_proto(struct parse *p, struct text proto);
+bool build_oa(struct parse *p, struct text host);
+bool build_spi(struct parse *p, struct text spi);
+
+bool build_mode(struct parse *p, struct text mode);
+bool build_replay(struct parse *p, struct text size);
+bool build_reqid(struct parse *p, struct text id);
+bool build_flag(struct parse *p, struct text flag);
+bool build_seconds(struct parse *p, struct text n, bool hard);
+bool build_bytes(struct parse *p, struct text n, bool hard);
+bool build_esn(struct parse *p, const struct parse_loc *loc);
+bool build_natt_end(struct parse *p, struct text host, struct text port, bool first);
+bool build_frag(struct parse *p, struct text n);
+bool build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what);
+
+bool build_enc(struct parse *p, struct text name, struct text key);
+bool build_auth(struct parse *p, struct text name, struct text key);
+bool build_comp(struct parse *p, struct text name, bool raw);
+/* Checks the algorithms against the protocol; loc is the end of the statement. */
+bool build_sa_check(struct parse *p, const struct parse_loc *loc);
+
+bool build_src_range(struct parse *p, struct text host, struct text plen, struct text port);
+bool build_dst_range(struct parse *p, struct text host, struct text plen, struct text port);
+/* one and two are the extra part; s NULL where there is none. */
+bool build_upper(struct parse *p, struct text proto, struct text one, struct text two);
+/* The new form, in which 0 is a value: "type N code N". */
+bool build_upper_type(struct parse *p, struct text proto, struct text type, struct text code);
+bool build_policy(struct parse *p, struct text policy);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parts of the statements about SAs: protocol, SPI, extensions, algorithms. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "setkey/build.h"
+#include "setkey/build_int.h"
+
+static const struct stmt_proto protos[] = {
+    {"esp", TDO_SATYPE_ESP, false, false},
+    {"esp-old", TDO_SATYPE_ESP, true, false},
+    {"esp-udp", TDO_SATYPE_ESP, false, true},
+    {"ah", TDO_SATYPE_AH, false, false},
+    {"ah-old", TDO_SATYPE_AH, true, false},
+    {"ipcomp", TDO_SATYPE_IPCOMP, false, false},
+    {"tcp", TDO_SADB_SATYPE_TCPSIGNATURE, false, false},
+};
+
+/* get and delete only look; what describes a new SA is accepted there and ignored. */
+static bool
+makes_sa(const struct parse *p)
+{
+	return p->cur.kind == STMT_ADD || p->cur.kind == STMT_UPDATE || p->cur.kind == STMT_GETSPI;
+}
+
+/* Only add takes every combination of several addresses. */
+static bool
+take_host(struct parse *p, struct text host, struct text port, struct stmt_addrs *ret)
+{
+	struct text named = {.loc = host.loc};
+	uint16_t n;
+
+	if (!build_host(p, host, ret)) {
+		stmt_free(port.s);
+		return false;
+	}
+	if (ret->n > 1 && p->cur.kind != STMT_ADD) {
+		stmt_free(port.s);
+		return build_fail_text(p, named, "multiple address specified");
+	}
+	if (!build_port(p, port, &n))
+		return false;
+	ret->port = n;
+	return true;
+}
+
+bool
+build_src(struct parse *p, struct text host, struct text port)
+{
+	return take_host(p, host, port, &p->cur.sa.src);
+}
+
+bool
+build_dst(struct parse *p, struct text host, struct text port)
+{
+	const struct stmt_addrs *src = &p->cur.sa.src, *dst = &p->cur.sa.dst;
+	struct parse_pos at = host.loc.first;
+
+	if (!take_host(p, host, port, &p->cur.sa.dst))
+		return false;
+	for (size_t i = 0; i < src->n; i++)
+		for (size_t j = 0; j < dst->n; j++)
+			if (src->v[i].af == dst->v[j].af)
+				return true;
+	return build_fail(p, at, NULL, "Family mismatch");
+}
+
+bool
+build_proto(struct parse *p, struct text proto)
+{
+	for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++)
+		if (strcmp(protos[i].name, proto.s) == 0)
+			p->cur.sa.proto = &protos[i];
+	if (!p->cur.sa.proto)
+		return build_fail_text(p, proto, "Invalid ipsec protocol");
+	if (p->cur.sa.proto->old && makes_sa(p))
+		p->cur.sa.flags |= TDO_SAF_OLD;
+	stmt_free(proto.s);
+	return true;
+}
+
+bool
+build_oa(struct parse *p, struct text host)
+{
+	if (!p->cur.sa.proto->udp)
+		return build_fail_text(
+		    p, host, "syntax error, only esp-udp has an original address");
+	return build_one_host(p, host, &p->cur.sa.natt.oai);
+}
+
+bool
+build_spi(struct parse *p, struct text spi)
+{
+	uint64_t n;
+
+	if (!build_number(spi, UINT32_MAX, &n))
+		return build_fail_text(p, spi, "SPI too big");
+	if (p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE && n != STMT_TCP_SPI)
+		return build_fail_text(p, spi, "invalid SPI, tcp has 0x1000");
+	p->cur.sa.spi = (uint32_t)n;
+	stmt_free(spi.s);
+	return true;
+}
+
+/* ---- extensions ---- */
+
+bool
+build_mode(struct parse *p, struct text mode)
+{
+	uint8_t m;
+
+	if (strcmp(mode.s, "transport") == 0)
+		m = TDO_MODE_TRANSPORT;
+	else if (strcmp(mode.s, "tunnel") == 0)
+		m = TDO_MODE_TUNNEL;
+	else if (strcmp(mode.s, "any") == 0)
+		m = TDO_MODE_ANY;
+	else
+		return build_fail_text(p, mode, "Invalid ipsec mode");
+	if (!makes_sa(p))
+		build_warn(p, mode.loc.first, mode.s, "WARNING: mode is obsolete here and ignored");
+	else
+		p->cur.sa.mode = m;
+	stmt_free(mode.s);
+	return true;
+}
+
+/* spec 2.4: bytes of bitmap, 8 packets each; the limit is FreeBSD's, 2^32 - 33 packets. */
+bool
+build_replay(struct parse *p, struct text size)
+{
+	uint64_t n;
+
+	if (!build_number(size, (UINT32_MAX - 32) / 8, &n))
+		return build_fail_text(p, size, "replay window is too large");
+	if (n != 0 && (p->cur.sa.flags & TDO_SAF_OLD))
+		return build_fail_text(
+		    p, size, "replay prevention cannot be used with old protocols");
+	if (makes_sa(p))
+		p->cur.sa.replay = (uint32_t)n * 8;
+	stmt_free(size.s);
+	return true;
+}
+
+bool
+build_reqid(struct parse *p, struct text id)
+{
+	uint64_t n;
+
+	if (!build_number(id, UINT32_MAX, &n))
+		return build_fail_text(p, id, "request id is too large");
+	if (makes_sa(p))
+		p->cur.sa.reqid = (uint32_t)n;
+	stmt_free(id.s);
+	return true;
+}
+
+bool
+build_flag(struct parse *p, struct text flag)
+{
+	uint32_t clear = 0, set = 0;
+
+	if (strcmp(flag.s, "nocyclic-seq") == 0) {
+		clear = TDO_SAF_CYCSEQ;
+	} else {
+		clear = TDO_SAF_PMASK;
+		if (strcmp(flag.s, "zero-pad") == 0)
+			set = TDO_SAF_PZERO;
+		else if (strcmp(flag.s, "random-pad") == 0)
+			set = TDO_SAF_PRAND;
+		else if (strcmp(flag.s, "seq-pad") != 0)
+			return build_fail_text(p, flag, "syntax error, unknown flag");
+	}
+	if (makes_sa(p))
+		p->cur.sa.flags = (p->cur.sa.flags & ~clear) | set;
+	stmt_free(flag.s);
+	return true;
+}
+
+static bool
+take_limit(struct parse *p, struct text n, bool hard, bool seconds)
+{
+	struct tdo_lifetime *l = hard ? &p->cur.sa.hard : &p->cur.sa.soft;
+	uint64_t v;
+
+	if (!build_number(n, UINT64_MAX, &v))
+		return build_fail_text(p, n, "lifetime is too large");
+	stmt_free(n.s);
+	if (!makes_sa(p))
+		return true;
+	if (seconds)
+		l->addtime = v;
+	else
+		l->bytes = v;
+	if (hard)
+		p->cur.sa.has_hard = true;
+	else
+		p->cur.sa.has_soft = true;
+	return true;
+}
+
+bool
+build_seconds(struct parse *p, struct text n, bool hard)
+{
+	return take_limit(p, n, hard, true);
+}
+
+bool
+build_bytes(struct parse *p, struct text n, bool hard)
+{
+	return take_limit(p, n, hard, false);
+}
+
+bool
+build_esn(struct parse *p, const struct parse_loc *loc)
+{
+	if (p->cur.sa.flags & TDO_SAF_OLD)
+		return build_fail(p, loc->first, "-esn", "not usable with old protocols");
+	if (makes_sa(p))
+		p->cur.sa.flags |= TDO_SAF_ESN;
+	return true;
+}
+
+static bool
+is_esp(const struct parse *p)
+{
+	return p->cur.sa.proto->satype == TDO_SATYPE_ESP;
+}
+
+/* One of the two address[port] of -natt. */
+bool
+build_natt_end(struct parse *p, struct text host, struct text port, bool first)
+{
+	struct stmt_natt *n = &p->cur.sa.natt;
+
+	if (!is_esp(p) || p->cur.sa.proto->udp) {
+		stmt_free(port.s);
+		return build_fail_text(p, host, "-natt is for SAs of type esp");
+	}
+	if (!build_one_host(p, host, first ? &n->oai : &n->oar)) {
+		stmt_free(port.s);
+		return false;
+	}
+	n->on = true;
+	return build_port(p, port, first ? &n->sport : &n->dport);
+}
+
+bool
+build_frag(struct parse *p, struct text n)
+{
+	uint64_t v;
+
+	if (!is_esp(p) || !build_number(n, UINT16_MAX, &v))
+		return build_fail_text(p, n, "invalid NAT-T fragment size");
+	p->cur.sa.natt.frag = (uint16_t)v;
+	stmt_free(n.s);
+	return true;
+}
+
+/* ---- algorithms ---- */
+
+/*
+ * The bytes of a key: quoted text as it stands, or 0x digits, of which the first stands alone
+ * when their number is odd.
+ */
+static bool
+key_bytes(struct text key, struct stmt_key *ret)
+{
+	size_t digits = key.len - 2, n; /* after 0x */
+
+	stmt_free(ret->b);
+	*ret = (struct stmt_key){0};
+	if (!key.s)
+		return true;
+	if (key.quoted) {
+		ret->len = key.len;
+		ret->b = stmt_alloc(key.len);
+		if (ret->b)
+			memcpy(ret->b, key.s, key.len);
+		return ret->b != NULL;
+	}
+	n = (digits + 1) / 2;
+	ret->b = stmt_alloc(n);
+	if (!ret->b)
+		return false;
+	ret->len = n;
+	memset(ret->b, 0, n);
+	for (size_t i = 0; i < digits; i++) {
+		size_t at = (i + digits % 2) / 2;
+
+		ret->b[at] = (uint8_t)(ret->b[at] << 4 | build_digit(key.s[2 + i]));
+	}
+	return true;
+}
+
+/* Checks a key against its algorithm; key.s is NULL when none was written. */
+static bool
+take_key(struct parse *p, const struct tdo_alg *a, struct text key, struct stmt_key *ret)
+{
+	bool ok = key_bytes(key, ret), given = key.s != NULL;
+	struct parse_pos at = key.loc.first;
+
+	stmt_free(key.s);
+	if (!ok)
+		return build_fail(p, at, NULL, "out of memory");
+	/* spec C4: null takes no key or an empty one. */
+	if (a->key_max == 0 && ret->len > 0)
+		return build_fail(p, at, "key", "syntax error, %s has no key", a->name);
+	if (a->key_max > 0 && !given)
+		return build_fail(p, at, a->name, "syntax error, expecting a key");
+	if (ret->len > TDO_KEY_MAX || !tdo_alg_keylen_ok(a, (unsigned)ret->len * 8))
+		return build_fail(p, at, a->name, "Invalid key length");
+	return true;
+}
+
+/* Variants that PF_KEY expresses by a flag, and obsolete names. */
+static const struct tdo_alg *
+special_enc(struct parse *p, const struct text *name)
+{
+	bool old = (p->cur.sa.flags & TDO_SAF_OLD) != 0;
+
+	if (strcmp(name->s, "simple") == 0) {
+		if (!p->warned_simple)
+			build_warn(
+			    p, name->loc.first, name->s, "WARNING: obsolete algorithm, use null");
+		p->warned_simple = true;
+		return tdo_alg_enc_by_name("null");
+	}
+	if (strcmp(name->s, "des-deriv") == 0 && !old) {
+		p->cur.sa.flags |= TDO_SAF_DERIV;
+		return tdo_alg_enc_by_name("des-cbc");
+	}
+	if (strcmp(name->s, "des-32iv") == 0 && old) {
+		p->cur.sa.flags |= TDO_SAF_IV4B;
+		return tdo_alg_enc_by_name("des-cbc");
+	}
+	return NULL;
+}
+
+bool
+build_enc(struct parse *p, struct text name, struct text key)
+{
+	const struct tdo_alg *a = tdo_alg_enc_by_name(name.s);
+
+	if (!a)
+		a = special_enc(p, &name);
+	if (!a) {
+		bool known = strcmp(name.s, "des-deriv") == 0 || strcmp(name.s, "des-32iv") == 0;
+
+		stmt_free(key.s);
+		return build_fail_text(
+		    p, name, known ? "algorithm mismatched" : "unsupported algorithm");
+	}
+	stmt_free(name.s);
+	p->cur.sa.enc = a;
+	return take_key(p, a, key, &p->cur.sa.ekey);
+}
+
+/* TCP-MD5 (RFC 2385) is not an algorithm of the engine: it is a key and nothing else. */
+static const struct tdo_alg tcp_md5 = {.name = "tcp-md5",
+    .aliases = "",
+    .kind = TDO_ALG_AUTH,
+    .pfkey = 252,
+    .key_min = 8,
+    .key_max = 640,
+    .key_step = 8,
+    .icv_len = 16};
+
+bool
+build_auth(struct parse *p, struct text name, struct text key)
+{
+	bool tcp = p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE;
+	const struct tdo_alg *a = tdo_alg_auth_by_name(name.s);
+
+	if (strcmp(name.s, tcp_md5.name) == 0)
+		a = &tcp_md5;
+	if (!a || tcp != (a->pfkey == tcp_md5.pfkey)) {
+		stmt_free(key.s);
+		return build_fail_text(
+		    p, name, a ? "algorithm mismatched" : "unsupported algorithm");
+	}
+	stmt_free(name.s);
+	p->cur.sa.auth = a;
+	return take_key(p, a, key, &p->cur.sa.akey);
+}
+
+bool
+build_comp(struct parse *p, struct text name, bool raw)
+{
+	if (strcmp(name.s, "deflate") == 0)
+		p->cur.sa.comp = STMT_COMP_DEFLATE;
+	else if (strcmp(name.s, "oui") == 0)
+		p->cur.sa.comp = STMT_COMP_OUI;
+	else if (strcmp(name.s, "lzs") == 0)
+		p->cur.sa.comp = STMT_COMP_LZS;
+	else
+		return build_fail_text(p, name, "unsupported algorithm");
+	if (raw)
+		p->cur.sa.flags |= TDO_SAF_RAWCPI;
+	stmt_free(name.s);
+	return true;
+}
+
+bool
+build_sa_check(struct parse *p, const struct parse_loc *loc)
+{
+	const struct stmt_sa *a = &p->cur.sa;
+	const char *msg = NULL;
+
+	switch (a->proto->satype) {
+	case TDO_SATYPE_ESP:
+		if (!a->enc)
+			msg = "No algorithm specified";
+		else if (a->comp || (a->auth && a->enc->kind == TDO_ALG_AEAD))
+			msg = "Invalid algorithm type";
+		break;
+	case TDO_SATYPE_IPCOMP:
+		if (!a->comp)
+			msg =
+			    a->enc || a->auth ? "Invalid algorithm type" : "No algorithm specified";
+		else if (a->spi > 0xffff && !(a->flags & TDO_SAF_RAWCPI))
+			msg = "SPI too big";
+		break;
+	default: /* ah, tcp */
+		if (a->enc || a->comp)
+			msg = "Invalid algorithm type";
+		break;
+	}
+	return msg ? build_fail(p, loc->first, NULL, "%s", msg) : true;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parts of the statements about policies: selectors, upper-layer protocol, policy text. */
+#include <string.h>
+
+#include "base/addr.h"
+#include "setkey/build.h"
+#include "setkey/build_int.h"
+
+static bool
+take_range(struct parse *p, struct text host, struct text plen, struct text port,
+    struct tdo_addr *ret_addr, uint8_t *ret_plen, struct tdo_range *ret_port)
+{
+	struct tdo_addr a;
+	uint64_t n;
+	uint16_t number;
+
+	if (!build_one_host(p, host, &a)) {
+		stmt_free(plen.s);
+		stmt_free(port.s);
+		return false;
+	}
+	n = tdo_af_bits(a.af);
+	if (plen.s && !build_number(plen, n, &n)) {
+		stmt_free(port.s);
+		return build_fail_text(p, plen, "Invalid prefix length");
+	}
+	stmt_free(plen.s);
+	if (!build_port(p, port, &number))
+		return false;
+	*ret_addr = tdo_addr_mask(&a, (unsigned)n);
+	*ret_plen = (uint8_t)n;
+	*ret_port = number ? (struct tdo_range){number, number} : TDO_RANGE_ANY;
+	return true;
+}
+
+bool
+build_src_range(struct parse *p, struct text host, struct text plen, struct text port)
+{
+	struct tdo_sel *sel = &p->cur.sp.sel;
+
+	return take_range(p, host, plen, port, &sel->src, &sel->src_plen, &sel->sport);
+}
+
+bool
+build_dst_range(struct parse *p, struct text host, struct text plen, struct text port)
+{
+	struct tdo_sel *sel = &p->cur.sp.sel;
+	struct parse_pos at = host.loc.first;
+
+	if (!take_range(p, host, plen, port, &sel->dst, &sel->dst_plen, &sel->dport))
+		return false;
+	if (sel->src.af != sel->dst.af)
+		return build_fail(p, at, NULL, "Family mismatch");
+	return true;
+}
+
+/* Protocols whose own parts stand where others have ports. */
+static bool
+has_extra(unsigned proto)
+{
+	return stmt_proto_has_type(proto) || proto == STMT_PROTO_GRE;
+}
+
+static bool
+take_proto(struct parse *p, struct text t)
+{
+	struct tdo_sel *sel = &p->cur.sp.sel;
+	uint64_t n = 256;
+	int number;
+
+	if (t.s[0] >= '0' && t.s[0] <= '9')
+		number = build_number(t, 255, &n) ? (int)n : -1;
+	else
+		number = p->names->proto(p->names->ctx, t.s);
+	if (number < 0)
+		return build_fail_text(p, t, "unknown upper-layer protocol");
+	sel->proto = (uint8_t)number;
+	if (has_extra(sel->proto) &&
+	    (sel->sport.lo == sel->sport.hi || sel->dport.lo == sel->dport.hi))
+		return build_fail_text(p, t, "this protocol has no ports");
+	stmt_free(t.s);
+	return true;
+}
+
+/* spec 2.6: in this form 0 is the wildcard. */
+static struct tdo_range
+old_value(uint64_t n)
+{
+	return n ? (struct tdo_range){(uint16_t)n, (uint16_t)n} : TDO_RANGE_ANY;
+}
+
+/* The key of GRE (RFC 2890), as a number or a dotted quad, split over the two ranges. */
+static bool
+take_gre(struct parse *p, struct text key)
+{
+	struct tdo_addr a;
+	uint64_t n;
+
+	if (key.s[0] < '0' || key.s[0] > '9')
+		return build_fail_text(p, key, "invalid GRE key");
+	if (tdo_addr_parse(key.s, key.len, &a) == 0 && a.af == TDO_AF_INET)
+		n = (uint64_t)a.b[0] << 24 | a.b[1] << 16 | a.b[2] << 8 | a.b[3];
+	else if (!build_number(key, UINT32_MAX, &n))
+		return build_fail_text(p, key, "invalid GRE key");
+	if (n != 0) {
+		uint16_t hi = (uint16_t)(n >> 16), lo = (uint16_t)n;
+
+		p->cur.sp.sel.sport = (struct tdo_range){hi, hi};
+		p->cur.sp.sel.dport = (struct tdo_range){lo, lo};
+	}
+	stmt_free(key.s);
+	return true;
+}
+
+static bool
+take_byte(struct parse *p, struct text t, uint64_t *ret)
+{
+	if (t.s[0] < '0' || t.s[0] > '9' || !build_number(t, 255, ret))
+		return build_fail_text(p, t, "invalid type or code");
+	stmt_free(t.s);
+	return true;
+}
+
+bool
+build_upper(struct parse *p, struct text proto, struct text one, struct text two)
+{
+	struct tdo_sel *sel = &p->cur.sp.sel;
+	uint64_t type = 0, code = 0;
+
+	if (!take_proto(p, proto)) {
+		stmt_free(one.s);
+		stmt_free(two.s);
+		return false;
+	}
+	if (!one.s)
+		return true;
+	if (sel->proto == STMT_PROTO_GRE && !two.s)
+		return take_gre(p, one);
+	if (!stmt_proto_has_type(sel->proto)) {
+		stmt_free(two.s);
+		return build_fail_text(p, one, "syntax error, this protocol has no type or code");
+	}
+	if (!take_byte(p, one, &type)) {
+		stmt_free(two.s);
+		return false;
+	}
+	if (two.s && !take_byte(p, two, &code))
+		return false;
+	sel->sport = old_value(type);
+	sel->dport = old_value(code);
+	return true;
+}
+
+bool
+build_upper_type(struct parse *p, struct text proto, struct text type, struct text code)
+{
+	struct tdo_sel *sel = &p->cur.sp.sel;
+	uint64_t n;
+
+	if (!take_proto(p, proto)) {
+		stmt_free(type.s);
+		stmt_free(code.s);
+		return false;
+	}
+	if (!stmt_proto_has_type(sel->proto)) {
+		stmt_free(code.s);
+		return build_fail_text(p, type, "syntax error, this protocol has no type or code");
+	}
+	if (!take_byte(p, type, &n)) {
+		stmt_free(code.s);
+		return false;
+	}
+	sel->sport = (struct tdo_range){(uint16_t)n, (uint16_t)n};
+	if (!code.s)
+		return true;
+	if (!take_byte(p, code, &n))
+		return false;
+	sel->dport = (struct tdo_range){(uint16_t)n, (uint16_t)n};
+	return true;
+}
+
+/* Comments between the parts become blanks, so that places in the text stay the same. */
+static void
+blank_comments(char *s, size_t len)
+{
+	bool in = false;
+
+	for (size_t i = 0; i < len; i++) {
+		in = s[i] == '#' || (in && s[i] != '\n');
+		if (in)
+			s[i] = ' ';
+	}
+}
+
+/* The place in the file of an offset into the policy text. */
+static struct parse_pos
+pos_in(const struct text *t, size_t at)
+{
+	struct parse_pos pos = t->loc.first;
+
+	for (size_t i = 0; i < at && i < t->len; i++) {
+		pos.column++;
+		if (t->s[i] == '\n')
+			pos = (struct parse_pos){pos.line + 1, 1};
+	}
+	return pos;
+}
+
+bool
+build_policy(struct parse *p, struct text policy)
+{
+	struct tdo_policy_text *q = &p->cur.sp.policy;
+	struct tdo_policy_text_err err = {0};
+	char token[48];
+	bool ok;
+
+	blank_comments(policy.s, policy.len);
+	ok = tdo_policy_text_parse(policy.s, policy.len, q, &err) == 0;
+	if (ok && p->cur.kind != STMT_SPDDELETE && (q->dir_only || q->sp.type > TDO_POLICY_IPSEC)) {
+		ok = false;
+		err = (struct tdo_policy_text_err){
+		    .text = "Invalid security policy", .len = policy.len};
+	}
+	if (!ok) {
+		snprintf(token, sizeof(token), "%.*s", (int)(err.len < 40 ? err.len : 40),
+		    policy.s + err.at);
+		build_fail(p, pos_in(&policy, err.at), token, "%s", err.text);
+	}
+	stmt_free(policy.s);
+	return ok;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The connection to testudod: PF_KEY messages out and in. */
+#ifndef SETKEY_CLIENT_H
+#define SETKEY_CLIENT_H
+
+#include <stdio.h>
+
+#include "wire/pfkey_msg.h"
+
+struct client {
+	int fd;
+	uint32_t pid, seq;
+	FILE *trace; /* prints every message there; NULL: none */
+	uint8_t out[TDO_SADB_MAXLEN], in[TDO_SADB_MAXLEN];
+};
+
+/* 0 or -errno; *c is large, for static or allocated memory. */
+int client_open(struct client *c);
+/* The sentence for what client_open returned. */
+const char *client_open_text(int err);
+/* Wipes the buffers. */
+void client_close(struct client *c);
+
+/* Starts a message in c->out with the next sequence number, which it returns. */
+uint32_t client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype);
+/* Ends and sends it.  0 or -errno; -E2BIG when it did not fit. */
+int client_send(struct client *c, struct tdo_wr *w);
+/*
+ * The next well-formed message, in c->in until the next call: 1; 0 when none came within
+ * the time (negative: no limit); -errno.
+ */
+int client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms);
+
+#define CLIENT_TIMEOUT_MS 1000 /* setkey(8) waits this long for an answer */
+
+#endif

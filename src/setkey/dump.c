@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Printers of database entries.  Scripts read this text: the blank at the end of an SA's
+ * first line and of its state line, and the two blanks before a key, belong to it.
+ */
+#include "setkey/dump.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/ct.h"
+#include "setkey/print.h"
+#include "testudo/crypto.h"
+#include "wire/policy_text.h"
+
+#define DATE_STRLEN 32
+
+/* "Jan 10 09:00:00 2027": 20 characters, all blank when there is no time. */
+static const char *
+date_str(uint64_t t, char *buf)
+{
+	time_t when = (time_t)t;
+	struct tm tm;
+
+	if (t == 0 || !localtime_r(&when, &tm) ||
+	    strftime(buf, DATE_STRLEN, "%b %e %T %Y", &tm) == 0)
+		snprintf(buf, DATE_STRLEN, "%20s", "");
+	return buf;
+}
+
+static void
+put_name(FILE *f, const char *name, unsigned value)
+{
+	if (name)
+		fputs(name, f);
+	else
+		fprintf(f, "%u", value);
+}
+
+static const char *
+satype_name(const struct tdo_sadb_msg *m)
+{
+	uint8_t natt = TDO_SADB_NATT_NONE;
+
+	tdo_sadb_get_natt_type(m, &natt);
+	switch (m->base.satype) {
+	case TDO_SATYPE_AH:
+		return "ah";
+	case TDO_SATYPE_ESP:
+		return natt == TDO_SADB_NATT_NONE ? "esp" : "esp-udp";
+	case TDO_SATYPE_IPCOMP:
+		return "ipcomp";
+	case TDO_SADB_SATYPE_TCPSIGNATURE:
+		return "tcp";
+	default:
+		return NULL;
+	}
+}
+
+static const char *
+state_name(unsigned state)
+{
+	static const char *const names[] = {"larval", "mature", "dying", "dead"};
+
+	return state < 4 ? names[state] : NULL;
+}
+
+static void
+put_sa_end(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext,
+    enum tdo_sadb_ext_type natt, bool ports)
+{
+	struct tdo_sadb_address a = {0};
+	char buf[TDO_ADDR_STRLEN];
+	uint16_t port;
+
+	tdo_sadb_get_address(m, ext, &a);
+	port = a.port;
+	ports = tdo_sadb_get_natt_port(m, natt, &port) || ports;
+	fprintf(f, "%s", tdo_addr_str(&a.addr, buf));
+	if (ports)
+		fprintf(f, "[%u]", (unsigned)port);
+	fputc(' ', f);
+}
+
+static void
+put_natt(FILE *f, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_address a;
+	char buf[TDO_ADDR_STRLEN];
+	uint16_t frag;
+
+	if (tdo_sadb_get_address(m, TDO_SADB_X_EXT_NAT_T_OAI, &a))
+		fprintf(f, "\tNAT OA=%s\n", tdo_addr_str(&a.addr, buf));
+	if (tdo_sadb_get_address(m, TDO_SADB_X_EXT_NAT_T_OAR, &a))
+		fprintf(f, "\tNAT OAR=%s\n", tdo_addr_str(&a.addr, buf));
+	if (tdo_sadb_get_natt_frag(m, &frag))
+		fprintf(f, "\tNAT-T fragment=%u\n", (unsigned)frag);
+}
+
+/* An algorithm with its key; a client without privilege sees the algorithm alone. */
+static void
+put_alg(FILE *f, const char *letter, const struct tdo_alg *a, unsigned number,
+    const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
+{
+	struct tdo_sadb_key k = {0};
+
+	fprintf(f, "\t%s: ", letter);
+	put_name(f, a ? a->name : NULL, number);
+	fputc(' ', f);
+	if (tdo_sadb_get_key(m, ext, &k))
+		print_key_groups(f, k.p, k.bits / 8u);
+	fputc('\n', f);
+}
+
+static void
+put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
+{
+	static const char *const comp[] = {NULL, "oui", "deflate", "lzs"};
+	const struct tdo_alg *enc = tdo_alg_enc(sa->encrypt);
+
+	if (m->base.satype == TDO_SATYPE_IPCOMP) {
+		fputs("\tC: ", f);
+		put_name(f, sa->encrypt < 4 ? comp[sa->encrypt] : NULL, sa->encrypt);
+		fputc('\n', f);
+		return;
+	}
+	if (sa->encrypt != 0)
+		put_alg(f, "E", enc, sa->encrypt, m, TDO_SADB_EXT_KEY_ENCRYPT);
+	/* Engines set an authentication number for AEADs, which has no key of its own. */
+	if (sa->auth != 0 && !(enc && enc->kind == TDO_ALG_AEAD))
+		put_alg(f, "A", tdo_alg_auth(sa->auth), sa->auth, m, TDO_SADB_EXT_KEY_AUTH);
+}
+
+static void
+put_limits(FILE *f, const char *unit, uint64_t hard, uint64_t soft)
+{
+	fprintf(f, "\thard: %" PRIu64 "%s\tsoft: %" PRIu64 "%s\n", hard, unit, soft, unit);
+}
+
+static void
+put_lifetimes(FILE *f, const struct tdo_sadb_msg *m, time_t now)
+{
+	struct tdo_lifetime cur, hard = {0}, soft = {0};
+	char created[DATE_STRLEN], date[DATE_STRLEN];
+
+	if (!tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &cur))
+		return;
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &hard);
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_SOFT, &soft);
+	fprintf(f, "\tcreated: %s\tcurrent: %s\n", date_str(cur.addtime, created),
+	    date_str((uint64_t)now, date));
+	fprintf(f, "\tdiff: %" PRIu64 "(s)", cur.addtime == 0 ? 0 : (uint64_t)now - cur.addtime);
+	put_limits(f, "(s)", hard.addtime, soft.addtime);
+	fprintf(f, "\tlast: %s", date_str(cur.usetime, date));
+	put_limits(f, "(s)", hard.usetime, soft.usetime);
+	fprintf(f, "\tcurrent: %" PRIu64 "(bytes)", cur.bytes);
+	put_limits(f, "(bytes)", hard.bytes, soft.bytes);
+	fprintf(f, "\tallocated: %" PRIu64, cur.allocations);
+	put_limits(f, "", hard.allocations, soft.allocations);
+}
+
+void
+dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
+{
+	struct tdo_sadb_sa sa = {0};
+	struct tdo_sadb_sa2 sa2 = {0};
+	uint32_t packets;
+
+	tdo_sadb_get_sa(m, &sa);
+	tdo_sadb_get_sa2(m, &sa2);
+	if (!tdo_sadb_get_replay(m, &packets))
+		packets = sa.replay * 8u;
+	put_sa_end(f, m, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_X_EXT_NAT_T_SPORT, ports);
+	put_sa_end(f, m, TDO_SADB_EXT_ADDRESS_DST, TDO_SADB_X_EXT_NAT_T_DPORT, ports);
+	fputs("\n\t", f);
+	put_name(f, satype_name(m), m->base.satype);
+	fputs(" mode=", f);
+	put_name(f, tdo_policy_mode_name(sa2.mode), sa2.mode);
+	fprintf(f, " spi=%" PRIu32 "(0x%08" PRIx32 ") reqid=%" PRIu32 "(0x%08" PRIx32 ")\n", sa.spi,
+	    sa.spi, sa2.reqid, sa2.reqid);
+	put_natt(f, m);
+	put_algs(f, m, &sa);
+	fprintf(f,
+	    "\tseq=0x%08" PRIx32 " replay=%" PRIu32 " flags=0x%08" PRIx32 " state=", sa2.sequence,
+	    packets / 8, sa.flags);
+	put_name(f, state_name(sa.state), sa.state);
+	fputs(" \n", f);
+	put_lifetimes(f, m, now);
+	fprintf(f, "\tsadb_seq=%" PRIu32 " pid=%" PRIu32 " refcnt=%u\n", m->base.seq, m->base.pid,
+	    (unsigned)m->base.reserved);
+}
+
+/* Time, protocol, state, SPI, seconds that are left (of the hard lifetime), addresses. */
+void
+dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
+{
+	static const char states[] = "LMDd";
+	struct tdo_sadb_sa sa = {0};
+	struct tdo_sadb_address src = {0}, dst = {0};
+	struct tdo_lifetime cur = {0}, hard = {0};
+	char a[TDO_ADDR_STRLEN], b[TDO_ADDR_STRLEN], when[16] = "";
+	uint64_t age;
+	struct tm tm;
+
+	tdo_sadb_get_sa(m, &sa);
+	tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, &src);
+	tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, &dst);
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &cur);
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &hard);
+	age = cur.addtime != 0 && (uint64_t)now > cur.addtime ? (uint64_t)now - cur.addtime : 0;
+	if (localtime_r(&now, &tm))
+		strftime(when, sizeof(when), "%T", &tm);
+	fprintf(f, "%s %c %c 0x%08" PRIx32 " %" PRIu64, when,
+	    m->base.satype == TDO_SATYPE_AH       ? 'A'
+	    : m->base.satype == TDO_SATYPE_IPCOMP ? 'I'
+						  : 'E',
+	    sa.state < 4 ? states[sa.state] : '?', sa.spi, age);
+	if (hard.addtime != 0)
+		fprintf(f, "/%" PRIu64, hard.addtime);
+	fprintf(f, " %s -> %s\n", tdo_addr_str(&src.addr, a), tdo_addr_str(&dst.addr, b));
+}
+
+/* ---- policies ----------------------------------------------------------------------- */
+
+static bool
+has_type(unsigned proto)
+{
+	return stmt_proto_has_type(proto);
+}
+
+static void
+put_sp_end(FILE *f, const struct tdo_sadb_address *a, bool port)
+{
+	char buf[TDO_ADDR_STRLEN];
+
+	fputs(tdo_addr_str(&a->addr, buf), f);
+	if (a->plen != tdo_af_bits(a->addr.af))
+		fprintf(f, "/%u", (unsigned)a->plen);
+	if (port && a->port == 0)
+		fputs("[any]", f);
+	else if (port)
+		fprintf(f, "[%u]", (unsigned)a->port);
+	fputc(' ', f);
+}
+
+static void
+put_type_part(FILE *f, const char *before, uint16_t value)
+{
+	fputs(before, f);
+	put_name(f, value == 0 ? "any" : NULL, value);
+}
+
+static void
+put_upper(FILE *f, const struct tdo_sadb_address *src, const struct tdo_sadb_address *dst,
+    const struct names *names)
+{
+	char buf[64];
+	const char *name = names->proto_name(names->ctx, src->proto, buf, sizeof(buf));
+
+	if (name)
+		fprintf(f, "%u(%s)", (unsigned)src->proto, name);
+	else
+		fprintf(f, "%u", (unsigned)src->proto);
+	if (src->port == 0 && dst->port == 0)
+		return;
+	if (has_type(src->proto)) {
+		put_type_part(f, " ", src->port);
+		put_type_part(f, ",", dst->port);
+	} else if (src->proto == STMT_PROTO_GRE) {
+		fprintf(f, " %" PRIu32, (uint32_t)src->port << 16 | dst->port);
+	}
+}
+
+static void
+put_selectors(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
+{
+	struct tdo_sadb_address src, dst;
+	bool ports;
+
+	if (!tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, &src) ||
+	    !tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, &dst)) {
+		fputs("(no selector, probably per-socket policy)\n", f);
+		return;
+	}
+	ports = !has_type(src.proto) && src.proto != STMT_PROTO_GRE;
+	put_sp_end(f, &src, ports);
+	put_sp_end(f, &dst, ports);
+	put_upper(f, &src, &dst, names);
+	fputc('\n', f);
+}
+
+static void
+put_policy(FILE *f, const struct tdo_sadb_policy *p)
+{
+	struct tdo_policy_text t = {
+	    .sp = {.dir = p->dir, .type = p->type, .nreq = p->nreq, .prio = p->prio}};
+	size_t len;
+	char *text;
+
+	memcpy(t.sp.req, p->req, sizeof(t.sp.req));
+	len = tdo_policy_text_print(&t, "\n\t", NULL, 0);
+	text = malloc(len + 1);
+	if (!text)
+		return;
+	tdo_policy_text_print(&t, "\n\t", text, len + 1);
+	fprintf(f, "\t%s\n", text);
+	free(text);
+}
+
+void
+dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
+{
+	struct tdo_sadb_policy p = {0};
+	struct tdo_lifetime cur = {0}, hard = {0};
+	char created[DATE_STRLEN], used[DATE_STRLEN];
+
+	tdo_sadb_get_policy(m, &p);
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &cur);
+	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &hard);
+	put_selectors(f, m, names);
+	put_policy(f, &p);
+	fprintf(f, "\tcreated: %s  lastused: %s\n", date_str(cur.addtime, created),
+	    date_str(cur.usetime, used));
+	fprintf(f, "\tlifetime: %" PRIu64 "(s) validtime: %" PRIu64 "(s)\n", hard.addtime,
+	    hard.usetime);
+	fprintf(f, "\tspid=%" PRIu32 " seq=%" PRIu32 " pid=%" PRIu32 "\n\trefcnt=%u\n", p.id,
+	    m->base.seq, m->base.pid, (unsigned)m->base.reserved);
+}

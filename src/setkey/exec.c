@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Carrying statements out: requests ahead, results in order, dumps. */
+#include "setkey/exec.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "setkey/dump.h"
+#include "setkey/request.h"
+
+static void
+report(struct exec *x, unsigned line, const char *text)
+{
+	x->failed++;
+	if (x->opt.with_line)
+		fprintf(x->out, "The result of line %u: ", line);
+	fprintf(x->out, "%s.\n", text);
+}
+
+static const char *
+error_text(uint8_t type, uint8_t err)
+{
+	if (err != ENOENT)
+		return strerror(err);
+	switch (type) {
+	case TDO_SADB_DUMP:
+		return "No SAD entries";
+	case TDO_SADB_X_SPDDUMP:
+		return "No SPD entries";
+	default:
+		return "No entry";
+	}
+}
+
+/* An in policy covers forwarded packets too, so "fwd" may find its work done. */
+static bool
+expected(const struct exec_pending *p)
+{
+	return p->quiet && (p->err == EEXIST || p->err == ENOENT);
+}
+
+/* Takes answered requests from the front of the queue and prints their errors. */
+static void
+retire(struct exec *x)
+{
+	while (x->n > 0 && x->ring[x->first].answered) {
+		const struct exec_pending *p = &x->ring[x->first];
+
+		if (p->err != 0 && !expected(p))
+			report(x, p->line, error_text(p->type, p->err));
+		x->first = (x->first + 1) % EXEC_WINDOW;
+		x->n--;
+	}
+}
+
+/* Messages of others reach every PF_KEY socket: an answer has our pid and number. */
+static void
+match(struct exec *x, const struct tdo_sadb_msg *m)
+{
+	if (m->base.pid != x->client->pid)
+		return;
+	for (unsigned i = 0; i < x->n; i++) {
+		struct exec_pending *p = &x->ring[(x->first + i) % EXEC_WINDOW];
+
+		if (p->seq != m->base.seq || p->type != m->base.type || p->answered)
+			continue;
+		p->answered = true;
+		p->err = m->base.err;
+		if (p->type == TDO_SADB_GET && p->err == 0)
+			dump_sa(x->out, m, time(NULL), x->opt.ports);
+		break;
+	}
+	retire(x);
+}
+
+/* Waits until at most limit requests are unanswered. */
+static int
+wait_until(struct exec *x, unsigned limit)
+{
+	while (x->n > limit) {
+		struct tdo_sadb_msg m;
+		int r = client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			match(x, &m);
+			continue;
+		}
+		/* spec 2.1: a statement that gets no answer ends silently. */
+		x->ring[x->first].answered = true;
+		retire(x);
+	}
+	return 0;
+}
+
+int
+exec_wait(struct exec *x)
+{
+	int r = wait_until(x, 0);
+
+	fflush(x->out);
+	return r;
+}
+
+/* Sends the request in w and notes that its answer is awaited. */
+static int
+submit(struct exec *x, struct tdo_wr *w, struct exec_pending p)
+{
+	/* One at a time while every message is shown, so that answers follow requests. */
+	unsigned window = x->client->trace ? 1 : EXEC_WINDOW;
+	int r = client_send(x->client, w);
+
+	if (r != 0)
+		return r;
+	x->ring[(x->first + x->n++) % EXEC_WINDOW] = p;
+	return wait_until(x, window - 1);
+}
+
+/* ---- dumps -------------------------------------------------------------------------- */
+
+static bool
+wanted_sa(const struct exec *x, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_sa sa = {0};
+
+	tdo_sadb_get_sa(m, &sa);
+	return x->opt.dead || sa.state != TDO_SA_DEAD;
+}
+
+#define POLICY_BY_SYSTEM 0x80 /* sadb_x_policy flags of NetBSD */
+
+static bool
+wanted_sp(const struct exec *x, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_policy p = {0};
+	bool socket = !tdo_sadb_has(m, TDO_SADB_EXT_ADDRESS_SRC);
+
+	tdo_sadb_get_policy(m, &p);
+	if (x->opt.no_socket && socket)
+		return false;
+	if (x->opt.global && (socket || (p.flags & POLICY_BY_SYSTEM)))
+		return false;
+	return !x->opt.scoped || (p.flags & POLICY_BY_SYSTEM);
+}
+
+static void
+show(struct exec *x, const struct tdo_sadb_msg *m)
+{
+	if (m->base.type == TDO_SADB_X_SPDDUMP) {
+		if (wanted_sp(x, m))
+			dump_sp(x->out, m, x->names);
+	} else if (wanted_sa(x, m)) {
+		if (x->opt.line)
+			dump_sa_line(x->out, m, time(NULL));
+		else
+			dump_sa(x->out, m, time(NULL), x->opt.ports);
+	}
+}
+
+/* Entries have descending numbers; the last one is 0, and so is an error's end. */
+static int
+dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
+{
+	struct tdo_sadb_msg m;
+	struct tdo_wr w;
+	int r = exec_wait(x);
+
+	if (r != 0)
+		return r;
+	client_begin(x->client, &w, type, satype);
+	r = client_send(x->client, &w);
+	if (r != 0)
+		return r;
+	for (;;) {
+		r = client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		if (r <= 0)
+			break;
+		if (m.base.type != type) /* a broadcast; dumps go to their requester only */
+			continue;
+		if (m.base.err != 0) {
+			report(x, line, error_text(type, m.base.err));
+			break;
+		}
+		show(x, &m);
+		if (m.base.seq == 0)
+			break;
+	}
+	fflush(x->out);
+	return r < 0 ? r : 0;
+}
+
+int
+exec_dump(struct exec *x, uint8_t satype, unsigned line)
+{
+	return dump(x, TDO_SADB_DUMP, satype, line);
+}
+
+int
+exec_spddump(struct exec *x, unsigned line)
+{
+	return dump(x, TDO_SADB_X_SPDDUMP, TDO_SATYPE_UNSPEC, line);
+}
+
+static int
+simple(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
+{
+	struct tdo_wr w;
+	uint32_t seq = client_begin(x->client, &w, type, satype);
+
+	return submit(
+	    x, &w, (struct exec_pending){.seq = seq, .line = line, .type = type, .satype = satype});
+}
+
+int
+exec_flush(struct exec *x, uint8_t satype, unsigned line)
+{
+	return simple(x, TDO_SADB_FLUSH, satype, line);
+}
+
+int
+exec_spdflush(struct exec *x, unsigned line)
+{
+	return simple(x, TDO_SADB_X_SPDFLUSH, TDO_SATYPE_UNSPEC, line);
+}
+
+/* ---- statements --------------------------------------------------------------------- */
+
+static int
+send_sa(
+    struct exec *x, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
+{
+	struct exec_pending p = {
+	    .line = s->line, .type = request_type(s->kind), .satype = s->sa.proto->satype};
+	struct tdo_wr w;
+
+	p.seq = client_begin(x->client, &w, p.type, p.satype);
+	request_put_sa(&w, s, src, dst);
+	return submit(x, &w, p);
+}
+
+static int
+exec_sa(struct exec *x, const struct stmt *s)
+{
+	const struct stmt_addrs *src = &s->sa.src, *dst = &s->sa.dst;
+	int r = 0;
+
+	for (size_t i = 0; i < src->n && r == 0; i++)
+		for (size_t j = 0; j < dst->n && r == 0; j++)
+			if (src->v[i].af == dst->v[j].af)
+				r = send_sa(x, s, &src->v[i], &dst->v[j]);
+	return r;
+}
+
+static int
+exec_sp(struct exec *x, const struct stmt *s)
+{
+	struct exec_pending p = {
+	    .line = s->line, .type = request_type(s->kind), .quiet = s->sp.policy.fwd};
+	struct tdo_wr w;
+	int r;
+
+	if (!request_sp_possible(&s->sp)) {
+		r = exec_wait(x);
+		report(x, s->line, "Type and code 0 are not supported by PF_KEY");
+		return r;
+	}
+	p.seq = client_begin(x->client, &w, p.type, TDO_SATYPE_UNSPEC);
+	request_put_sp(&w, s);
+	return submit(x, &w, p);
+}
+
+int
+exec_stmt(struct exec *x, const struct stmt *s)
+{
+	uint8_t satype = s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
+
+	switch (s->kind) {
+	case STMT_FLUSH:
+		return exec_flush(x, satype, s->line);
+	case STMT_DUMP:
+		return exec_dump(x, satype, s->line);
+	case STMT_SPDFLUSH:
+		return exec_spdflush(x, s->line);
+	case STMT_SPDDUMP:
+		return exec_spddump(x, s->line);
+	case STMT_SPDADD:
+	case STMT_SPDUPDATE:
+	case STMT_SPDDELETE:
+		return exec_sp(x, s);
+	default:
+		return exec_sa(x, s);
+	}
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One statement of the setkey language, as the parser makes it. */
+#ifndef SETKEY_STMT_H
+#define SETKEY_STMT_H
+
+#include <stdio.h>
+
+#include "testudo/crypto.h"
+#include "wire/pfkey_proto.h"
+#include "wire/policy_text.h"
+
+enum stmt_kind {
+	STMT_NONE,
+	STMT_ADD,
+	STMT_UPDATE,
+	STMT_GETSPI,
+	STMT_GET,
+	STMT_DELETE,
+	STMT_DELETEALL,
+	STMT_FLUSH,
+	STMT_DUMP,
+	STMT_SPDADD,
+	STMT_SPDUPDATE,
+	STMT_SPDDELETE,
+	STMT_SPDFLUSH,
+	STMT_SPDDUMP,
+};
+
+/* A host name may stand for several addresses. */
+struct stmt_addrs {
+	struct tdo_addr *v; /* n entries, from malloc */
+	size_t n;
+	uint16_t port; /* 0 = none given */
+};
+
+struct stmt_key {
+	uint8_t *b; /* from stmt_alloc, wiped when freed */
+	size_t len;
+};
+
+/* Protocol word of a statement: SA type and what else it says. */
+struct stmt_proto {
+	const char *name;
+	uint8_t satype;
+	bool old; /* esp-old, ah-old */
+	bool udp; /* esp-udp: ESP in UDP, RFC 3948 */
+};
+
+#define STMT_TCP_SPI      0x1000 /* the one SPI that tcp entries have */
+#define STMT_COMP_OUI     1
+#define STMT_COMP_DEFLATE 2
+#define STMT_COMP_LZS     3
+
+/* UDP encapsulation, by esp-udp or by -natt. */
+struct stmt_natt {
+	bool on;                  /* -natt was given */
+	uint16_t sport, dport;    /* of -natt; esp-udp has them at its addresses */
+	struct tdo_addr oai, oar; /* original addresses; af NONE: none */
+	uint16_t frag;            /* -natt_mtu, 0 = none */
+};
+
+/* add update getspi get delete deleteall; flush and dump use proto only */
+struct stmt_sa {
+	const struct stmt_proto *proto; /* NULL: all types, flush and dump */
+	struct stmt_addrs src, dst;
+	struct stmt_natt natt;
+	uint32_t spi;
+	uint8_t mode;
+	uint32_t reqid, flags, replay; /* replay in packets */
+	struct tdo_lifetime hard, soft;
+	bool has_hard, has_soft;
+	const struct tdo_alg *enc, *auth;
+	uint8_t comp; /* STMT_COMP_..., 0 = none */
+	struct stmt_key ekey, akey;
+};
+
+/* spdadd spdupdate spddelete */
+struct stmt_sp {
+	struct tdo_policy_text policy;
+	struct tdo_sel sel;
+};
+
+struct stmt {
+	enum stmt_kind kind;
+	unsigned line; /* where it begins */
+	struct stmt_sa sa;
+	struct stmt_sp sp;
+};
+
+/* Frees what the statement holds, wipes its keys, and empties it. */
+void stmt_fini(struct stmt *s);
+
+/* Memory whose contents are wiped by stmt_free; NULL when there is none. */
+void *stmt_alloc(size_t len);
+void *stmt_realloc(void *p, size_t len);
+void stmt_free(void *p);
+
+/* True for the protocols whose selectors carry a type and a code instead of ports. */
+bool stmt_proto_has_type(unsigned proto);
+
+#define STMT_PROTO_ICMP  1
+#define STMT_PROTO_GRE   47
+#define STMT_PROTO_ICMP6 58
+#define STMT_PROTO_MH    135
+
+/* Writes the statement in canonical form, one line for each pair of addresses. */
+void stmt_print(FILE *f, const struct stmt *s);
+
+/* The word of a statement: "spdadd". */
+const char *stmt_kind_name(enum stmt_kind kind);
+
+#endif

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Plays NAME.in through setkey and compares what it prints with NAME.ok.
+
+Cases are separated by lines "%%"; a syntax error ends its case only.  Every case runs as
+"setkey -nv -f FILE" and as "setkey -nv -c"; the second must print the same but for the
+closing "parse failed" line, and must exit with 0.  In NAME.ok the exit status of the first
+form stands before the text as "exit N".
+
+usage: run.py SETKEY NAME.in [--update]
+"""
+import difflib
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def play(setkey, text, from_file):
+    env = dict(os.environ, LC_ALL="C", TZ="UTC")
+    if not from_file:
+        r = subprocess.run([setkey, "-nv", "-c"], input=text, capture_output=True, env=env)
+    else:
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(text)
+            f.flush()
+            r = subprocess.run([setkey, "-nv", "-f", f.name], capture_output=True, env=env)
+    if r.stderr:
+        raise SystemExit("on standard error: " + r.stderr.decode(errors="replace"))
+    return r.returncode, r.stdout.decode("latin-1")
+
+
+def case(setkey, text):
+    status, out = play(setkey, text, True)
+    lines = out.splitlines(True)
+    if lines and lines[-1].startswith("parse failed"):
+        lines.pop()
+    stdin_status, stdin_out = play(setkey, text, False)
+    if stdin_status != 0 or stdin_out != "".join(lines):
+        raise SystemExit("-c differs from -f, exit %d:\n%s" % (stdin_status, stdin_out))
+    return "exit %d\n%s" % (status, out)
+
+
+def main():
+    setkey, name = sys.argv[1], sys.argv[2]
+    with open(name, "rb") as f:
+        cases = f.read().split(b"%%\n")
+    got = "%%\n".join(case(setkey, c) for c in cases)
+    ok = name[: -len(".in")] + ".ok"
+    if "--update" in sys.argv:
+        with open(ok, "w", encoding="latin-1") as f:
+            f.write(got)
+        return
+    with open(ok, encoding="latin-1") as f:
+        want = f.read()
+    if got != want:
+        sys.stdout.writelines(
+            difflib.unified_diff(want.splitlines(True), got.splitlines(True), "expected", "printed"))
+        raise SystemExit(1)
+
+
+main()
