@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "os/rawsock.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/in6.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IPV6_HDRINCL
+#define IPV6_HDRINCL 36
+#endif
+#define BUFFER (8 * 1024 * 1024)
+
+static int
+domain(enum tdo_af af)
+{
+	return af == TDO_AF_INET ? AF_INET : AF_INET6;
+}
+
+static bool
+on(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+}
+
+/* As large as we may: the forced size needs the initial user namespace. */
+static void
+set_buffer(int fd, int forced, int plain)
+{
+	if (!on(fd, SOL_SOCKET, forced, BUFFER))
+		(void)on(fd, SOL_SOCKET, plain, BUFFER);
+}
+
+static int
+failed(int fd)
+{
+	int e = errno;
+
+	close(fd);
+	return -e;
+}
+
+/*
+ * A raw IPv4 socket's filter sees the IP header first, a raw IPv6 socket's the ESP header.
+ */
+static bool
+share_by_spi(int fd, enum tdo_af af, unsigned worker, unsigned workers)
+{
+	struct sock_filter v4[] = {
+	    BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* X = header length */
+	    BPF_STMT(BPF_LD | BPF_W | BPF_IND, 0),  /* A = SPI */
+	    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, worker, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog p = {.len = sizeof(v4) / sizeof(v4[0]), .filter = v4};
+
+	if (af == TDO_AF_INET6) {
+		v4[0] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, 0);
+	}
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) == 0;
+}
+
+int
+tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
+{
+	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
+
+	if (fd < 0)
+		return -errno;
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	if (workers > 1 && !share_by_spi(fd, af, worker, workers))
+		return failed(fd);
+	if (af == TDO_AF_INET6 && (!on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) ||
+				      !on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) ||
+				      !on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)))
+		return failed(fd);
+	return fd;
+}
+
+static bool
+mark_and_probe(int fd, enum tdo_af af, uint32_t mark)
+{
+	if (!on(fd, SOL_SOCKET, SO_MARK, (int)mark))
+		return false;
+	/*
+	 * PROBE: an ICMP error that we made for the inner packet must not limit the outer ones
+	 * that go to the same address (attachment O9).
+	 */
+	return af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+				 : on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+}
+
+int
+tdo_rawsock_out(enum tdo_af af, uint32_t mark)
+{
+	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	bool ok;
+
+	if (fd < 0)
+		return -errno;
+	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	ok = af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_HDRINCL, 1)
+			       : on(fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+	/* Clear packets may be for a broadcast address. */
+	if (!ok || !mark_and_probe(fd, af, mark) || !on(fd, SOL_SOCKET, SO_BROADCAST, 1))
+		return failed(fd);
+	return fd;
+}
+
+int
+tdo_rawsock_mtu(enum tdo_af af, uint32_t mark)
+{
+	int fd = socket(domain(af), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (!on(fd, SOL_SOCKET, SO_MARK, (int)mark))
+		return failed(fd);
+	return fd;
+}

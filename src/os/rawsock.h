@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Raw sockets that receive ESP and send packets with their IP header. */
+#ifndef TDO_OS_RAWSOCK_H
+#define TDO_OS_RAWSOCK_H
+
+#include <stdint.h>
+
+#include "testudo/types.h"
+
+/*
+ * All return a non-blocking, close-on-exec descriptor, or -errno: -EAFNOSUPPORT when the
+ * family does not exist here.
+ */
+
+/*
+ * Receives IP protocol proto.  With workers > 1 only packets whose first word (the SPI)
+ * modulo workers is worker, so that all sockets together receive each packet once.
+ * IPv6: destination, hop limit and traffic class come as ancillary data.
+ */
+int tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers);
+/* Sends whole packets, header included, with this mark; never refused for the path MTU. */
+int tdo_rawsock_out(enum tdo_af af, uint32_t mark);
+/* UDP socket with this mark: connect() and IP_MTU, IPV6_MTU tell path MTUs. */
+int tdo_rawsock_mtu(enum tdo_af af, uint32_t mark);
+
+#endif
