@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The nftables table: what the cover model says, in force in the kernel.
+ *
+ * Table testudo-a (or the next free letter), family inet:
+ *
+ *	out      output, route      covered: set DIVERT
+ *	fwd      prerouting         covered and not for this host: set DIVERT
+ *	guard    postrouting        DIVERT, or covered, and not leaving by the TUN: drop, count
+ *	in       input              covered: NFQUEUE
+ *	infwd    forward            covered: NFQUEUE
+ *	notrack  output, raw        protected packets are not tracked
+ *
+ * The chains out4, guard4, in4 and so on hold the lookups; NAME-late those for packets whose
+ * upper layer cannot be read.  A change that widens is in force when a call returns; one that
+ * narrows waits for tdo_fence_flush().  When the kernel's state is in doubt a complete new
+ * table is made beside the old one, which is removed then.
+ */
+#ifndef TDO_DAEMON_FENCE_H
+#define TDO_DAEMON_FENCE_H
+
+#include "daemon/cover.h"
+#include "daemon/marks.h"
+
+#define TDO_FENCE_PREFIX "testudo-"
+
+struct tdo_fence_config {
+	struct tdo_marks marks;
+	char tun[16];
+	uint16_t queue;
+	bool use_queue; /* somebody listens to the queue; else what would go there is dropped */
+	bool persist;   /* the table outlives a crash of this process */
+};
+
+struct tdo_fence;
+
+/*
+ * Makes the table, empty.  Tables that a crashed run left are found, taken over (nobody else
+ * can remove them then) and stay in force until tdo_fence_recovered().  0 or -errno.
+ */
+int tdo_fence_open(const struct tdo_fence_config *cfg, struct tdo_fence **ret);
+/* Closes the socket; the table stays or not, as cfg says.  f may be NULL. */
+void tdo_fence_close(struct tdo_fence *f);
+/* Removes all tables. */
+void tdo_fence_remove(struct tdo_fence *f);
+
+/* 0 or -errno; on success in force.  After an error nothing of it counts. */
+int tdo_fence_add(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel);
+int tdo_fence_default(struct tdo_fence *f, uint8_t af, bool all);
+/* 0, -EINVAL or -ENOENT.  Carried out by the next flush. */
+int tdo_fence_del(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel);
+bool tdo_fence_pending(const struct tdo_fence *f);
+int tdo_fence_flush(struct tdo_fence *f);
+/* As tdo_cover_age() and tdo_cover_drop_aged(). */
+void tdo_fence_age(struct tdo_fence *f);
+void tdo_fence_drop_aged(struct tdo_fence *f);
+
+/* Makes the table anew: somebody else changed it. */
+int tdo_fence_rebuild(struct tdo_fence *f);
+/* Removes the tables of the crashed run. */
+void tdo_fence_recovered(struct tdo_fence *f);
+
+bool tdo_fence_recovering(const struct tdo_fence *f);
+bool tdo_fence_has_owner(const struct tdo_fence *f);
+bool tdo_fence_has_queue(const struct tdo_fence *f);
+uint32_t tdo_fence_portid(const struct tdo_fence *f);
+const struct tdo_cover *tdo_fence_cover(const struct tdo_fence *f);
+/* Packets that the guard dropped since the start. */
+uint64_t tdo_fence_guard_drops(struct tdo_fence *f);
+
+#endif
