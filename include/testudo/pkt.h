@@ -36,7 +36,8 @@ enum tdo_gso { TDO_GSO_NONE, TDO_GSO_TCP, TDO_GSO_UDP };
 enum {
 	TDO_PKT_CSUM_PARTIAL = 1 << 0, /* upper-layer checksum still has to be filled in */
 	TDO_PKT_FORWARDED = 1 << 1,    /* not sent by this host itself */
-	TDO_PKT_DF = 1 << 2,           /* IPv4 DF set, or IPv6: may not be fragmented by us */
+	TDO_PKT_DF = 1 << 2,           /* IPv4 DF set, or IPv6: may not be fragmented by us.  Set by
+					  classification; after protection it follows an outer IPv4 header */
 };
 
 /* What the parser of wire/ip.h found; offsets count from the first byte of the packet. */
@@ -77,8 +78,12 @@ struct tdo_pkt {
 	const struct tdo_sa *sas[TDO_HIST_MAX];
 	const struct tdo_sp *sp; /* the policy that decided, or NULL */
 
-	/* in: layer at which sas[i] was removed had tunnel header i iff bit i is set. */
+	/*
+	 * Bit i: with sas[i] a tunnel header was removed (in), or is added (out).  The mode of
+	 * an SA may be any, so it does not say.
+	 */
 	uint8_t tunnelled;
+	uint8_t layer; /* out: entries of sas that are applied already */
 	uint8_t outer_ecn;
 	uint16_t
 	    path_mtu; /* out, set by the caller: MTU towards the outer destination; 0 unknown */

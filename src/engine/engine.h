@@ -100,6 +100,12 @@ uint8_t tdo_req_level(const struct tdo_engine *e, const struct tdo_req *r, uint8
 TDO_MUST_CHECK int tdo_esp_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
 
+/* ---- flow_cache.c, called when a worker is made and freed ---- */
+
+/* 0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret);
+void tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c); /* c may be NULL */
+
 /* ---- event.c ---- */
 
 /* Worker: a policy needs an SA that does not exist.  Bounded; may be forgotten under load. */

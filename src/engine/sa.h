@@ -29,7 +29,7 @@ struct tdo_esp {
 	uint8_t salt_len;
 	bool iv_counter;    /* IV = iv_base + counter, else random */
 	bool authenticated; /* there is an ICV: the replay window may be used */
-	uint8_t pad_mode;   /* TDO_SAF_PSEQ, PRAND or PZERO */
+	uint8_t pad_mode;   /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
 	uint64_t iv_base;   /* random start of counter IVs: a restart does not repeat them */
 	uint8_t outer[40];  /* outer header template of a tunnel */
 	uint8_t outer_len;  /* 20, 40; 0 when no tunnel header is known */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inbound ESP (RFC 4303 3.4) for the packets of one SA in a burst.  Nothing of a packet is
+ * believed before its ICV was right, except what is needed to find the ICV.
+ */
+#include "base/be.h"
+#include "engine/path.h"
+#include "wire/esp.h"
+#include "wire/ip.h"
+
+struct burst {
+	unsigned n;
+	struct tdo_pkt *p[TDO_BURST_MAX];
+	uint16_t nh_off[TDO_BURST_MAX]; /* byte that announced ESP */
+	struct tdo_op op[TDO_BURST_MAX];
+};
+
+/* What ESP carried. */
+struct content {
+	uint8_t *start;
+	uint32_t len; /* without padding and trailer */
+	uint8_t next;
+};
+
+/*
+ * The byte that announces what is at l4_off.  Destination options may stand between the place
+ * where we would put ESP and the place where the peer did (RFC 4303 3.1.1).  0: none.
+ */
+static uint16_t
+announcer(const uint8_t *p, const struct tdo_ip_info *ip)
+{
+	uint32_t off = ip->esp_off, nh = ip->nh_off;
+
+	while (off < ip->l4_off) {
+		nh = off;
+		off += (p[off + 1] + 1u) * 8;
+	}
+	return off == ip->l4_off ? (uint16_t)nh : 0;
+}
+
+/* Where header, IV, text and ICV are; lengths are checked against the packet. */
+static enum tdo_reason
+layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
+{
+	uint32_t esp_len = p->ip.total_len - p->ip.l4_off;
+	uint32_t fixed = TDO_ESP_HLEN + x->iv_len + x->icv_len;
+
+	if (esp_len < fixed + TDO_ESP_TRAILER_LEN)
+		return TDO_REASON_IN_LENGTH;
+	*op = (struct tdo_op){
+	    .data = tdo_pkt_data(p) + p->ip.l4_off,
+	    .hdr_len = TDO_ESP_HLEN,
+	    .text_len = esp_len - fixed,
+	};
+	if (op->text_len % x->align != 0)
+		return TDO_REASON_IN_LENGTH;
+	return TDO_REASON_NONE;
+}
+
+/* All that can be said of a packet before the cryptography. */
+static enum tdo_reason
+inspect(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op, uint16_t *ret_nh_off)
+{
+	enum tdo_reason r = layout(&sa->esp, p, op);
+
+	if (r != TDO_REASON_NONE)
+		return r;
+	*ret_nh_off = announcer(tdo_pkt_data(p), &p->ip);
+	if (*ret_nh_off == 0)
+		return TDO_REASON_EXT_HEADER;
+	/* RFC 4303 3.4.3: without authentication a window would only help an attacker. */
+	return sa->esp.authenticated ? tdo_replay_check(&sa->replay, p->seq) : TDO_REASON_NONE;
+}
+
+/* Why no packet may use the SA now. */
+static enum tdo_reason
+sa_unusable(const struct tdo_worker *w, const struct tdo_sa *sa)
+{
+	uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
+
+	if (tdo_knob(w->engine, TDO_KNOB_ESP_ENABLE, sa->id.dst.af) == 0)
+		return TDO_REASON_IN_DISABLED;
+	if (state != TDO_SA_MATURE && state != TDO_SA_DYING)
+		return TDO_REASON_IN_SA_STATE;
+	return TDO_REASON_NONE;
+}
+
+static void
+select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
+    unsigned n, tdo_ns now)
+{
+	enum tdo_reason unusable = sa_unusable(w, sa);
+
+	b->n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		enum tdo_reason r = unusable;
+
+		if (r == TDO_REASON_NONE)
+			r = inspect(sa, p[i], &b->op[b->n], &b->nh_off[b->n]);
+		if (r == TDO_REASON_NONE)
+			b->p[b->n++] = p[i];
+		else
+			tdo_worker_drop(w, p[i], sa, r, now);
+	}
+}
+
+/*
+ * RFC 4303 2.4: the receiver should inspect padding that is specified.  With an ICV the peer
+ * itself wrote it, and what it wrote is its business; without one it is all that tells a wrong
+ * key or a damaged packet.
+ */
+static bool
+padding_ok(const struct tdo_esp *x, const uint8_t *pad, uint32_t len)
+{
+	uint8_t wrong = 0;
+
+	if (x->authenticated || x->pad_mode << 8 != TDO_SAF_PSEQ)
+		return true;
+	for (uint32_t i = 0; i < len; i++)
+		wrong |= (uint8_t)(pad[i] ^ (i + 1));
+	return wrong == 0;
+}
+
+static enum tdo_reason
+open_text(const struct tdo_sa *sa, const struct tdo_op *op, struct content *ret)
+{
+	uint8_t *text = op->data + TDO_ESP_HLEN + sa->esp.iv_len;
+	uint32_t pad = text[op->text_len - 2];
+
+	if (pad + TDO_ESP_TRAILER_LEN > op->text_len)
+		return TDO_REASON_IN_PADDING;
+	ret->start = text;
+	ret->len = op->text_len - TDO_ESP_TRAILER_LEN - pad;
+	ret->next = text[op->text_len - 1];
+	if (!padding_ok(&sa->esp, text + ret->len, pad))
+		return TDO_REASON_IN_PADDING;
+	/* RFC 4303 2.6 */
+	return ret->next == TDO_IPPROTO_NONE ? TDO_REASON_IN_DUMMY : TDO_REASON_NONE;
+}
+
+/* The upper layer takes the place of the ESP header. */
+static enum tdo_reason
+strip_transport(struct tdo_pkt *p, const struct content *c, uint16_t nh_off)
+{
+	uint32_t hdr_len = p->ip.l4_off;
+	uint8_t *hdr = c->start - hdr_len;
+
+	memmove(hdr, tdo_pkt_data(p), hdr_len);
+	p->off = (uint32_t)(hdr - p->buf);
+	p->len = hdr_len + c->len;
+	hdr[nh_off] = c->next;
+	tdo_ip_set_len(hdr, p->len);
+	return tdo_ip_parse(hdr, p->len, &p->ip);
+}
+
+/*
+ * The inner packet takes the place of the whole.  What is behind its end by its own length
+ * is traffic-flow confidentiality padding (RFC 4303 2.7).
+ */
+static enum tdo_reason
+strip_tunnel(struct tdo_worker *w, struct tdo_pkt *p, const struct content *c)
+{
+	uint8_t outer_tos = p->ip.tos, outer_af = p->ip.flow.dst.af;
+	uint8_t af = c->next == TDO_IPPROTO_IPIP ? TDO_AF_INET : TDO_AF_INET6;
+	struct tdo_ip_info in;
+
+	if (tdo_ip_parse(c->start, c->len, &in) != TDO_REASON_NONE || in.flow.src.af != af)
+		return TDO_REASON_IN_INNER;
+	p->ip = in;
+	p->off = (uint32_t)(c->start - p->buf);
+	p->len = in.total_len;
+	p->outer_ecn = outer_tos & 3;
+	tdo_tunnel_ecn_out(w, outer_tos, outer_af, c->start, &p->ip);
+	return TDO_REASON_NONE;
+}
+
+/* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
+static bool
+carries_tunnel(const struct tdo_sa *sa, uint8_t next)
+{
+	return sa->id.mode != TDO_MODE_TRANSPORT &&
+	       (next == TDO_IPPROTO_IPIP || next == TDO_IPPROTO_IPV6);
+}
+
+static enum tdo_reason
+strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_op *op,
+    uint16_t nh_off)
+{
+	struct content c = {0};
+	enum tdo_reason r = open_text(sa, op, &c);
+	bool tunnel;
+
+	if (r != TDO_REASON_NONE)
+		return r;
+	tunnel = carries_tunnel(sa, c.next);
+	if (sa->id.mode == TDO_MODE_TUNNEL && !tunnel)
+		return TDO_REASON_IN_MODE;
+	r = tunnel ? strip_tunnel(w, p, &c) : strip_transport(p, &c, nh_off);
+	if (r != TDO_REASON_NONE)
+		return r;
+	p->tunnelled |= (uint8_t)(tunnel << p->nsas);
+	p->sas[p->nsas++] = sa;
+	return TDO_REASON_NONE;
+}
+
+/* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
+static enum tdo_reason
+admit(struct tdo_sa *sa, const struct tdo_pkt *p, const struct tdo_op *op, struct tdo_quota *quota)
+{
+	enum tdo_reason r = TDO_REASON_NONE;
+
+	if (op->status == TDO_OP_BAD_ICV)
+		return TDO_REASON_IN_ICV;
+	if (op->status != TDO_OP_OK)
+		return TDO_REASON_CRYPTO_FAILED;
+	if (sa->esp.authenticated)
+		r = tdo_replay_accept(&sa->replay, p->seq);
+	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, p->ip.total_len))
+		r = TDO_REASON_IN_SA_EXPIRED;
+	return r;
+}
+
+static void
+finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
+{
+	struct tdo_quota quota = tdo_quota_of(sa);
+	uint64_t packets = 0, bytes = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		uint32_t len = b->p[i]->ip.total_len;
+		enum tdo_reason r = admit(sa, b->p[i], &b->op[i], &quota);
+
+		if (r == TDO_REASON_NONE) {
+			packets++;
+			bytes += len;
+			r = strip(w, sa, b->p[i], &b->op[i], b->nh_off[i]);
+		}
+		if (r != TDO_REASON_NONE)
+			tdo_worker_drop(w, b->p[i], sa, r, now);
+	}
+	tdo_sa_used(sa, packets, bytes, now);
+}
+
+void
+tdo_esp_in(
+    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct burst b;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += p[i]->ip.total_len;
+	tdo_worker_stat(w, TDO_STAT_ESP_IN, n);
+	tdo_worker_stat(w, TDO_STAT_ESP_IN_BYTES, bytes);
+	select_packets(w, sa, &b, p, n, now);
+	if (b.n == 0)
+		return;
+	tdo_session_process(sa->dec, w->index, b.op, b.n);
+	tdo_worker_stat(w, TDO_STAT_CRYPTO_CALLS, 1);
+	tdo_worker_stat(w, TDO_STAT_CRYPTO_OPS, b.n);
+	finish(w, sa, &b, now);
+}

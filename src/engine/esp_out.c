@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Outbound ESP (RFC 4303 3.3) for the packets of one SA in a burst: sequence numbers,
+ * counters and the crypto driver are each touched once.
+ */
+#include "base/be.h"
+#include "engine/path.h"
+#include "wire/esp.h"
+#include "wire/ip.h"
+#include "wire/offload.h"
+
+#define SEQ_MAX UINT32_MAX /* without ESN (RFC 4303 3.3.3) */
+
+/* The packets that are still in it, and how each becomes longer. */
+struct burst {
+	unsigned n;
+	struct tdo_pkt *p[TDO_BURST_MAX];
+	uint32_t payload[TDO_BURST_MAX]; /* bytes that will be encrypted, without padding */
+	struct tdo_op op[TDO_BURST_MAX];
+};
+
+static bool
+is_tunnelled(const struct tdo_pkt *p)
+{
+	return (p->tunnelled >> p->layer & 1) != 0;
+}
+
+static uint32_t
+pad_len(const struct tdo_esp *x, uint32_t payload)
+{
+	return -(payload + TDO_ESP_TRAILER_LEN) & (x->align - 1u);
+}
+
+/*
+ * Makes room around the packet and finds its payload.  Nothing is written to it yet except
+ * a checksum that was left to do, which belongs to the packet anyhow.
+ */
+static enum tdo_reason
+reserve(const struct tdo_esp *x, struct tdo_pkt *p, uint32_t *ret_payload)
+{
+	bool tunnel = is_tunnelled(p);
+	uint32_t front = TDO_ESP_HLEN + x->iv_len + (tunnel ? x->outer_len : 0u);
+	uint32_t fixed = (tunnel ? 0u : p->ip.esp_off);
+	uint32_t payload, back, max = TDO_PKT_MAXLEN;
+
+	if (tunnel && x->outer_len == 0)
+		return TDO_REASON_OUT_FAMILY;
+	if ((p->flags & TDO_PKT_CSUM_PARTIAL) && !tdo_csum_complete(p))
+		return TDO_REASON_SHORT;
+	if (p->ip.total_len < fixed || !tdo_pkt_trim(p, p->ip.total_len))
+		return TDO_REASON_SHORT;
+	payload = p->len - fixed;
+	back = pad_len(x, payload) + TDO_ESP_TRAILER_LEN + x->icv_len;
+	/* RFC 8200 3: the length field of IPv6 does not count the fixed header. */
+	if (tunnel ? x->outer_len == TDO_IP6_HLEN : p->ip.flow.src.af == TDO_AF_INET6)
+		max += TDO_IP6_HLEN;
+	if (p->len + front + back > max)
+		return TDO_REASON_NO_ROOM;
+	if (front > p->off || back > p->cap - p->off - p->len)
+		return TDO_REASON_NO_ROOM;
+	*ret_payload = payload;
+	return TDO_REASON_NONE;
+}
+
+/* Drops what cannot be sent; what remains gets a sequence number each. */
+static void
+select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
+    unsigned n, tdo_ns now)
+{
+	uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
+	bool usable = state == TDO_SA_MATURE || state == TDO_SA_DYING;
+	struct tdo_quota quota = tdo_quota_of(sa);
+
+	b->n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		enum tdo_reason r = TDO_REASON_OUT_SA_EXPIRED;
+
+		if (usable)
+			r = reserve(&sa->esp, p[i], &b->payload[b->n]);
+		if (r == TDO_REASON_NONE && !tdo_quota_take(&quota, p[i]->len))
+			r = TDO_REASON_OUT_SA_EXPIRED;
+		if (r == TDO_REASON_NONE)
+			b->p[b->n++] = p[i];
+		else
+			tdo_worker_drop(w, p[i], sa, r, now);
+	}
+}
+
+/*
+ * Takes up to n sequence numbers: how many, and the one before the first.  The counter stops
+ * at the maximum and never begins again (RFC 4303 3.3.3, D36).
+ */
+static unsigned
+take_seq(struct tdo_sa *sa, unsigned n, uint64_t *ret_last)
+{
+	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
+	uint64_t left;
+	unsigned got;
+
+	do {
+		left = last < SEQ_MAX ? SEQ_MAX - last : 0;
+		got = left < n ? (unsigned)left : n;
+		if (got == 0)
+			return 0;
+	} while (!atomic_compare_exchange_weak_explicit(
+	    sa->out_seq, &last, last + got, memory_order_relaxed, memory_order_relaxed));
+	*ret_last = last;
+	return got;
+}
+
+/* Moves the IP header in front of the ESP header and lets it announce ESP (RFC 4303 3.1.1). */
+static uint8_t
+put_transport(struct tdo_pkt *p, uint32_t gap, uint32_t total)
+{
+	uint8_t *hdr = tdo_pkt_data(p);
+	uint8_t next = p->ip.esp_nh;
+
+	memmove(hdr, hdr + gap, p->ip.esp_off);
+	hdr[p->ip.nh_off] = TDO_IPPROTO_ESP;
+	tdo_ip_set_len(hdr, total);
+	p->ip.flow.proto = TDO_IPPROTO_ESP;
+	p->ip.flow.has_ports = false;
+	p->ip.flow.sport = p->ip.flow.dport = 0;
+	p->ip.l4_off = p->ip.esp_off;
+	p->ip.esp_nh = TDO_IPPROTO_ESP;
+	p->ip.total_len = total;
+	return next;
+}
+
+/* Puts the outer header in front; returns the next header of ESP. */
+static uint8_t
+put_tunnel(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t total)
+{
+	bool v4 = p->ip.flow.src.af == TDO_AF_INET;
+
+	tdo_tunnel_put(w, sa, tdo_pkt_data(p), &p->ip, total);
+	/* Through an IPv6 tunnel an IPv4 packet with DF clear may still be cut by us: outside. */
+	if (p->ip.flow.src.af == TDO_AF_INET)
+		p->flags = (uint8_t)(p->ip.df ? p->flags | TDO_PKT_DF : p->flags & ~TDO_PKT_DF);
+	return v4 ? TDO_IPPROTO_IPIP : TDO_IPPROTO_IPV6;
+}
+
+/* RFC 4303 2.4: padding, pad length, next header. */
+static void
+put_trailer(struct tdo_worker *w, const struct tdo_esp *x, uint8_t *t, uint32_t pad, uint8_t next)
+{
+	switch (x->pad_mode << 8) {
+	case TDO_SAF_PRAND:
+		tdo_worker_random(w, t, pad);
+		break;
+	case TDO_SAF_PZERO:
+		memset(t, 0, pad);
+		break;
+	default:
+		for (uint32_t i = 0; i < pad; i++)
+			t[i] = (uint8_t)(i + 1);
+	}
+	t[pad] = (uint8_t)pad;
+	t[pad + 1] = next;
+}
+
+/* An IV per packet: a counter that does not repeat under the key, or unpredictable bytes. */
+static void
+put_iv(struct tdo_worker *w, const struct tdo_esp *x, uint8_t *iv, uint64_t seq)
+{
+	if (x->iv_counter && x->iv_len == 8)
+		tdo_put_be64(iv, x->iv_base + seq);
+	else if (x->iv_len != 0)
+		tdo_worker_random(w, iv, x->iv_len);
+}
+
+/* Everything of one packet but the crypto; the room is there (reserve). */
+static void
+build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t payload,
+    uint64_t seq, struct tdo_op *op)
+{
+	const struct tdo_esp *x = &sa->esp;
+	bool tunnel = is_tunnelled(p);
+	uint32_t pad = pad_len(x, payload), gap = TDO_ESP_HLEN + x->iv_len;
+	uint32_t front = gap + (tunnel ? x->outer_len : 0u);
+	uint32_t back = pad + TDO_ESP_TRAILER_LEN + x->icv_len, total = p->len + front + back;
+	uint8_t *esp, next;
+
+	p->off -= front;
+	p->len = total;
+	next = tunnel ? put_tunnel(w, sa, p, total) : put_transport(p, gap, total);
+	esp = tdo_pkt_data(p) + p->ip.l4_off;
+	tdo_put_be32(esp + TDO_ESP_SPI_OFF, sa->id.spi);
+	tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);
+	put_iv(w, x, esp + TDO_ESP_HLEN, seq);
+	put_trailer(w, x, esp + gap + payload, pad, next);
+	p->seq = (uint32_t)seq;
+	*op = (struct tdo_op){
+	    .data = esp,
+	    .hdr_len = TDO_ESP_HLEN,
+	    .text_len = payload + pad + TDO_ESP_TRAILER_LEN,
+	    .esn_hi = (uint32_t)(seq >> 32),
+	};
+}
+
+static void
+finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
+{
+	uint64_t packets = 0, bytes = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->op[i].status != TDO_OP_OK) {
+			tdo_worker_drop(w, b->p[i], sa, TDO_REASON_CRYPTO_FAILED, now);
+			continue;
+		}
+		packets++;
+		bytes += b->p[i]->len;
+	}
+	tdo_sa_used(sa, packets, bytes, now);
+	tdo_worker_stat(w, TDO_STAT_ESP_OUT, packets);
+	tdo_worker_stat(w, TDO_STAT_ESP_OUT_BYTES, bytes);
+}
+
+void
+tdo_esp_out(
+    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct burst b;
+	uint64_t last = 0;
+	unsigned got;
+
+	select_packets(w, sa, &b, p, n, now);
+	got = take_seq(sa, b.n, &last);
+	for (unsigned i = got; i < b.n; i++)
+		tdo_worker_drop(w, b.p[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
+	b.n = got;
+	if (got == 0)
+		return;
+	for (unsigned i = 0; i < b.n; i++)
+		build(w, sa, b.p[i], b.payload[i], last + 1 + i, &b.op[i]);
+	tdo_session_process(sa->enc, w->index, b.op, b.n);
+	tdo_worker_stat(w, TDO_STAT_CRYPTO_CALLS, 1);
+	tdo_worker_stat(w, TDO_STAT_CRYPTO_OPS, b.n);
+	finish(w, sa, &b, now);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The packet path: what its files offer each other. */
+#ifndef TDO_ENGINE_PATH_H
+#define TDO_ENGINE_PATH_H
+
+#include "engine/engine.h"
+
+/* ---- group.c ---- */
+
+/* Packets of one SA in a row. */
+struct tdo_group {
+	struct tdo_sa *sa;
+	uint8_t first, n;
+};
+
+/*
+ * Sorts n <= TDO_BURST_MAX packets by their SAs sa[i] into sorted, keeping the order of the
+ * packets of each SA; groups come in the order of their first packets.  Returns how many.
+ */
+unsigned tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
+    struct tdo_pkt **sorted, struct tdo_group *groups);
+
+/* ---- flow_cache.c ---- */
+
+struct tdo_flow_key {
+	uint64_t w[5];
+};
+
+/* What was decided for a flow; constant as long as SAD, SPD and knobs are. */
+struct tdo_decision {
+	const struct tdo_sp *sp; /* NULL: no policy matches */
+	uint8_t verdict;         /* out: enum tdo_verdict */
+	uint8_t nsas;            /* out: innermost first, as in struct tdo_pkt */
+	uint8_t tunnelled;
+	bool use_no_sa; /* out: PASS because a request of level use found no SA */
+	bool uncertain; /* in: see struct tdo_spd_hit */
+	uint16_t reason;
+	struct tdo_sa *sas[TDO_HIST_MAX];
+};
+
+/*
+ * The worker's slot for a flow: true when it holds the decision; false: the slot is empty
+ * and belongs to the flow as soon as the caller has filled it, before the next lookup.
+ */
+bool tdo_flow_cache_find(
+    struct tdo_worker *w, uint8_t dir, const struct tdo_flow *f, struct tdo_decision **ret);
+/* Empties the slot that the last lookup returned: its decision is for one packet only. */
+void tdo_flow_cache_forget(struct tdo_worker *w);
+
+/* ---- tunnel.c ---- */
+
+/* Writes the constant part of the outer header of an SA's tunnel; its length, 0 for none. */
+unsigned tdo_tunnel_template(uint8_t *hdr, const struct tdo_sa_id *id);
+/*
+ * Writes the outer header of the SA's tunnel to hdr, for a parsed packet that becomes the
+ * payload; total: length of the outer packet.  Updates ip to describe the outer packet.
+ */
+void tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t *hdr,
+    struct tdo_ip_info *ip, uint32_t total);
+/* ECN on decapsulation (spec 7.5): inner is the parsed inner packet. */
+void tdo_tunnel_ecn_out(struct tdo_worker *w, uint8_t outer_tos, uint8_t outer_af, uint8_t *inner,
+    struct tdo_ip_info *ip);
+
+/* ---- esp.c, esp_out.c, esp_in.c ---- */
+
+/* What is left of the hard limits of an SA. */
+struct tdo_quota {
+	uint64_t packets, bytes;
+};
+
+struct tdo_quota tdo_quota_of(const struct tdo_sa *sa);
+
+/* Takes one packet; false when a limit is reached.  The packet that reaches it still passes. */
+static inline bool
+tdo_quota_take(struct tdo_quota *q, uint32_t len)
+{
+	if (q->packets == 0 || q->bytes == 0)
+		return false;
+	q->packets--;
+	q->bytes -= len < q->bytes ? len : q->bytes;
+	return true;
+}
+
+/* Counts packets that used the SA. */
+void tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now);
+
+/* tdo_sa_out_fn: applies the SA to packets whose next SA it is; see struct tdo_pkt, layer. */
+void tdo_esp_out(
+    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+/*
+ * tdo_sa_in_fn: removes ESP from parsed packets whose last header it is.  Packets that are not
+ * dropped are parsed again and have the SA in their history.
+ */
+void tdo_esp_in(
+    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+
+/* ---- pipe.c ---- */
+
+/*
+ * ICMPv6 neighbour discovery and multicast listener discovery: needed before any SA can
+ * exist, so never subject to policy.
+ */
+bool tdo_is_nd_or_mld(const struct tdo_flow *f);
+
+/* Counts the use of policies (sp may be NULL): once per row of packets with the same one. */
+struct tdo_sp_use {
+	const struct tdo_sp *sp;
+	uint64_t packets;
+};
+
+void tdo_sp_used(struct tdo_sp_use *u, const struct tdo_sp *sp, tdo_ns now);
+void tdo_sp_use_flush(struct tdo_sp_use *u, tdo_ns now);
+
+#endif

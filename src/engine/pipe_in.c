@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inbound pipeline: IPsec headers are removed layer by layer, then the policy is
+ * checked against the whole history (RFC 4301 5.2; spec 7.2).
+ */
+#include "base/addr.h"
+#include "base/be.h"
+#include "engine/check.h"
+#include "engine/path.h"
+#include "wire/esp.h"
+#include "wire/ip.h"
+
+/* ---- policy ---- */
+
+/* True when what the packet came in by may carry only what a policy of it covers (D48). */
+static bool
+outside_of_tunnel(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	for (unsigned i = 0; i < p->nsas; i++)
+		if ((p->tunnelled >> i & 1) && tdo_spd_binds_tunnel(w->engine, &p->sas[i]->id))
+			return true;
+	return false;
+}
+
+static enum tdo_reason
+check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct tdo_sp *sp)
+{
+	struct tdo_removed removed[TDO_HIST_MAX];
+	struct tdo_req req[TDO_REQ_MAX];
+	struct tdo_check c = {
+	    .removed = removed,
+	    .nremoved = p->nsas,
+	    .req = req,
+	    .nreq = sp->param.nreq,
+	    .src = &p->ip.flow.src,
+	    .dst = &p->ip.flow.dst,
+	};
+
+	for (unsigned i = 0; i < p->nsas; i++)
+		removed[i] = (struct tdo_removed){
+		    .sa = &p->sas[i]->id, .tunnel = (p->tunnelled >> i & 1) != 0};
+	for (unsigned i = 0; i < sp->param.nreq; i++) {
+		req[i] = sp->param.req[i];
+		req[i].level = tdo_req_level(w->engine, &req[i], p->ip.flow.src.af);
+	}
+	return tdo_check_requests(&c);
+}
+
+static enum tdo_reason
+policy(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+{
+	struct tdo_decision *d;
+	const struct tdo_sp *sp;
+
+	if (!tdo_flow_cache_find(w, TDO_DIR_IN, &p->ip.flow, &d)) {
+		struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
+
+		d->sp = hit.sp;
+		d->uncertain = hit.uncertain;
+	}
+	p->sp = sp = d->sp;
+	if (d->uncertain)
+		return TDO_REASON_IN_FRAGMENT;
+	if (sp && sp->param.type == TDO_POLICY_IPSEC)
+		return check_requests(w, p, sp);
+	if (sp && sp->param.type != TDO_POLICY_NONE)
+		return TDO_REASON_IN_POLICY_DISCARD;
+	if (outside_of_tunnel(w, p))
+		return TDO_REASON_IN_SELECTOR;
+	if (!sp && tdo_knob(w->engine, TDO_KNOB_DEF_POLICY, p->ip.flow.src.af) == 0)
+		return TDO_REASON_IN_DEFAULT_DISCARD;
+	return TDO_REASON_NONE;
+}
+
+/* Checks the policy of all packets without a verdict; returns how many passed. */
+static unsigned
+check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct tdo_sp_use use = {0};
+	unsigned passed = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		enum tdo_reason r;
+
+		if (p[i]->verdict != TDO_VERDICT_NONE)
+			continue;
+		r = policy(w, p[i], now);
+		tdo_sp_used(&use, p[i]->sp, now);
+		if (r != TDO_REASON_NONE) {
+			tdo_worker_drop(w, p[i], NULL, r, now);
+			continue;
+		}
+		p[i]->verdict = TDO_VERDICT_PASS;
+		passed++;
+	}
+	tdo_sp_use_flush(&use, now);
+	return passed;
+}
+
+/* ---- removing IPsec headers ---- */
+
+static void
+reset(struct tdo_pkt *p)
+{
+	p->verdict = TDO_VERDICT_NONE;
+	p->reason = TDO_REASON_NONE;
+	p->nsas = p->tunnelled = p->layer = p->outer_ecn = 0;
+	p->sp = NULL;
+	p->seq = 0;
+}
+
+static bool
+parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+{
+	enum tdo_reason r = tdo_ip_parse(tdo_pkt_data(p), p->len, &p->ip);
+
+	if (r == TDO_REASON_NONE)
+		return true;
+	tdo_worker_drop(w, p, NULL, r, now);
+	return false;
+}
+
+/*
+ * True when the packet carries ESP that this host has to remove.  The first header was sent
+ * to us by the contract of tdo_in(), and so is everything below it in transport mode; what
+ * came out of a tunnel may be somebody else's.
+ */
+static bool
+has_esp_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	if (p->ip.flow.proto != TDO_IPPROTO_ESP)
+		return false;
+	if (p->tunnelled == 0)
+		return true;
+	/* A fragment goes to the host, which gives it back when it is whole. */
+	return !p->ip.frag && tdo_is_local(w->engine, &p->ip.flow.dst);
+}
+
+/* The SA of a packet, or NULL and the reason. */
+static struct tdo_sa *
+find_sa(struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason *ret_why)
+{
+	const uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off;
+	struct tdo_sa *sa = NULL;
+
+	*ret_why = TDO_REASON_IN_NO_SA;
+	if (p->ip.frag)
+		*ret_why = TDO_REASON_IN_FRAGMENT; /* RFC 4303 3.4.1 */
+	else if (p->nsas == TDO_HIST_MAX)
+		*ret_why = TDO_REASON_IN_NESTED;
+	else if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
+		*ret_why = TDO_REASON_SHORT;
+	else {
+		p->seq = tdo_be32(esp + TDO_ESP_SEQ_OFF);
+		sa = tdo_sad_find_in(
+		    w->engine, &p->ip.flow.dst, tdo_be32(esp + TDO_ESP_SPI_OFF), TDO_IPPROTO_ESP);
+	}
+	return sa;
+}
+
+/* D23: nobody but this host itself sends with its addresses. */
+static bool
+is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	const struct tdo_sa *sa = p->sas[p->nsas - 1];
+
+	if (!(p->tunnelled >> (p->nsas - 1) & 1))
+		return false;
+	if (tdo_knob(w->engine, TDO_KNOB_IPIP_ALLOW, TDO_AF_INET) == 2)
+		return false;
+	if (!tdo_is_local(w->engine, &p->ip.flow.src))
+		return false;
+	/* A tunnel from this host to itself, over the loopback interface. */
+	return !tdo_is_local(w->engine, &sa->id.src);
+}
+
+/*
+ * Removes one layer of the n packets; those that have a further one stay in p, in order.
+ * Returns how many.
+ */
+static unsigned
+remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
+{
+	struct tdo_pkt *found[TDO_BURST_MAX], *sorted[TDO_BURST_MAX];
+	struct tdo_group groups[TDO_BURST_MAX];
+	struct tdo_sa *sa[TDO_BURST_MAX];
+	unsigned nfound = 0, ngroups, left = 0;
+	enum tdo_reason why;
+
+	for (unsigned i = 0; i < n; i++) {
+		sa[nfound] = find_sa(w, p[i], &why);
+		if (sa[nfound])
+			found[nfound++] = p[i];
+		else
+			tdo_worker_drop(w, p[i], NULL, why, now);
+	}
+	ngroups = tdo_group_by_sa(sa, found, nfound, sorted, groups);
+	for (unsigned g = 0; g < ngroups; g++)
+		groups[g].sa->in(w, groups[g].sa, sorted + groups[g].first, groups[g].n, now);
+	for (unsigned i = 0; i < nfound; i++) {
+		if (found[i]->verdict == TDO_VERDICT_DROP)
+			continue;
+		if (is_spoofed(w, found[i]))
+			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SPOOF, now);
+		else if (has_esp_for_us(w, found[i]))
+			p[left++] = found[i];
+	}
+	return left;
+}
+
+void
+tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct tdo_pkt *todo[TDO_BURST_MAX];
+	unsigned left = 0;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		reset(p[i]);
+		bytes += p[i]->len;
+		if (parse(w, p[i], now) && has_esp_for_us(w, p[i]))
+			todo[left++] = p[i];
+	}
+	tdo_worker_stat(w, TDO_STAT_IN_CALLS, 1);
+	tdo_worker_stat(w, TDO_STAT_IN_PACKETS, n);
+	tdo_worker_stat(w, TDO_STAT_IN_BYTES, bytes);
+	while (left > 0)
+		left = remove_layer(w, todo, left, now);
+	tdo_worker_stat(w, TDO_STAT_IN_DELIVERED, check_policy(w, p, n, now));
+}
+
+/* ---- packets without protection ---- */
+
+/* Passes whatever the policies say: see tdo_in_clear(). */
+static bool
+is_exempt(const struct tdo_pkt *p)
+{
+	uint8_t proto = p->ip.flow.proto;
+
+	if (tdo_is_nd_or_mld(&p->ip.flow))
+		return true;
+	return !(p->flags & TDO_PKT_FORWARDED) &&
+	       (proto == TDO_IPPROTO_ESP || proto == TDO_IPPROTO_AH || proto == TDO_IPPROTO_IPCOMP);
+}
+
+void
+tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	unsigned passed = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		reset(p[i]);
+		if (!parse(w, p[i], now) || !is_exempt(p[i]))
+			continue;
+		p[i]->verdict = TDO_VERDICT_PASS;
+		passed++;
+	}
+	passed += check_policy(w, p, n, now);
+	tdo_worker_stat(w, TDO_STAT_IN_CLEAR_CHECKED, n);
+	tdo_worker_stat(w, TDO_STAT_IN_CLEAR_PASSED, passed);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The outbound pipeline: classification, then the SAs layer by layer (RFC 4301 5.1; spec 7.1). */
+#include "base/addr.h"
+#include "base/be.h"
+#include "engine/path.h"
+#include "wire/esp.h"
+#include "wire/ip.h"
+
+/* The packet as it will be when the requests looked at so far are applied. */
+struct shape {
+	const struct tdo_addr *src, *dst;
+};
+
+static void
+decide(struct tdo_decision *d, enum tdo_verdict v, enum tdo_reason r)
+{
+	d->verdict = (uint8_t)v;
+	d->reason = (uint16_t)r;
+}
+
+/*
+ * Appends one SA.  Step 8: a tunnel header goes with it when the request says so, or when
+ * the SA's ends are not the packet's.
+ */
+static bool
+append(struct tdo_decision *d, struct tdo_sa *sa, const struct tdo_req *req, struct shape *s)
+{
+	bool tunnel = req->mode == TDO_MODE_TUNNEL || !tdo_addr_equal(&sa->id.dst, s->dst);
+
+	if (d->nsas == TDO_HIST_MAX) {
+		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_LOOP);
+		return false;
+	}
+	if (tunnel && sa->esp.outer_len == 0) {
+		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FAMILY);
+		return false;
+	}
+	if (tunnel)
+		*s = (struct shape){.src = &sa->id.src, .dst = &sa->id.dst};
+	d->tunnelled |= (uint8_t)(tunnel << d->nsas);
+	d->sas[d->nsas++] = sa;
+	return true;
+}
+
+/*
+ * Steps 5 to 8: an SA for every request, in written order.  False: the decision holds for this
+ * packet only.
+ */
+static bool
+resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info *ip,
+    struct tdo_decision *d, tdo_ns now)
+{
+	struct shape s = {.src = &ip->flow.src, .dst = &ip->flow.dst};
+	bool skipped = false;
+
+	for (unsigned i = 0; i < sp->param.nreq; i++) {
+		const struct tdo_req *req = &sp->param.req[i];
+		bool own = req->src.af != TDO_AF_NONE;
+		const struct tdo_addr *src = own ? &req->src : s.src;
+		const struct tdo_addr *dst = own ? &req->dst : s.dst;
+		struct tdo_sa *sa = tdo_sad_find_out(w->engine, req, src, dst);
+
+		if (sa) {
+			if (!append(d, sa, req, &s))
+				return false;
+			continue;
+		}
+		if (tdo_req_level(w->engine, req, ip->flow.src.af) != TDO_LEVEL_USE) {
+			tdo_event_acquire(w, sp, req, src, dst, now);
+			decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_NO_SA);
+			return false;
+		}
+		skipped = true;
+	}
+	decide(d, d->nsas > 0 ? TDO_VERDICT_PROTECT : TDO_VERDICT_PASS, TDO_REASON_NONE);
+	d->use_no_sa = d->nsas == 0 && skipped;
+	return true;
+}
+
+/* Steps 3 and 4.  False: the decision holds for this packet only. */
+static bool
+look_up(struct tdo_worker *w, const struct tdo_ip_info *ip, struct tdo_decision *d, tdo_ns now)
+{
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &ip->flow);
+	bool keep = true;
+
+	d->sp = hit.sp;
+	if (hit.uncertain)
+		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FRAGMENT);
+	else if (!hit.sp && tdo_knob(w->engine, TDO_KNOB_DEF_POLICY, ip->flow.src.af) == 0)
+		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_DEFAULT_DISCARD);
+	else if (!hit.sp || hit.sp->param.type == TDO_POLICY_NONE)
+		decide(d, TDO_VERDICT_PASS, TDO_REASON_NONE);
+	else if (hit.sp->param.type == TDO_POLICY_IPSEC)
+		keep = resolve(w, hit.sp, ip, d, now);
+	else
+		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_POLICY_DISCARD);
+	return keep;
+}
+
+/*
+ * Step 1: a packet that this SA made would be wrapped for ever if it came round again (R47).
+ * testudo's own packets are not given to it; this finds the mistake when they are.
+ */
+static bool
+is_own_output(const struct tdo_worker *w, const struct tdo_pkt *p, const struct tdo_decision *d)
+{
+	const struct tdo_flow *f = &p->ip.flow;
+	const struct tdo_sa *sa;
+	const uint8_t *esp;
+
+	if (f->proto != TDO_IPPROTO_ESP || p->ip.frag_later || !(d->tunnelled & 1))
+		return false;
+	if (!tdo_addr_equal(&f->src, &d->sas[0]->id.src) ||
+	    !tdo_addr_equal(&f->dst, &d->sas[0]->id.dst))
+		return false;
+	if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
+		return false;
+	esp = tdo_pkt_data(p) + p->ip.l4_off;
+	sa = tdo_sad_find_in(w->engine, &f->dst, tdo_be32(esp + TDO_ESP_SPI_OFF), TDO_IPPROTO_ESP);
+	return sa && tdo_addr_equal(&sa->id.src, &f->src);
+}
+
+static void
+apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo_ns now)
+{
+	p->sp = d->sp;
+	if (d->verdict == TDO_VERDICT_PROTECT && is_own_output(w, p, d)) {
+		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_ENDPOINT_LOOP, now);
+		return;
+	}
+	/* RFC 4303 3.3.4: in transport mode ESP is applied to whole datagrams only. */
+	if (d->verdict == TDO_VERDICT_PROTECT && p->ip.frag && !(d->tunnelled & 1)) {
+		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_FRAGMENT, now);
+		return;
+	}
+	if (d->verdict == TDO_VERDICT_DROP) {
+		tdo_worker_drop(w, p, NULL, (enum tdo_reason)d->reason, now);
+		return;
+	}
+	p->verdict = d->verdict;
+	p->nsas = d->nsas;
+	p->tunnelled = d->tunnelled;
+	for (unsigned i = 0; i < d->nsas; i++)
+		p->sas[i] = d->sas[i];
+	if (d->use_no_sa)
+		tdo_worker_stat(w, TDO_STAT_OUT_USE_NO_SA, 1);
+	if (d->verdict == TDO_VERDICT_PASS)
+		tdo_worker_stat(w, TDO_STAT_OUT_PASSED, 1);
+}
+
+static void
+classify(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sp_use *use, tdo_ns now)
+{
+	struct tdo_decision *d, pass = {.verdict = TDO_VERDICT_PASS};
+	enum tdo_reason r = tdo_ip_parse(tdo_pkt_data(p), p->len, &p->ip);
+
+	if (r != TDO_REASON_NONE) {
+		tdo_worker_drop(w, p, NULL, r, now);
+		return;
+	}
+	if (p->ip.df || p->ip.flow.src.af == TDO_AF_INET6)
+		p->flags |= TDO_PKT_DF;
+	else
+		p->flags &= (uint8_t)~TDO_PKT_DF;
+	if (tdo_is_nd_or_mld(&p->ip.flow)) {
+		apply(w, p, &pass, now);
+		return;
+	}
+	if (!tdo_flow_cache_find(w, TDO_DIR_OUT, &p->ip.flow, &d) && !look_up(w, &p->ip, d, now))
+		tdo_flow_cache_forget(w);
+	tdo_sp_used(use, d->sp, now);
+	apply(w, p, d, now);
+}
+
+void
+tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct tdo_sp_use use = {0};
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		p[i]->verdict = TDO_VERDICT_NONE;
+		p[i]->reason = TDO_REASON_NONE;
+		p[i]->nsas = p[i]->tunnelled = p[i]->layer = p[i]->outer_ecn = 0;
+		p[i]->sp = NULL;
+		p[i]->seq = 0;
+		bytes += p[i]->len;
+		classify(w, p[i], &use, now);
+	}
+	tdo_sp_use_flush(&use, now);
+	tdo_worker_stat(w, TDO_STAT_OUT_CALLS, 1);
+	tdo_worker_stat(w, TDO_STAT_OUT_PACKETS, n);
+	tdo_worker_stat(w, TDO_STAT_OUT_BYTES, bytes);
+}
+
+void
+tdo_pkt_copy_class(struct tdo_pkt *to, const struct tdo_pkt *from)
+{
+	to->verdict = from->verdict;
+	to->reason = from->reason;
+	to->nsas = from->nsas;
+	to->tunnelled = from->tunnelled;
+	to->layer = from->layer;
+	to->path_mtu = from->path_mtu;
+	to->sp = from->sp;
+	memcpy(to->sas, from->sas, sizeof(to->sas));
+	to->flags = (uint8_t)((to->flags & ~TDO_PKT_DF) | (from->flags & TDO_PKT_DF));
+	/* Segments have the headers of the whole; only the length differs. */
+	to->ip = from->ip;
+	to->ip.total_len = to->len;
+}
+
+/* Applies the next SA of each of the n packets. */
+static void
+protect_layer(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct tdo_pkt *sorted[TDO_BURST_MAX];
+	struct tdo_group groups[TDO_BURST_MAX];
+	struct tdo_sa *sa[TDO_BURST_MAX];
+	unsigned ngroups;
+
+	for (unsigned i = 0; i < n; i++) /* borrowed as constant by the packet's owner only */
+		sa[i] = (struct tdo_sa *)(uintptr_t)p[i]->sas[p[i]->layer];
+	ngroups = tdo_group_by_sa(sa, p, n, sorted, groups);
+	for (unsigned g = 0; g < ngroups; g++)
+		groups[g].sa->out(w, groups[g].sa, sorted + groups[g].first, groups[g].n, now);
+	for (unsigned i = 0; i < n; i++)
+		p[i]->layer++;
+}
+
+void
+tdo_out_protect(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	struct tdo_pkt *todo[TDO_BURST_MAX];
+	unsigned left = 0, kept, done = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (p[i]->verdict == TDO_VERDICT_PROTECT)
+			todo[left++] = p[i];
+	while (left > 0) {
+		protect_layer(w, todo, left, now);
+		kept = 0;
+		for (unsigned i = 0; i < left; i++) {
+			if (todo[i]->verdict != TDO_VERDICT_PROTECT)
+				continue;
+			if (todo[i]->layer < todo[i]->nsas) {
+				todo[kept++] = todo[i];
+				continue;
+			}
+			todo[i]->verdict = TDO_VERDICT_SEND;
+			done++;
+		}
+		left = kept;
+	}
+	tdo_worker_stat(w, TDO_STAT_OUT_PROTECTED, done);
+}
+
+void
+tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+{
+	tdo_out_classify(w, p, n, now);
+	tdo_out_protect(w, p, n, now);
+}
+
+uint32_t
+tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
+{
+	uint32_t hdr[TDO_HIST_MAX], cur = p->ip.esp_off, room = mtu;
+
+	/* Header in front of each ESP: of its tunnel, or what the packet has by then. */
+	for (unsigned i = 0; i < p->nsas; i++) {
+		if (p->tunnelled >> i & 1)
+			cur = p->sas[i]->esp.outer_len;
+		hdr[i] = cur;
+	}
+	/* From the outermost in: the text is a multiple of align, so this cannot be short. */
+	for (unsigned i = p->nsas; i-- > 0;) {
+		const struct tdo_esp *x = &p->sas[i]->esp;
+		uint32_t fixed = hdr[i] + TDO_ESP_HLEN + x->iv_len + x->icv_len, text;
+
+		if (room < fixed + x->align)
+			return 0;
+		text = (room - fixed) & ~(x->align - 1u);
+		room = text - TDO_ESP_TRAILER_LEN + (p->tunnelled >> i & 1 ? 0 : hdr[i]);
+	}
+	return room;
+}
