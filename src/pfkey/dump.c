@@ -11,12 +11,6 @@ tdo_pfkey_dump_free(struct tdo_pfkey_dump *d)
 	*d = (struct tdo_pfkey_dump){0};
 }
 
-static uint16_t
-refcnt16(uint32_t n)
-{
-	return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
-}
-
 static size_t
 next_sa(struct tdo_pfkey_dump *d, struct tdo_wr *w)
 {
@@ -27,7 +21,7 @@ next_sa(struct tdo_pfkey_dump *d, struct tdo_wr *w)
 	if (tdo_sa_snap_next(d->sa, &info)) {
 		b.satype = info.param.key.satype;
 		b.seq = tdo_sa_snap_left(d->sa); /* counts down to 0 */
-		b.reserved = refcnt16(info.refcnt);
+		b.reserved = tdo_pfkey_refcnt(info.refcnt);
 		tdo_sadb_begin(w, &b);
 		tdo_sadb_put_sa_info(w, &info, true);
 		len = tdo_sadb_end(w);
@@ -45,7 +39,7 @@ next_sp(struct tdo_pfkey_dump *d, struct tdo_wr *w)
 	if (!tdo_sp_snap_next(d->sp, &info))
 		return 0;
 	b.seq = tdo_sp_snap_left(d->sp);
-	b.reserved = refcnt16(info.refcnt);
+	b.reserved = tdo_pfkey_refcnt(info.refcnt);
 	tdo_sadb_begin(w, &b);
 	tdo_sadb_put_sp_info(w, &info);
 	return tdo_sadb_end(w);

@@ -126,13 +126,19 @@ static const struct action {
 /* ---- requests ----------------------------------------------------------------------- */
 
 void
-tdo_pfkey_reply(struct tdo_pfkey_call *call)
+tdo_pfkey_reply_object(struct tdo_pfkey_call *call, uint32_t refcnt)
 {
 	struct tdo_sadb_base b = call->m->base;
 
 	b.err = 0;
-	b.reserved = 0;
+	b.reserved = tdo_pfkey_refcnt(refcnt);
 	tdo_sadb_begin(&call->w, &b);
+}
+
+void
+tdo_pfkey_reply(struct tdo_pfkey_call *call)
+{
+	tdo_pfkey_reply_object(call, 0);
 }
 
 void

@@ -119,6 +119,14 @@ typedef int tdo_pfkey_handler(struct tdo_pfkey_call *call);
 
 /* Starts the answer: the request's base message without errno. */
 void tdo_pfkey_reply(struct tdo_pfkey_call *call);
+/* The same for an answer that shows an object: with its reference count. */
+void tdo_pfkey_reply_object(struct tdo_pfkey_call *call, uint32_t refcnt);
+/* sadb_msg_reserved holds the reference count where an object is shown. */
+static inline uint16_t
+tdo_pfkey_refcnt(uint32_t n)
+{
+	return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
+}
 /* Adds the request's extensions in their order, without keys. */
 void tdo_pfkey_reply_echo(struct tdo_pfkey_call *call);
 

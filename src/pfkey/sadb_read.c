@@ -23,7 +23,7 @@ tdo_pfkey_do_get(struct tdo_pfkey_call *call)
 	r = tdo_sa_get(call->e, &key, &info);
 	if (r < 0)
 		return r;
-	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_object(call, info.refcnt);
 	tdo_sadb_put_sa_info(&call->w, &info, true);
 	tdo_wipe(&info, sizeof(info));
 	return 0;

@@ -102,7 +102,7 @@ tdo_pfkey_do_spdget(struct tdo_pfkey_call *call)
 	r = tdo_sp_get(call->e, pol.id, &info);
 	if (r < 0)
 		return r;
-	tdo_pfkey_reply(call);
+	tdo_pfkey_reply_object(call, info.refcnt);
 	tdo_sadb_put_sp_info(&call->w, &info);
 	return 0;
 }
