@@ -193,7 +193,7 @@ count_message(const struct nlmsghdr *nlh, void *data)
 static int
 count_xfrm(uint16_t type)
 {
-	static char buf[MNL_SOCKET_DUMP_SIZE];
+	static char buf[32768];
 	struct mnl_socket *s = mnl_socket_open(NETLINK_XFRM);
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	unsigned n = 0, seq = (unsigned)time(NULL);
