@@ -8,9 +8,7 @@
 #include "daemon/data.h"
 
 #include <errno.h>
-#include <linux/close_range.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +19,10 @@
 #include "daemon/process.h"
 #include "os/clock.h"
 
-#define TICK_MS      100
-#define EVENTS_MAX   64
-#define PARENT_TURN  64 /* messages of the parent before others have their turn */
-#define NOBODY       65534u
-#define KEEP_FDS_MAX (TDO_WORKERS_MAX * 9 + 8)
+#define TICK_MS     100
+#define EVENTS_MAX  64
+#define PARENT_TURN 64 /* messages of the parent before others have their turn */
+#define NOBODY      65534u
 
 /* ---- what the library takes from its caller ----------------------------------------- */
 
@@ -207,59 +204,6 @@ parent_ready(struct tdo_source *s, uint32_t events)
 }
 
 /* ---- start -------------------------------------------------------------------------- */
-
-static int
-compare_int(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Everything that fork() brought along and that the contract does not name is closed. */
-static void
-close_other_fds(const struct tdo_data_env *env, unsigned nworkers)
-{
-	int keep[KEEP_FDS_MAX], n = 0;
-	unsigned next = 0;
-
-	keep[n++] = STDERR_FILENO;
-	keep[n++] = env->ipc;
-	keep[n++] = env->pfkey_listen;
-	keep[n++] = env->ctl_listen;
-	for (unsigned i = 0; i < nworkers; i++) {
-		const struct tdo_worker_fds *f = &env->worker[i];
-		const int fds[] = {f->tun, f->raw4_in, f->raw6_in, f->raw4_out, f->raw6_out,
-		    f->raw4_clear, f->raw6_clear, f->mtu4, f->mtu6};
-
-		for (unsigned k = 0; k < sizeof(fds) / sizeof(fds[0]); k++)
-			if (fds[k] >= 0)
-				keep[n++] = fds[k];
-	}
-	qsort(keep, (size_t)n, sizeof(keep[0]), compare_int);
-	for (int i = 0; i < n; i++) {
-		if ((unsigned)keep[i] > next)
-			(void)close_range(next, (unsigned)keep[i] - 1, 0);
-		next = (unsigned)keep[i] + 1;
-	}
-	(void)close_range(next, ~0u, 0);
-}
-
-/* The parent decides when we end; Ctrl-C at a terminal reaches both of us. */
-static void
-reset_signals(void)
-{
-	sigset_t none;
-
-	for (int s = 1; s < SIGRTMIN; s++)
-		if (s != SIGKILL && s != SIGSTOP)
-			(void)signal(s, SIG_DFL);
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 static int
 open_state(struct tdo_process *d)
@@ -498,8 +442,6 @@ tdo_data_main(const struct tdo_data_env *env)
 	if (d->nworkers > TDO_WORKERS_MAX - 1)
 		d->nworkers = TDO_WORKERS_MAX - 1;
 	atomic_store(&d->recovering, env->recovering);
-	reset_signals();
-	close_other_fds(env, d->nworkers);
 	rc = start(d);
 	if (rc == 0) {
 		rc = tdo_parentlink_tell(&d->parent, TDO_IPC_READY, NULL, 0);
