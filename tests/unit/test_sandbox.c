@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -179,7 +180,7 @@ main(void)
 	};
 
 #ifdef __SANITIZE_ADDRESS__
-	return 77; /* there is no cage then: see sandbox.c */
+	return puts("1..0 # SKIP there is no filter then: sandbox.c") == EOF;
 #endif
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
