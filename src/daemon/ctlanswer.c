@@ -91,7 +91,7 @@ io_counters(const struct tdo_process *d)
 	    TDO_IOSTATS(IOSTAT)
 #undef IOSTAT
 	};
-	json_t *list = json_array();
+	json_t *all = json_object();
 
 	for (unsigned i = 0; i < TDO_IOSTAT_COUNT; i++) {
 		uint64_t calls = 0, packets = 0, bytes = 0, errors = 0;
@@ -104,13 +104,13 @@ io_counters(const struct tdo_process *d)
 			bytes += s->bytes;
 			errors += s->errors;
 		}
-		(void)json_array_append_new(list,
-		    json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:f}", "name", info[i].name, "text",
-			info[i].text, "calls", number(calls), "packets", number(packets), "bytes",
-			number(bytes), "errors", number(errors), "packets-per-call",
+		(void)json_object_set_new(all, info[i].name,
+		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:f}", "text", info[i].text, "calls",
+			number(calls), "packets", number(packets), "bytes", number(bytes), "errors",
+			number(errors), "packets-per-call",
 			calls > 0 ? (double)packets / (double)calls : 0.0));
 	}
-	return list;
+	return all;
 }
 
 /* ---- status ------------------------------------------------------------------------- */

@@ -47,15 +47,16 @@ print_counters(const json_t *s, bool all)
 static void
 print_io(const json_t *s, bool all)
 {
-	const json_t *list = json_object_get(s, "io"), *c;
-	size_t i;
+	json_t *list = json_object_get(s, "io");
+	const json_t *c;
+	const char *name;
 
 	puts("calls:            calls      packets    pkts/call       errors");
-	json_array_foreach(list, i, c)
+	json_object_foreach(list, name, c)
 	{
 		if (tdo_cmd_int(c, "calls") == 0 && tdo_cmd_int(c, "errors") == 0 && !all)
 			continue;
-		printf("  %-10s " NUM " " NUM " %12.1f " NUM "  %s\n", tdo_cmd_str(c, "name"),
+		printf("  %-10s " NUM " " NUM " %12.1f " NUM "  %s\n", name,
 		    tdo_cmd_int(c, "calls"), tdo_cmd_int(c, "packets"),
 		    json_real_value(json_object_get(c, "packets-per-call")),
 		    tdo_cmd_int(c, "errors"), tdo_cmd_str(c, "text"));
