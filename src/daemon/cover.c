@@ -109,9 +109,8 @@ has_ports(uint8_t proto)
 }
 
 /*
- * Whether "meta l4proto" of nftables is the protocol that the engine sees.  Over IPv6 the
- * kernel also walks over AH; and a selector for an extension header is none for an
- * upper layer.
+ * Whether "meta l4proto" of nftables can be the protocol that the engine sees: both end at AH,
+ * and walk over the other extension headers of IPv6, for which selectors make no sense.
  */
 static bool
 proto_is_exact(uint8_t af, uint8_t proto)

@@ -206,19 +206,12 @@ static void
 exempt_ipsec(struct tdo_nft *n, const char *t)
 {
 	static const uint8_t proto[] = {TDO_IPPROTO_ESP, TDO_IPPROTO_AH, TDO_IPPROTO_IPCOMP};
-	uint8_t one = 1;
 
 	for (size_t i = 0; i < sizeof(proto); i++) {
 		tdo_nft_rule_begin(n, t, "in");
 		if_meta8(n, NFT_META_L4PROTO, proto[i]);
 		accept_and_end(n);
 	}
-	/* Over IPv6, l4proto is what comes behind AH. */
-	tdo_nft_rule_begin(n, t, "in");
-	if_family(n, TDO_AF_INET6);
-	tdo_nft_exthdr_present(n, TDO_IPPROTO_AH, R(0));
-	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &one, 1);
-	accept_and_end(n);
 }
 
 static void
