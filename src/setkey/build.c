@@ -32,7 +32,7 @@ set_error(
 }
 
 bool
-build_fail(struct parse *p, struct parse_pos at, const char *token, const char *fmt, ...)
+tdo_build_fail(struct parse *p, struct parse_pos at, const char *token, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -43,15 +43,15 @@ build_fail(struct parse *p, struct parse_pos at, const char *token, const char *
 }
 
 bool
-build_fail_text(struct parse *p, struct text t, const char *msg)
+tdo_build_fail_text(struct parse *p, struct text t, const char *msg)
 {
-	build_fail(p, t.loc.first, t.s, "%s", msg);
-	stmt_free(t.s);
+	tdo_build_fail(p, t.loc.first, t.s, "%s", msg);
+	tdo_stmt_free(t.s);
 	return false;
 }
 
 void
-build_warn(struct parse *p, struct parse_pos at, const char *token, const char *msg)
+tdo_build_warn(struct parse *p, struct parse_pos at, const char *token, const char *msg)
 {
 	struct parse_error w = {.pos = at};
 
@@ -63,15 +63,15 @@ build_warn(struct parse *p, struct parse_pos at, const char *token, const char *
 }
 
 bool
-build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what)
+tdo_build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what)
 {
-	return build_fail(p, loc->first, what, "not supported");
+	return tdo_build_fail(p, loc->first, what, "not supported");
 }
 
 void
-build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc)
+tdo_build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc)
 {
-	stmt_fini(&p->cur);
+	tdo_stmt_fini(&p->cur);
 	p->ai = 0;
 	p->cur.kind = kind;
 	p->cur.line = loc->first.line;
@@ -81,25 +81,25 @@ build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc)
 }
 
 int
-build_finish(struct parse *p)
+tdo_build_finish(struct parse *p)
 {
 	int r = p->take(p->ctx, &p->cur);
 
-	stmt_fini(&p->cur);
+	tdo_stmt_fini(&p->cur);
 	return r;
 }
 
 bool
-build_family(struct parse *p, struct text flags)
+tdo_build_family(struct parse *p, struct text flags)
 {
 	for (const char *c = flags.s + 1; *c; c++)
 		p->ai |= *c == '4' ? NAMES_INET : *c == '6' ? NAMES_INET6 : NAMES_NUMERIC;
-	stmt_free(flags.s);
+	tdo_stmt_free(flags.s);
 	return true;
 }
 
 unsigned
-build_digit(char c)
+tdo_build_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return (unsigned)(c - '0');
@@ -108,13 +108,13 @@ build_digit(char c)
 }
 
 bool
-build_number(struct text t, uint64_t max, uint64_t *ret)
+tdo_build_number(struct text t, uint64_t max, uint64_t *ret)
 {
 	unsigned base = t.len > 2 && (t.s[1] == 'x' || t.s[1] == 'X') ? 16 : 10;
 	uint64_t v = 0;
 
 	for (size_t i = base == 16 ? 2 : 0; i < t.len; i++) {
-		unsigned d = build_digit(t.s[i]);
+		unsigned d = tdo_build_digit(t.s[i]);
 
 		if (d >= base || v > (max - d) / base)
 			return false;
@@ -125,25 +125,25 @@ build_number(struct text t, uint64_t max, uint64_t *ret)
 }
 
 bool
-build_port(struct parse *p, struct text t, uint16_t *ret)
+tdo_build_port(struct parse *p, struct text t, uint16_t *ret)
 {
 	uint64_t n;
 
 	if (!t.s || strcmp(t.s, "any") == 0)
 		n = 0;
-	else if (t.s[0] >= '0' && t.s[0] <= '9' && build_number(t, 65535, &n))
+	else if (t.s[0] >= '0' && t.s[0] <= '9' && tdo_build_number(t, 65535, &n))
 		;
 	else
 		n = p->names->service(p->names->ctx, t.s);
 	if (n == 0 && t.s && strcmp(t.s, "any") != 0 && strcmp(t.s, "0") != 0)
-		return build_fail_text(p, t, "unknown port");
-	stmt_free(t.s);
+		return tdo_build_fail_text(p, t, "unknown port");
+	tdo_stmt_free(t.s);
 	*ret = (uint16_t)n;
 	return true;
 }
 
 bool
-build_host(struct parse *p, struct text t, struct stmt_addrs *ret)
+tdo_build_host(struct parse *p, struct text t, struct stmt_addrs *ret)
 {
 	const char *msg;
 
@@ -151,13 +151,13 @@ build_host(struct parse *p, struct text t, struct stmt_addrs *ret)
 	*ret = (struct stmt_addrs){0};
 	msg = p->names->host(p->names->ctx, t.s, p->ai, ret);
 	if (msg)
-		return build_fail_text(p, t, msg);
-	stmt_free(t.s);
+		return tdo_build_fail_text(p, t, msg);
+	tdo_stmt_free(t.s);
 	return true;
 }
 
 bool
-build_one_host(struct parse *p, struct text t, struct tdo_addr *ret)
+tdo_build_one_host(struct parse *p, struct text t, struct tdo_addr *ret)
 {
 	struct stmt_addrs set = {0};
 	const char *msg = p->names->host(p->names->ctx, t.s, p->ai, &set);
@@ -168,7 +168,7 @@ build_one_host(struct parse *p, struct text t, struct tdo_addr *ret)
 		*ret = set.v[0];
 	free(set.v);
 	if (msg)
-		return build_fail_text(p, t, msg);
-	stmt_free(t.s);
+		return tdo_build_fail_text(p, t, msg);
+	tdo_stmt_free(t.s);
 	return true;
 }

@@ -10,50 +10,50 @@
 
 /* Text of a token. */
 struct text {
-	char *s; /* NUL-terminated, from stmt_alloc */
+	char *s; /* NUL-terminated, from tdo_stmt_alloc */
 	size_t len;
 	bool quoted; /* s is what stood between the quotes */
 	struct parse_loc loc;
 };
 
 /* Sets the error; token may be NULL. */
-bool build_fail(struct parse *p, struct parse_pos at, const char *token, const char *fmt, ...)
+bool tdo_build_fail(struct parse *p, struct parse_pos at, const char *token, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-void build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc);
+void tdo_build_start(struct parse *p, enum stmt_kind kind, const struct parse_loc *loc);
 /* Gives the statement to its taker and empties it.  Returns what the taker returned. */
-int build_finish(struct parse *p);
+int tdo_build_finish(struct parse *p);
 
-bool build_family(struct parse *p, struct text flags);
-bool build_src(struct parse *p, struct text host, struct text port);
-bool build_dst(struct parse *p, struct text host, struct text port);
-bool build_proto(struct parse *p, struct text proto);
-bool build_oa(struct parse *p, struct text host);
-bool build_spi(struct parse *p, struct text spi);
+bool tdo_build_family(struct parse *p, struct text flags);
+bool tdo_build_src(struct parse *p, struct text host, struct text port);
+bool tdo_build_dst(struct parse *p, struct text host, struct text port);
+bool tdo_build_proto(struct parse *p, struct text proto);
+bool tdo_build_oa(struct parse *p, struct text host);
+bool tdo_build_spi(struct parse *p, struct text spi);
 
-bool build_mode(struct parse *p, struct text mode);
-bool build_replay(struct parse *p, struct text size);
-bool build_reqid(struct parse *p, struct text id);
-bool build_flag(struct parse *p, struct text flag);
-bool build_seconds(struct parse *p, struct text n, bool hard);
-bool build_bytes(struct parse *p, struct text n, bool hard);
-bool build_esn(struct parse *p, const struct parse_loc *loc);
-bool build_natt_end(struct parse *p, struct text host, struct text port, bool first);
-bool build_frag(struct parse *p, struct text n);
-bool build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what);
+bool tdo_build_mode(struct parse *p, struct text mode);
+bool tdo_build_replay(struct parse *p, struct text size);
+bool tdo_build_reqid(struct parse *p, struct text id);
+bool tdo_build_flag(struct parse *p, struct text flag);
+bool tdo_build_seconds(struct parse *p, struct text n, bool hard);
+bool tdo_build_bytes(struct parse *p, struct text n, bool hard);
+bool tdo_build_esn(struct parse *p, const struct parse_loc *loc);
+bool tdo_build_natt_end(struct parse *p, struct text host, struct text port, bool first);
+bool tdo_build_frag(struct parse *p, struct text n);
+bool tdo_build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what);
 
-bool build_enc(struct parse *p, struct text name, struct text key);
-bool build_auth(struct parse *p, struct text name, struct text key);
-bool build_comp(struct parse *p, struct text name, bool raw);
+bool tdo_build_enc(struct parse *p, struct text name, struct text key);
+bool tdo_build_auth(struct parse *p, struct text name, struct text key);
+bool tdo_build_comp(struct parse *p, struct text name, bool raw);
 /* Checks the algorithms against the protocol; loc is the end of the statement. */
-bool build_sa_check(struct parse *p, const struct parse_loc *loc);
+bool tdo_build_sa_check(struct parse *p, const struct parse_loc *loc);
 
-bool build_src_range(struct parse *p, struct text host, struct text plen, struct text port);
-bool build_dst_range(struct parse *p, struct text host, struct text plen, struct text port);
+bool tdo_build_src_range(struct parse *p, struct text host, struct text plen, struct text port);
+bool tdo_build_dst_range(struct parse *p, struct text host, struct text plen, struct text port);
 /* one and two are the extra part; s NULL where there is none. */
-bool build_upper(struct parse *p, struct text proto, struct text one, struct text two);
+bool tdo_build_upper(struct parse *p, struct text proto, struct text one, struct text two);
 /* The new form, in which 0 is a value: "type N code N". */
-bool build_upper_type(struct parse *p, struct text proto, struct text type, struct text code);
-bool build_policy(struct parse *p, struct text policy);
+bool tdo_build_upper_type(struct parse *p, struct text proto, struct text type, struct text code);
+bool tdo_build_policy(struct parse *p, struct text policy);
 
 #endif

@@ -6,16 +6,16 @@
 #include "setkey/build.h"
 
 /* Error about this token; always false. */
-bool build_fail_text(struct parse *p, struct text t, const char *msg);
-void build_warn(struct parse *p, struct parse_pos at, const char *token, const char *msg);
+bool tdo_build_fail_text(struct parse *p, struct text t, const char *msg);
+void tdo_build_warn(struct parse *p, struct parse_pos at, const char *token, const char *msg);
 /* Value of a hexadecimal digit, 16 for other characters. */
-unsigned build_digit(char c);
+unsigned tdo_build_digit(char c);
 /* Decimal or 0x number up to max; t is not freed. */
-bool build_number(struct text t, uint64_t max, uint64_t *ret);
+bool tdo_build_number(struct text t, uint64_t max, uint64_t *ret);
 /* Number, service name or "any"; t.s NULL and "any" give 0. */
-bool build_port(struct parse *p, struct text t, uint16_t *ret);
-bool build_host(struct parse *p, struct text t, struct stmt_addrs *ret);
+bool tdo_build_port(struct parse *p, struct text t, uint16_t *ret);
+bool tdo_build_host(struct parse *p, struct text t, struct stmt_addrs *ret);
 /* The host's only address. */
-bool build_one_host(struct parse *p, struct text t, struct tdo_addr *ret);
+bool tdo_build_one_host(struct parse *p, struct text t, struct tdo_addr *ret);
 
 #endif

@@ -30,28 +30,28 @@ take_host(struct parse *p, struct text host, struct text port, struct stmt_addrs
 	struct text named = {.loc = host.loc};
 	uint16_t n;
 
-	if (!build_host(p, host, ret)) {
-		stmt_free(port.s);
+	if (!tdo_build_host(p, host, ret)) {
+		tdo_stmt_free(port.s);
 		return false;
 	}
 	if (ret->n > 1 && p->cur.kind != STMT_ADD) {
-		stmt_free(port.s);
-		return build_fail_text(p, named, "multiple address specified");
+		tdo_stmt_free(port.s);
+		return tdo_build_fail_text(p, named, "multiple address specified");
 	}
-	if (!build_port(p, port, &n))
+	if (!tdo_build_port(p, port, &n))
 		return false;
 	ret->port = n;
 	return true;
 }
 
 bool
-build_src(struct parse *p, struct text host, struct text port)
+tdo_build_src(struct parse *p, struct text host, struct text port)
 {
 	return take_host(p, host, port, &p->cur.sa.src);
 }
 
 bool
-build_dst(struct parse *p, struct text host, struct text port)
+tdo_build_dst(struct parse *p, struct text host, struct text port)
 {
 	const struct stmt_addrs *src = &p->cur.sa.src, *dst = &p->cur.sa.dst;
 	struct parse_pos at = host.loc.first;
@@ -62,50 +62,50 @@ build_dst(struct parse *p, struct text host, struct text port)
 		for (size_t j = 0; j < dst->n; j++)
 			if (src->v[i].af == dst->v[j].af)
 				return true;
-	return build_fail(p, at, NULL, "Family mismatch");
+	return tdo_build_fail(p, at, NULL, "Family mismatch");
 }
 
 bool
-build_proto(struct parse *p, struct text proto)
+tdo_build_proto(struct parse *p, struct text proto)
 {
 	for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++)
 		if (strcmp(protos[i].name, proto.s) == 0)
 			p->cur.sa.proto = &protos[i];
 	if (!p->cur.sa.proto)
-		return build_fail_text(p, proto, "Invalid ipsec protocol");
+		return tdo_build_fail_text(p, proto, "Invalid ipsec protocol");
 	if (p->cur.sa.proto->old && makes_sa(p))
 		p->cur.sa.flags |= TDO_SAF_OLD;
-	stmt_free(proto.s);
+	tdo_stmt_free(proto.s);
 	return true;
 }
 
 bool
-build_oa(struct parse *p, struct text host)
+tdo_build_oa(struct parse *p, struct text host)
 {
 	if (!p->cur.sa.proto->udp)
-		return build_fail_text(
+		return tdo_build_fail_text(
 		    p, host, "syntax error, only esp-udp has an original address");
-	return build_one_host(p, host, &p->cur.sa.natt.oai);
+	return tdo_build_one_host(p, host, &p->cur.sa.natt.oai);
 }
 
 bool
-build_spi(struct parse *p, struct text spi)
+tdo_build_spi(struct parse *p, struct text spi)
 {
 	uint64_t n;
 
-	if (!build_number(spi, UINT32_MAX, &n))
-		return build_fail_text(p, spi, "SPI too big");
+	if (!tdo_build_number(spi, UINT32_MAX, &n))
+		return tdo_build_fail_text(p, spi, "SPI too big");
 	if (p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE && n != STMT_TCP_SPI)
-		return build_fail_text(p, spi, "invalid SPI, tcp has 0x1000");
+		return tdo_build_fail_text(p, spi, "invalid SPI, tcp has 0x1000");
 	p->cur.sa.spi = (uint32_t)n;
-	stmt_free(spi.s);
+	tdo_stmt_free(spi.s);
 	return true;
 }
 
 /* ---- extensions ---- */
 
 bool
-build_mode(struct parse *p, struct text mode)
+tdo_build_mode(struct parse *p, struct text mode)
 {
 	uint8_t m;
 
@@ -116,47 +116,48 @@ build_mode(struct parse *p, struct text mode)
 	else if (strcmp(mode.s, "any") == 0)
 		m = TDO_MODE_ANY;
 	else
-		return build_fail_text(p, mode, "Invalid ipsec mode");
+		return tdo_build_fail_text(p, mode, "Invalid ipsec mode");
 	if (!makes_sa(p))
-		build_warn(p, mode.loc.first, mode.s, "WARNING: mode is obsolete here and ignored");
+		tdo_build_warn(
+		    p, mode.loc.first, mode.s, "WARNING: mode is obsolete here and ignored");
 	else
 		p->cur.sa.mode = m;
-	stmt_free(mode.s);
+	tdo_stmt_free(mode.s);
 	return true;
 }
 
 /* spec 2.4: bytes of bitmap, 8 packets each; the limit is FreeBSD's, 2^32 - 33 packets. */
 bool
-build_replay(struct parse *p, struct text size)
+tdo_build_replay(struct parse *p, struct text size)
 {
 	uint64_t n;
 
-	if (!build_number(size, (UINT32_MAX - 32) / 8, &n))
-		return build_fail_text(p, size, "replay window is too large");
+	if (!tdo_build_number(size, (UINT32_MAX - 32) / 8, &n))
+		return tdo_build_fail_text(p, size, "replay window is too large");
 	if (n != 0 && (p->cur.sa.flags & TDO_SAF_OLD))
-		return build_fail_text(
+		return tdo_build_fail_text(
 		    p, size, "replay prevention cannot be used with old protocols");
 	if (makes_sa(p))
 		p->cur.sa.replay = (uint32_t)n * 8;
-	stmt_free(size.s);
+	tdo_stmt_free(size.s);
 	return true;
 }
 
 bool
-build_reqid(struct parse *p, struct text id)
+tdo_build_reqid(struct parse *p, struct text id)
 {
 	uint64_t n;
 
-	if (!build_number(id, UINT32_MAX, &n))
-		return build_fail_text(p, id, "request id is too large");
+	if (!tdo_build_number(id, UINT32_MAX, &n))
+		return tdo_build_fail_text(p, id, "request id is too large");
 	if (makes_sa(p))
 		p->cur.sa.reqid = (uint32_t)n;
-	stmt_free(id.s);
+	tdo_stmt_free(id.s);
 	return true;
 }
 
 bool
-build_flag(struct parse *p, struct text flag)
+tdo_build_flag(struct parse *p, struct text flag)
 {
 	uint32_t clear = 0, set = 0;
 
@@ -169,11 +170,11 @@ build_flag(struct parse *p, struct text flag)
 		else if (strcmp(flag.s, "random-pad") == 0)
 			set = TDO_SAF_PRAND;
 		else if (strcmp(flag.s, "seq-pad") != 0)
-			return build_fail_text(p, flag, "syntax error, unknown flag");
+			return tdo_build_fail_text(p, flag, "syntax error, unknown flag");
 	}
 	if (makes_sa(p))
 		p->cur.sa.flags = (p->cur.sa.flags & ~clear) | set;
-	stmt_free(flag.s);
+	tdo_stmt_free(flag.s);
 	return true;
 }
 
@@ -183,9 +184,9 @@ take_limit(struct parse *p, struct text n, bool hard, bool seconds)
 	struct tdo_lifetime *l = hard ? &p->cur.sa.hard : &p->cur.sa.soft;
 	uint64_t v;
 
-	if (!build_number(n, UINT64_MAX, &v))
-		return build_fail_text(p, n, "lifetime is too large");
-	stmt_free(n.s);
+	if (!tdo_build_number(n, UINT64_MAX, &v))
+		return tdo_build_fail_text(p, n, "lifetime is too large");
+	tdo_stmt_free(n.s);
 	if (!makes_sa(p))
 		return true;
 	if (seconds)
@@ -200,22 +201,22 @@ take_limit(struct parse *p, struct text n, bool hard, bool seconds)
 }
 
 bool
-build_seconds(struct parse *p, struct text n, bool hard)
+tdo_build_seconds(struct parse *p, struct text n, bool hard)
 {
 	return take_limit(p, n, hard, true);
 }
 
 bool
-build_bytes(struct parse *p, struct text n, bool hard)
+tdo_build_bytes(struct parse *p, struct text n, bool hard)
 {
 	return take_limit(p, n, hard, false);
 }
 
 bool
-build_esn(struct parse *p, const struct parse_loc *loc)
+tdo_build_esn(struct parse *p, const struct parse_loc *loc)
 {
 	if (p->cur.sa.flags & TDO_SAF_OLD)
-		return build_fail(p, loc->first, "-esn", "not usable with old protocols");
+		return tdo_build_fail(p, loc->first, "-esn", "not usable with old protocols");
 	if (makes_sa(p))
 		p->cur.sa.flags |= TDO_SAF_ESN;
 	return true;
@@ -229,31 +230,31 @@ is_esp(const struct parse *p)
 
 /* One of the two address[port] of -natt. */
 bool
-build_natt_end(struct parse *p, struct text host, struct text port, bool first)
+tdo_build_natt_end(struct parse *p, struct text host, struct text port, bool first)
 {
 	struct stmt_natt *n = &p->cur.sa.natt;
 
 	if (!is_esp(p) || p->cur.sa.proto->udp) {
-		stmt_free(port.s);
-		return build_fail_text(p, host, "-natt is for SAs of type esp");
+		tdo_stmt_free(port.s);
+		return tdo_build_fail_text(p, host, "-natt is for SAs of type esp");
 	}
-	if (!build_one_host(p, host, first ? &n->oai : &n->oar)) {
-		stmt_free(port.s);
+	if (!tdo_build_one_host(p, host, first ? &n->oai : &n->oar)) {
+		tdo_stmt_free(port.s);
 		return false;
 	}
 	n->on = true;
-	return build_port(p, port, first ? &n->sport : &n->dport);
+	return tdo_build_port(p, port, first ? &n->sport : &n->dport);
 }
 
 bool
-build_frag(struct parse *p, struct text n)
+tdo_build_frag(struct parse *p, struct text n)
 {
 	uint64_t v;
 
-	if (!is_esp(p) || !build_number(n, UINT16_MAX, &v))
-		return build_fail_text(p, n, "invalid NAT-T fragment size");
+	if (!is_esp(p) || !tdo_build_number(n, UINT16_MAX, &v))
+		return tdo_build_fail_text(p, n, "invalid NAT-T fragment size");
 	p->cur.sa.natt.frag = (uint16_t)v;
-	stmt_free(n.s);
+	tdo_stmt_free(n.s);
 	return true;
 }
 
@@ -268,19 +269,19 @@ key_bytes(struct text key, struct stmt_key *ret)
 {
 	size_t digits = key.len - 2, n; /* after 0x */
 
-	stmt_free(ret->b);
+	tdo_stmt_free(ret->b);
 	*ret = (struct stmt_key){0};
 	if (!key.s)
 		return true;
 	if (key.quoted) {
 		ret->len = key.len;
-		ret->b = stmt_alloc(key.len);
+		ret->b = tdo_stmt_alloc(key.len);
 		if (ret->b)
 			memcpy(ret->b, key.s, key.len);
 		return ret->b != NULL;
 	}
 	n = (digits + 1) / 2;
-	ret->b = stmt_alloc(n);
+	ret->b = tdo_stmt_alloc(n);
 	if (!ret->b)
 		return false;
 	ret->len = n;
@@ -288,7 +289,7 @@ key_bytes(struct text key, struct stmt_key *ret)
 	for (size_t i = 0; i < digits; i++) {
 		size_t at = (i + digits % 2) / 2;
 
-		ret->b[at] = (uint8_t)(ret->b[at] << 4 | build_digit(key.s[2 + i]));
+		ret->b[at] = (uint8_t)(ret->b[at] << 4 | tdo_build_digit(key.s[2 + i]));
 	}
 	return true;
 }
@@ -300,16 +301,16 @@ take_key(struct parse *p, const struct tdo_alg *a, struct text key, struct stmt_
 	bool ok = key_bytes(key, ret), given = key.s != NULL;
 	struct parse_pos at = key.loc.first;
 
-	stmt_free(key.s);
+	tdo_stmt_free(key.s);
 	if (!ok)
-		return build_fail(p, at, NULL, "out of memory");
+		return tdo_build_fail(p, at, NULL, "out of memory");
 	/* spec C4: null takes no key or an empty one. */
 	if (a->key_max == 0 && ret->len > 0)
-		return build_fail(p, at, "key", "syntax error, %s has no key", a->name);
+		return tdo_build_fail(p, at, "key", "syntax error, %s has no key", a->name);
 	if (a->key_max > 0 && !given)
-		return build_fail(p, at, a->name, "syntax error, expecting a key");
+		return tdo_build_fail(p, at, a->name, "syntax error, expecting a key");
 	if (ret->len > TDO_KEY_MAX || !tdo_alg_keylen_ok(a, (unsigned)ret->len * 8))
-		return build_fail(p, at, a->name, "Invalid key length");
+		return tdo_build_fail(p, at, a->name, "Invalid key length");
 	return true;
 }
 
@@ -321,7 +322,7 @@ special_enc(struct parse *p, const struct text *name)
 
 	if (strcmp(name->s, "simple") == 0) {
 		if (!p->warned_simple)
-			build_warn(
+			tdo_build_warn(
 			    p, name->loc.first, name->s, "WARNING: obsolete algorithm, use null");
 		p->warned_simple = true;
 		return tdo_alg_enc_by_name("null");
@@ -338,7 +339,7 @@ special_enc(struct parse *p, const struct text *name)
 }
 
 bool
-build_enc(struct parse *p, struct text name, struct text key)
+tdo_build_enc(struct parse *p, struct text name, struct text key)
 {
 	const struct tdo_alg *a = tdo_alg_enc_by_name(name.s);
 
@@ -347,11 +348,11 @@ build_enc(struct parse *p, struct text name, struct text key)
 	if (!a) {
 		bool known = strcmp(name.s, "des-deriv") == 0 || strcmp(name.s, "des-32iv") == 0;
 
-		stmt_free(key.s);
-		return build_fail_text(
+		tdo_stmt_free(key.s);
+		return tdo_build_fail_text(
 		    p, name, known ? "algorithm mismatched" : "unsupported algorithm");
 	}
-	stmt_free(name.s);
+	tdo_stmt_free(name.s);
 	p->cur.sa.enc = a;
 	return take_key(p, a, key, &p->cur.sa.ekey);
 }
@@ -367,7 +368,7 @@ static const struct tdo_alg tcp_md5 = {.name = "tcp-md5",
     .icv_len = 16};
 
 bool
-build_auth(struct parse *p, struct text name, struct text key)
+tdo_build_auth(struct parse *p, struct text name, struct text key)
 {
 	bool tcp = p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE;
 	const struct tdo_alg *a = tdo_alg_auth_by_name(name.s);
@@ -375,17 +376,17 @@ build_auth(struct parse *p, struct text name, struct text key)
 	if (strcmp(name.s, tcp_md5.name) == 0)
 		a = &tcp_md5;
 	if (!a || tcp != (a->pfkey == tcp_md5.pfkey)) {
-		stmt_free(key.s);
-		return build_fail_text(
+		tdo_stmt_free(key.s);
+		return tdo_build_fail_text(
 		    p, name, a ? "algorithm mismatched" : "unsupported algorithm");
 	}
-	stmt_free(name.s);
+	tdo_stmt_free(name.s);
 	p->cur.sa.auth = a;
 	return take_key(p, a, key, &p->cur.sa.akey);
 }
 
 bool
-build_comp(struct parse *p, struct text name, bool raw)
+tdo_build_comp(struct parse *p, struct text name, bool raw)
 {
 	if (strcmp(name.s, "deflate") == 0)
 		p->cur.sa.comp = STMT_COMP_DEFLATE;
@@ -394,15 +395,15 @@ build_comp(struct parse *p, struct text name, bool raw)
 	else if (strcmp(name.s, "lzs") == 0)
 		p->cur.sa.comp = STMT_COMP_LZS;
 	else
-		return build_fail_text(p, name, "unsupported algorithm");
+		return tdo_build_fail_text(p, name, "unsupported algorithm");
 	if (raw)
 		p->cur.sa.flags |= TDO_SAF_RAWCPI;
-	stmt_free(name.s);
+	tdo_stmt_free(name.s);
 	return true;
 }
 
 bool
-build_sa_check(struct parse *p, const struct parse_loc *loc)
+tdo_build_sa_check(struct parse *p, const struct parse_loc *loc)
 {
 	const struct stmt_sa *a = &p->cur.sa;
 	const char *msg = NULL;
@@ -426,5 +427,5 @@ build_sa_check(struct parse *p, const struct parse_loc *loc)
 			msg = "Invalid algorithm type";
 		break;
 	}
-	return msg ? build_fail(p, loc->first, NULL, "%s", msg) : true;
+	return msg ? tdo_build_fail(p, loc->first, NULL, "%s", msg) : true;
 }

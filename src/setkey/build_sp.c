@@ -14,18 +14,18 @@ take_range(struct parse *p, struct text host, struct text plen, struct text port
 	uint64_t n;
 	uint16_t number;
 
-	if (!build_one_host(p, host, &a)) {
-		stmt_free(plen.s);
-		stmt_free(port.s);
+	if (!tdo_build_one_host(p, host, &a)) {
+		tdo_stmt_free(plen.s);
+		tdo_stmt_free(port.s);
 		return false;
 	}
 	n = tdo_af_bits(a.af);
-	if (plen.s && !build_number(plen, n, &n)) {
-		stmt_free(port.s);
-		return build_fail_text(p, plen, "Invalid prefix length");
+	if (plen.s && !tdo_build_number(plen, n, &n)) {
+		tdo_stmt_free(port.s);
+		return tdo_build_fail_text(p, plen, "Invalid prefix length");
 	}
-	stmt_free(plen.s);
-	if (!build_port(p, port, &number))
+	tdo_stmt_free(plen.s);
+	if (!tdo_build_port(p, port, &number))
 		return false;
 	*ret_addr = tdo_addr_mask(&a, (unsigned)n);
 	*ret_plen = (uint8_t)n;
@@ -34,7 +34,7 @@ take_range(struct parse *p, struct text host, struct text plen, struct text port
 }
 
 bool
-build_src_range(struct parse *p, struct text host, struct text plen, struct text port)
+tdo_build_src_range(struct parse *p, struct text host, struct text plen, struct text port)
 {
 	struct tdo_sel *sel = &p->cur.sp.sel;
 
@@ -42,7 +42,7 @@ build_src_range(struct parse *p, struct text host, struct text plen, struct text
 }
 
 bool
-build_dst_range(struct parse *p, struct text host, struct text plen, struct text port)
+tdo_build_dst_range(struct parse *p, struct text host, struct text plen, struct text port)
 {
 	struct tdo_sel *sel = &p->cur.sp.sel;
 	struct parse_pos at = host.loc.first;
@@ -50,7 +50,7 @@ build_dst_range(struct parse *p, struct text host, struct text plen, struct text
 	if (!take_range(p, host, plen, port, &sel->dst, &sel->dst_plen, &sel->dport))
 		return false;
 	if (sel->src.af != sel->dst.af)
-		return build_fail(p, at, NULL, "Family mismatch");
+		return tdo_build_fail(p, at, NULL, "Family mismatch");
 	return true;
 }
 
@@ -58,7 +58,7 @@ build_dst_range(struct parse *p, struct text host, struct text plen, struct text
 static bool
 has_extra(unsigned proto)
 {
-	return stmt_proto_has_type(proto) || proto == STMT_PROTO_GRE;
+	return tdo_stmt_proto_has_type(proto) || proto == STMT_PROTO_GRE;
 }
 
 static bool
@@ -69,16 +69,16 @@ take_proto(struct parse *p, struct text t)
 	int number;
 
 	if (t.s[0] >= '0' && t.s[0] <= '9')
-		number = build_number(t, 255, &n) ? (int)n : -1;
+		number = tdo_build_number(t, 255, &n) ? (int)n : -1;
 	else
 		number = p->names->proto(p->names->ctx, t.s);
 	if (number < 0)
-		return build_fail_text(p, t, "unknown upper-layer protocol");
+		return tdo_build_fail_text(p, t, "unknown upper-layer protocol");
 	sel->proto = (uint8_t)number;
 	if (has_extra(sel->proto) &&
 	    (sel->sport.lo == sel->sport.hi || sel->dport.lo == sel->dport.hi))
-		return build_fail_text(p, t, "this protocol has no ports");
-	stmt_free(t.s);
+		return tdo_build_fail_text(p, t, "this protocol has no ports");
+	tdo_stmt_free(t.s);
 	return true;
 }
 
@@ -97,51 +97,52 @@ take_gre(struct parse *p, struct text key)
 	uint64_t n;
 
 	if (key.s[0] < '0' || key.s[0] > '9')
-		return build_fail_text(p, key, "invalid GRE key");
+		return tdo_build_fail_text(p, key, "invalid GRE key");
 	if (tdo_addr_parse(key.s, key.len, &a) == 0 && a.af == TDO_AF_INET)
 		n = (uint64_t)a.b[0] << 24 | a.b[1] << 16 | a.b[2] << 8 | a.b[3];
-	else if (!build_number(key, UINT32_MAX, &n))
-		return build_fail_text(p, key, "invalid GRE key");
+	else if (!tdo_build_number(key, UINT32_MAX, &n))
+		return tdo_build_fail_text(p, key, "invalid GRE key");
 	if (n != 0) {
 		uint16_t hi = (uint16_t)(n >> 16), lo = (uint16_t)n;
 
 		p->cur.sp.sel.sport = (struct tdo_range){hi, hi};
 		p->cur.sp.sel.dport = (struct tdo_range){lo, lo};
 	}
-	stmt_free(key.s);
+	tdo_stmt_free(key.s);
 	return true;
 }
 
 static bool
 take_byte(struct parse *p, struct text t, uint64_t *ret)
 {
-	if (t.s[0] < '0' || t.s[0] > '9' || !build_number(t, 255, ret))
-		return build_fail_text(p, t, "invalid type or code");
-	stmt_free(t.s);
+	if (t.s[0] < '0' || t.s[0] > '9' || !tdo_build_number(t, 255, ret))
+		return tdo_build_fail_text(p, t, "invalid type or code");
+	tdo_stmt_free(t.s);
 	return true;
 }
 
 bool
-build_upper(struct parse *p, struct text proto, struct text one, struct text two)
+tdo_build_upper(struct parse *p, struct text proto, struct text one, struct text two)
 {
 	struct tdo_sel *sel = &p->cur.sp.sel;
 	uint64_t type = 0, code = 0;
 
 	if (!take_proto(p, proto)) {
-		stmt_free(one.s);
-		stmt_free(two.s);
+		tdo_stmt_free(one.s);
+		tdo_stmt_free(two.s);
 		return false;
 	}
 	if (!one.s)
 		return true;
 	if (sel->proto == STMT_PROTO_GRE && !two.s)
 		return take_gre(p, one);
-	if (!stmt_proto_has_type(sel->proto)) {
-		stmt_free(two.s);
-		return build_fail_text(p, one, "syntax error, this protocol has no type or code");
+	if (!tdo_stmt_proto_has_type(sel->proto)) {
+		tdo_stmt_free(two.s);
+		return tdo_build_fail_text(
+		    p, one, "syntax error, this protocol has no type or code");
 	}
 	if (!take_byte(p, one, &type)) {
-		stmt_free(two.s);
+		tdo_stmt_free(two.s);
 		return false;
 	}
 	if (two.s && !take_byte(p, two, &code))
@@ -152,22 +153,23 @@ build_upper(struct parse *p, struct text proto, struct text one, struct text two
 }
 
 bool
-build_upper_type(struct parse *p, struct text proto, struct text type, struct text code)
+tdo_build_upper_type(struct parse *p, struct text proto, struct text type, struct text code)
 {
 	struct tdo_sel *sel = &p->cur.sp.sel;
 	uint64_t n;
 
 	if (!take_proto(p, proto)) {
-		stmt_free(type.s);
-		stmt_free(code.s);
+		tdo_stmt_free(type.s);
+		tdo_stmt_free(code.s);
 		return false;
 	}
-	if (!stmt_proto_has_type(sel->proto)) {
-		stmt_free(code.s);
-		return build_fail_text(p, type, "syntax error, this protocol has no type or code");
+	if (!tdo_stmt_proto_has_type(sel->proto)) {
+		tdo_stmt_free(code.s);
+		return tdo_build_fail_text(
+		    p, type, "syntax error, this protocol has no type or code");
 	}
 	if (!take_byte(p, type, &n)) {
-		stmt_free(code.s);
+		tdo_stmt_free(code.s);
 		return false;
 	}
 	sel->sport = (struct tdo_range){(uint16_t)n, (uint16_t)n};
@@ -207,7 +209,7 @@ pos_in(const struct text *t, size_t at)
 }
 
 bool
-build_policy(struct parse *p, struct text policy)
+tdo_build_policy(struct parse *p, struct text policy)
 {
 	struct tdo_policy_text *q = &p->cur.sp.policy;
 	struct tdo_policy_text_err err = {0};
@@ -224,8 +226,8 @@ build_policy(struct parse *p, struct text policy)
 	if (!ok) {
 		snprintf(token, sizeof(token), "%.*s", (int)(err.len < 40 ? err.len : 40),
 		    policy.s + err.at);
-		build_fail(p, pos_in(&policy, err.at), token, "%s", err.text);
+		tdo_build_fail(p, pos_in(&policy, err.at), token, "%s", err.text);
 	}
-	stmt_free(policy.s);
+	tdo_stmt_free(policy.s);
 	return ok;
 }

@@ -12,7 +12,7 @@
 #include "setkey/print.h"
 
 int
-client_open(struct client *c)
+tdo_client_open(struct client *c)
 {
 	int fd = tdo_ipc_connect(TDO_PFKEY_NAME);
 
@@ -25,7 +25,7 @@ client_open(struct client *c)
 }
 
 const char *
-client_open_text(int err)
+tdo_client_open_text(int err)
 {
 	switch (-err) {
 	case ECONNREFUSED:
@@ -38,7 +38,7 @@ client_open_text(int err)
 }
 
 void
-client_close(struct client *c)
+tdo_client_close(struct client *c)
 {
 	tdo_wipe(c->in, sizeof(c->in));
 	tdo_wipe(c->out, sizeof(c->out));
@@ -48,7 +48,7 @@ client_close(struct client *c)
 }
 
 uint32_t
-client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype)
+tdo_client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype)
 {
 	*w = tdo_wr_init(c->out, sizeof(c->out));
 	tdo_sadb_begin(w, &(struct tdo_sadb_base){
@@ -57,7 +57,7 @@ client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype)
 }
 
 int
-client_send(struct client *c, struct tdo_wr *w)
+tdo_client_send(struct client *c, struct tdo_wr *w)
 {
 	size_t len = tdo_sadb_end(w);
 	ssize_t n;
@@ -65,7 +65,7 @@ client_send(struct client *c, struct tdo_wr *w)
 	if (len == 0)
 		return -E2BIG;
 	if (c->trace)
-		print_message(c->trace, c->out, len);
+		tdo_print_message(c->trace, c->out, len);
 	do
 		n = send(c->fd, c->out, len, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
@@ -74,7 +74,7 @@ client_send(struct client *c, struct tdo_wr *w)
 }
 
 int
-client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms)
+tdo_client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
 	ssize_t n;
@@ -94,6 +94,6 @@ client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms)
 		/* What does not parse answers nothing that we asked. */
 	} while (n < 0 || tdo_sadb_parse(c->in, (size_t)n, ret, NULL) != 0);
 	if (c->trace)
-		print_message(c->trace, c->in, (size_t)n);
+		tdo_print_message(c->trace, c->in, (size_t)n);
 	return 1;
 }

@@ -15,21 +15,21 @@ struct client {
 };
 
 /* 0 or -errno; *c is large, for static or allocated memory. */
-int client_open(struct client *c);
-/* The sentence for what client_open returned. */
-const char *client_open_text(int err);
+int tdo_client_open(struct client *c);
+/* The sentence for what tdo_client_open returned. */
+const char *tdo_client_open_text(int err);
 /* Wipes the buffers. */
-void client_close(struct client *c);
+void tdo_client_close(struct client *c);
 
 /* Starts a message in c->out with the next sequence number, which it returns. */
-uint32_t client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype);
+uint32_t tdo_client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype);
 /* Ends and sends it.  0 or -errno; -E2BIG when it did not fit. */
-int client_send(struct client *c, struct tdo_wr *w);
+int tdo_client_send(struct client *c, struct tdo_wr *w);
 /*
  * The next well-formed message, in c->in until the next call: 1; 0 when none came within
  * the time (negative: no limit); -errno.
  */
-int client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms);
+int tdo_client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms);
 
 #define CLIENT_TIMEOUT_MS 1000 /* setkey(8) waits this long for an answer */
 

@@ -110,7 +110,7 @@ put_alg(FILE *f, const char *letter, const struct tdo_alg *a, unsigned number,
 	put_name(f, a ? a->name : NULL, number);
 	fputc(' ', f);
 	if (tdo_sadb_get_key(m, ext, &k))
-		print_key_groups(f, k.p, k.bits / 8u);
+		tdo_print_key_groups(f, k.p, k.bits / 8u);
 	fputc('\n', f);
 }
 
@@ -162,7 +162,7 @@ put_lifetimes(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 }
 
 void
-dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
+tdo_dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
 {
 	struct tdo_sadb_sa sa = {0};
 	struct tdo_sadb_sa2 sa2 = {0};
@@ -194,7 +194,7 @@ dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
 
 /* Time, protocol, state, SPI, seconds that are left (of the hard lifetime), addresses. */
 void
-dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
+tdo_dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 {
 	static const char states[] = "LMDd";
 	struct tdo_sadb_sa sa = {0};
@@ -227,7 +227,7 @@ dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 static bool
 has_type(unsigned proto)
 {
-	return stmt_proto_has_type(proto);
+	return tdo_stmt_proto_has_type(proto);
 }
 
 static void
@@ -310,7 +310,7 @@ put_policy(FILE *f, const struct tdo_sadb_policy *p)
 }
 
 void
-dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
+tdo_dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
 {
 	struct tdo_sadb_policy p = {0};
 	struct tdo_lifetime cur = {0}, hard = {0};

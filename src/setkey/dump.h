@@ -10,10 +10,10 @@
 #include "wire/pfkey_msg.h"
 
 /* One SA of a DUMP or GET answer.  now is the wall clock; ports shows them (-p). */
-void dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports);
+void tdo_dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports);
 /* The short line of -l. */
-void dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now);
+void tdo_dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now);
 /* One policy of an SPDDUMP answer. */
-void dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names);
+void tdo_dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names);
 
 #endif

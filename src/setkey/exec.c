@@ -67,7 +67,7 @@ match(struct exec *x, const struct tdo_sadb_msg *m)
 		p->answered = true;
 		p->err = m->base.err;
 		if (p->type == TDO_SADB_GET && p->err == 0)
-			dump_sa(x->out, m, time(NULL), x->opt.ports);
+			tdo_dump_sa(x->out, m, time(NULL), x->opt.ports);
 		break;
 	}
 	retire(x);
@@ -79,7 +79,7 @@ wait_until(struct exec *x, unsigned limit)
 {
 	while (x->n > limit) {
 		struct tdo_sadb_msg m;
-		int r = client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		int r = tdo_client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
 
 		if (r < 0)
 			return r;
@@ -95,7 +95,7 @@ wait_until(struct exec *x, unsigned limit)
 }
 
 int
-exec_wait(struct exec *x)
+tdo_exec_wait(struct exec *x)
 {
 	int r = wait_until(x, 0);
 
@@ -109,7 +109,7 @@ submit(struct exec *x, struct tdo_wr *w, struct exec_pending p)
 {
 	/* One at a time while every message is shown, so that answers follow requests. */
 	unsigned window = x->client->trace ? 1 : EXEC_WINDOW;
-	int r = client_send(x->client, w);
+	int r = tdo_client_send(x->client, w);
 
 	if (r != 0)
 		return r;
@@ -149,12 +149,12 @@ show(struct exec *x, const struct tdo_sadb_msg *m)
 {
 	if (m->base.type == TDO_SADB_X_SPDDUMP) {
 		if (wanted_sp(x, m))
-			dump_sp(x->out, m, x->names);
+			tdo_dump_sp(x->out, m, x->names);
 	} else if (wanted_sa(x, m)) {
 		if (x->opt.line)
-			dump_sa_line(x->out, m, time(NULL));
+			tdo_dump_sa_line(x->out, m, time(NULL));
 		else
-			dump_sa(x->out, m, time(NULL), x->opt.ports);
+			tdo_dump_sa(x->out, m, time(NULL), x->opt.ports);
 	}
 }
 
@@ -164,16 +164,16 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 {
 	struct tdo_sadb_msg m;
 	struct tdo_wr w;
-	int r = exec_wait(x);
+	int r = tdo_exec_wait(x);
 
 	if (r != 0)
 		return r;
-	client_begin(x->client, &w, type, satype);
-	r = client_send(x->client, &w);
+	tdo_client_begin(x->client, &w, type, satype);
+	r = tdo_client_send(x->client, &w);
 	if (r != 0)
 		return r;
 	for (;;) {
-		r = client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		r = tdo_client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
 		if (r <= 0)
 			break;
 		if (m.base.type != type) /* a broadcast; dumps go to their requester only */
@@ -191,13 +191,13 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 }
 
 int
-exec_dump(struct exec *x, uint8_t satype, unsigned line)
+tdo_exec_dump(struct exec *x, uint8_t satype, unsigned line)
 {
 	return dump(x, TDO_SADB_DUMP, satype, line);
 }
 
 int
-exec_spddump(struct exec *x, unsigned line)
+tdo_exec_spddump(struct exec *x, unsigned line)
 {
 	return dump(x, TDO_SADB_X_SPDDUMP, TDO_SATYPE_UNSPEC, line);
 }
@@ -206,20 +206,20 @@ static int
 simple(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 {
 	struct tdo_wr w;
-	uint32_t seq = client_begin(x->client, &w, type, satype);
+	uint32_t seq = tdo_client_begin(x->client, &w, type, satype);
 
 	return submit(
 	    x, &w, (struct exec_pending){.seq = seq, .line = line, .type = type, .satype = satype});
 }
 
 int
-exec_flush(struct exec *x, uint8_t satype, unsigned line)
+tdo_exec_flush(struct exec *x, uint8_t satype, unsigned line)
 {
 	return simple(x, TDO_SADB_FLUSH, satype, line);
 }
 
 int
-exec_spdflush(struct exec *x, unsigned line)
+tdo_exec_spdflush(struct exec *x, unsigned line)
 {
 	return simple(x, TDO_SADB_X_SPDFLUSH, TDO_SATYPE_UNSPEC, line);
 }
@@ -231,11 +231,11 @@ send_sa(
     struct exec *x, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
 	struct exec_pending p = {
-	    .line = s->line, .type = request_type(s->kind), .satype = s->sa.proto->satype};
+	    .line = s->line, .type = tdo_request_type(s->kind), .satype = s->sa.proto->satype};
 	struct tdo_wr w;
 
-	p.seq = client_begin(x->client, &w, p.type, p.satype);
-	request_put_sa(&w, s, src, dst);
+	p.seq = tdo_client_begin(x->client, &w, p.type, p.satype);
+	tdo_request_put_sa(&w, s, src, dst);
 	return submit(x, &w, p);
 }
 
@@ -256,34 +256,34 @@ static int
 exec_sp(struct exec *x, const struct stmt *s)
 {
 	struct exec_pending p = {
-	    .line = s->line, .type = request_type(s->kind), .quiet = s->sp.policy.fwd};
+	    .line = s->line, .type = tdo_request_type(s->kind), .quiet = s->sp.policy.fwd};
 	struct tdo_wr w;
 	int r;
 
-	if (!request_sp_possible(&s->sp)) {
-		r = exec_wait(x);
+	if (!tdo_request_sp_possible(&s->sp)) {
+		r = tdo_exec_wait(x);
 		report(x, s->line, "Type and code 0 are not supported by PF_KEY");
 		return r;
 	}
-	p.seq = client_begin(x->client, &w, p.type, TDO_SATYPE_UNSPEC);
-	request_put_sp(&w, s);
+	p.seq = tdo_client_begin(x->client, &w, p.type, TDO_SATYPE_UNSPEC);
+	tdo_request_put_sp(&w, s);
 	return submit(x, &w, p);
 }
 
 int
-exec_stmt(struct exec *x, const struct stmt *s)
+tdo_exec_stmt(struct exec *x, const struct stmt *s)
 {
 	uint8_t satype = s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
 
 	switch (s->kind) {
 	case STMT_FLUSH:
-		return exec_flush(x, satype, s->line);
+		return tdo_exec_flush(x, satype, s->line);
 	case STMT_DUMP:
-		return exec_dump(x, satype, s->line);
+		return tdo_exec_dump(x, satype, s->line);
 	case STMT_SPDFLUSH:
-		return exec_spdflush(x, s->line);
+		return tdo_exec_spdflush(x, s->line);
 	case STMT_SPDDUMP:
-		return exec_spddump(x, s->line);
+		return tdo_exec_spddump(x, s->line);
 	case STMT_SPDADD:
 	case STMT_SPDUPDATE:
 	case STMT_SPDDELETE:

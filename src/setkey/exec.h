@@ -42,14 +42,14 @@ struct exec {
 };
 
 /* Carries one statement out, or starts it.  0, or -errno when the connection is broken. */
-int exec_stmt(struct exec *x, const struct stmt *s);
+int tdo_exec_stmt(struct exec *x, const struct stmt *s);
 /* Waits for every answer that is missing. */
-int exec_wait(struct exec *x);
+int tdo_exec_wait(struct exec *x);
 
 /* Prints the SAD (satype 0: all of it), the SPD; empties them. */
-int exec_dump(struct exec *x, uint8_t satype, unsigned line);
-int exec_spddump(struct exec *x, unsigned line);
-int exec_flush(struct exec *x, uint8_t satype, unsigned line);
-int exec_spdflush(struct exec *x, unsigned line);
+int tdo_exec_dump(struct exec *x, uint8_t satype, unsigned line);
+int tdo_exec_spddump(struct exec *x, unsigned line);
+int tdo_exec_flush(struct exec *x, uint8_t satype, unsigned line);
+int tdo_exec_spdflush(struct exec *x, unsigned line);
 
 #endif

@@ -136,7 +136,7 @@ script_read(void *ctx, char *buf, size_t max)
 	struct script *s = ctx;
 	ssize_t n;
 
-	s->broken = s->broken ? s->broken : s->opt->check ? 0 : exec_wait(s->x);
+	s->broken = s->broken ? s->broken : s->opt->check ? 0 : tdo_exec_wait(s->x);
 	if (s->broken != 0)
 		return 0;
 	do
@@ -152,10 +152,10 @@ script_take(void *ctx, const struct stmt *st)
 
 	if (s->opt->check) {
 		if (s->opt->verbose)
-			stmt_print(stdout, st);
+			tdo_stmt_print(stdout, st);
 		return 0;
 	}
-	s->broken = exec_stmt(s->x, st);
+	s->broken = tdo_exec_stmt(s->x, st);
 	return s->broken;
 }
 
@@ -183,12 +183,12 @@ run_script(struct exec *x, const struct options *opt, int fd)
 	    .take = script_take,
 	    .warn = script_warn,
 	    .ctx = &s,
-	    .names = &names_system,
+	    .names = &tdo_names_system,
 	    .debug = opt->debug};
-	bool bad = parse_run(&p) != 0;
+	bool bad = tdo_parse_run(&p) != 0;
 
 	if (!opt->check && s.broken == 0)
-		s.broken = exec_wait(x);
+		s.broken = tdo_exec_wait(x);
 	if (s.broken != 0) {
 		fprintf(stderr, "setkey: %s\n", strerror(-s.broken));
 		return EXIT_FAILURE;
@@ -225,7 +225,7 @@ run_dump(struct exec *x, const struct options *opt)
 	int r;
 
 	do {
-		r = opt->policies ? exec_spddump(x, 0) : exec_dump(x, TDO_SATYPE_UNSPEC, 0);
+		r = opt->policies ? tdo_exec_spddump(x, 0) : tdo_exec_dump(x, TDO_SATYPE_UNSPEC, 0);
 	} while (r == 0 && opt->loop && sleep(1) == 0);
 	return r;
 }
@@ -233,9 +233,9 @@ run_dump(struct exec *x, const struct options *opt)
 static int
 run_flush(struct exec *x, const struct options *opt)
 {
-	int r = opt->policies ? exec_spdflush(x, 0) : exec_flush(x, TDO_SATYPE_UNSPEC, 0);
+	int r = opt->policies ? tdo_exec_spdflush(x, 0) : tdo_exec_flush(x, TDO_SATYPE_UNSPEC, 0);
 
-	return r != 0 ? r : exec_wait(x);
+	return r != 0 ? r : tdo_exec_wait(x);
 }
 
 static int
@@ -246,7 +246,7 @@ run_files(char **files, const struct options *opt)
 
 	for (; *files; files++) {
 		FILE *f = fopen(*files, "re");
-		int r = f ? monitor_file(f, stdout, &mo) : -errno;
+		int r = f ? tdo_monitor_file(f, stdout, &mo) : -errno;
 
 		if (f)
 			fclose(f);
@@ -273,7 +273,7 @@ run_connected(struct exec *x, const struct options *opt)
 		r = run_flush(x, opt);
 		break;
 	default:
-		r = monitor_run(x->client, stdout, &mo);
+		r = tdo_monitor_run(x->client, stdout, &mo);
 		break;
 	}
 	if (r == 0)
@@ -286,7 +286,7 @@ static int
 run(const struct options *opt)
 {
 	static struct client client = {.fd = -1};
-	static struct exec x = {.client = &client, .names = &names_system};
+	static struct exec x = {.client = &client, .names = &tdo_names_system};
 	bool script = opt->mode == MODE_STDIN || opt->mode == MODE_FILE;
 	int fd = script ? open_script(opt) : -1, status, r;
 
@@ -294,9 +294,9 @@ run(const struct options *opt)
 		return EXIT_FAILURE;
 	if (script && opt->check)
 		return run_script(&x, opt, fd);
-	r = client_open(&client);
+	r = tdo_client_open(&client);
 	if (r != 0) {
-		fprintf(stderr, "setkey: %s\n", client_open_text(r));
+		fprintf(stderr, "setkey: %s\n", tdo_client_open_text(r));
 		return EXIT_FAILURE;
 	}
 	x.out = stdout;
@@ -305,7 +305,7 @@ run(const struct options *opt)
 	x.opt.line = opt->loop;
 	client.trace = opt->verbose && opt->mode != MODE_MONITOR ? stdout : NULL;
 	status = script ? run_script(&x, opt, fd) : run_connected(&x, opt);
-	client_close(&client);
+	tdo_client_close(&client);
 	return status;
 }
 

@@ -28,9 +28,9 @@ static void
 show(FILE *out, const struct monitor_options *opt, const uint8_t *msg, size_t len)
 {
 	if (opt->hex)
-		print_hex(out, msg, len);
+		tdo_print_hex(out, msg, len);
 	else
-		print_message(out, msg, len);
+		tdo_print_message(out, msg, len);
 	fputc('\n', out);
 	fflush(out);
 }
@@ -40,17 +40,17 @@ show(FILE *out, const struct monitor_options *opt, const uint8_t *msg, size_t le
  * sockets come a second time without the wrapping, which is not shown.
  */
 int
-monitor_run(struct client *c, FILE *out, const struct monitor_options *opt)
+tdo_monitor_run(struct client *c, FILE *out, const struct monitor_options *opt)
 {
 	struct tdo_wr w;
 	int r;
 
-	client_begin(c, &w, TDO_SADB_X_PROMISC, 1);
-	r = client_send(c, &w);
+	tdo_client_begin(c, &w, TDO_SADB_X_PROMISC, 1);
+	r = tdo_client_send(c, &w);
 	while (r >= 0) {
 		struct tdo_sadb_msg m;
 
-		r = client_recv(c, &m, -1);
+		r = tdo_client_recv(c, &m, -1);
 		if (r <= 0 || m.base.type != TDO_SADB_X_PROMISC)
 			continue;
 		if (m.base.err != 0)
@@ -64,7 +64,7 @@ monitor_run(struct client *c, FILE *out, const struct monitor_options *opt)
 }
 
 int
-monitor_file(FILE *in, FILE *out, const struct monitor_options *opt)
+tdo_monitor_file(FILE *in, FILE *out, const struct monitor_options *opt)
 {
 	static uint8_t buf[TDO_SADB_MAXLEN * TDO_SADB_UNIT];
 	int r = 0;

@@ -11,8 +11,8 @@ struct monitor_options {
 };
 
 /* Prints until the connection ends; returns -errno. */
-int monitor_run(struct client *c, FILE *out, const struct monitor_options *opt);
+int tdo_monitor_run(struct client *c, FILE *out, const struct monitor_options *opt);
 /* Prints the messages in a file.  0, or -errno (-EBADMSG: it does not end after a message). */
-int monitor_file(FILE *in, FILE *out, const struct monitor_options *opt);
+int tdo_monitor_file(FILE *in, FILE *out, const struct monitor_options *opt);
 
 #endif

@@ -184,12 +184,12 @@ system_proto_name(void *ctx, unsigned proto, char *buf, size_t len)
 	return buf;
 }
 
-const struct names names_system = {.host = system_host,
+const struct names tdo_names_system = {.host = system_host,
     .service = system_service,
     .proto = system_proto,
     .proto_name = system_proto_name};
 
-const struct names names_numeric = {.host = numeric_host,
+const struct names tdo_names_numeric = {.host = numeric_host,
     .service = numeric_service,
     .proto = numeric_proto,
     .proto_name = numeric_proto_name};

@@ -27,8 +27,8 @@ struct names {
 };
 
 /* The host's resolver and databases. */
-extern const struct names names_system;
+extern const struct names tdo_names_system;
 /* Numbers only, and the protocols that setkey knows by itself. */
-extern const struct names names_numeric;
+extern const struct names tdo_names_numeric;
 
 #endif

@@ -48,6 +48,6 @@ struct parse {
 };
 
 /* 0, or -1 with p->error set. */
-int parse_run(struct parse *p);
+int tdo_parse_run(struct parse *p);
 
 #endif

@@ -68,7 +68,7 @@ static const struct text none;
 
 %type <text> host port plen number name key opt_key
 
-%destructor { stmt_free($$.s); } <text>
+%destructor { tdo_stmt_free($$.s); } <text>
 
 %%
 
@@ -76,7 +76,7 @@ input:
 	  %empty
 	| input statement ';'
 		{
-			if (build_finish(p) != 0)
+			if (tdo_build_finish(p) != 0)
 				YYACCEPT;
 		}
 	| input EXIT
@@ -84,30 +84,30 @@ input:
 	;
 
 statement:
-	  SA_NEW { build_start(p, $1, &@1); } families sa spi extensions algorithms
+	  SA_NEW { tdo_build_start(p, $1, &@1); } families sa spi extensions algorithms
 		{
-			if (!build_sa_check(p, &@7))
+			if (!tdo_build_sa_check(p, &@7))
 				YYABORT;
 		}
-	| SA_SPI { build_start(p, $1, &@1); } families sa spi extensions
-	| SA_OLD { build_start(p, $1, &@1); } families sa spi extensions
-	| SA_ALL { build_start(p, $1, &@1); } families sa_noports
-	| SA_SET { build_start(p, $1, &@1); } opt_proto
-	| SP_NEW { build_start(p, $1, &@1); } families sel context policy
+	| SA_SPI { tdo_build_start(p, $1, &@1); } families sa spi extensions
+	| SA_OLD { tdo_build_start(p, $1, &@1); } families sa spi extensions
+	| SA_ALL { tdo_build_start(p, $1, &@1); } families sa_noports
+	| SA_SET { tdo_build_start(p, $1, &@1); } opt_proto
+	| SP_NEW { tdo_build_start(p, $1, &@1); } families sel context policy
 	| SP_NEW TAGGED
 		{
-			build_unsupported(p, &@2, "tagged");
+			tdo_build_unsupported(p, &@2, "tagged");
 			YYABORT;
 		}
-	| SP_OLD { build_start(p, $1, &@1); } families sel policy
-	| SP_SET { build_start(p, $1, &@1); }
+	| SP_OLD { tdo_build_start(p, $1, &@1); } families sel policy
+	| SP_SET { tdo_build_start(p, $1, &@1); }
 	;
 
 families:
 	  %empty
 	| families O_FAMILY
 		{
-			if (!build_family(p, $2))
+			if (!tdo_build_family(p, $2))
 				YYABORT;
 		}
 	;
@@ -121,11 +121,11 @@ sa:
 sa_noports:
 	  host host
 		{
-			if (!build_src(p, $1, none)) {
-				stmt_free($2.s);
+			if (!tdo_build_src(p, $1, none)) {
+				tdo_stmt_free($2.s);
 				YYABORT;
 			}
-			if (!build_dst(p, $2, none))
+			if (!tdo_build_dst(p, $2, none))
 				YYABORT;
 		}
 	  proto
@@ -134,7 +134,7 @@ sa_noports:
 src:
 	  host port
 		{
-			if (!build_src(p, $1, $2))
+			if (!tdo_build_src(p, $1, $2))
 				YYABORT;
 		}
 	;
@@ -142,7 +142,7 @@ src:
 dst:
 	  host port
 		{
-			if (!build_dst(p, $1, $2))
+			if (!tdo_build_dst(p, $1, $2))
 				YYABORT;
 		}
 	;
@@ -174,7 +174,7 @@ opt_proto:
 	  %empty
 	| WORD
 		{
-			if (!build_proto(p, $1))
+			if (!tdo_build_proto(p, $1))
 				YYABORT;
 		}
 	;
@@ -182,16 +182,16 @@ opt_proto:
 proto:
 	  WORD
 		{
-			if (!build_proto(p, $1))
+			if (!tdo_build_proto(p, $1))
 				YYABORT;
 		}
 	| WORD WORD
 		{
-			if (!build_proto(p, $1)) {
-				stmt_free($2.s);
+			if (!tdo_build_proto(p, $1)) {
+				tdo_stmt_free($2.s);
 				YYABORT;
 			}
-			if (!build_oa(p, $2))
+			if (!tdo_build_oa(p, $2))
 				YYABORT;
 		}
 	;
@@ -199,7 +199,7 @@ proto:
 spi:
 	  number
 		{
-			if (!build_spi(p, $1))
+			if (!tdo_build_spi(p, $1))
 				YYABORT;
 		}
 	;
@@ -212,63 +212,63 @@ extensions:
 extension:
 	  O_MODE WORD
 		{
-			if (!build_mode(p, $2))
+			if (!tdo_build_mode(p, $2))
 				YYABORT;
 		}
 	| O_REPLAY number
 		{
-			if (!build_replay(p, $2))
+			if (!tdo_build_replay(p, $2))
 				YYABORT;
 		}
 	| O_REQID number
 		{
-			if (!build_reqid(p, $2))
+			if (!tdo_build_reqid(p, $2))
 				YYABORT;
 		}
 	| O_FLAG WORD
 		{
-			if (!build_flag(p, $2))
+			if (!tdo_build_flag(p, $2))
 				YYABORT;
 		}
 	| O_LH number
 		{
-			if (!build_seconds(p, $2, true))
+			if (!tdo_build_seconds(p, $2, true))
 				YYABORT;
 		}
 	| O_LS number
 		{
-			if (!build_seconds(p, $2, false))
+			if (!tdo_build_seconds(p, $2, false))
 				YYABORT;
 		}
 	| O_BH number
 		{
-			if (!build_bytes(p, $2, true))
+			if (!tdo_build_bytes(p, $2, true))
 				YYABORT;
 		}
 	| O_BS number
 		{
-			if (!build_bytes(p, $2, false))
+			if (!tdo_build_bytes(p, $2, false))
 				YYABORT;
 		}
 	| O_ESN
 		{
-			if (!build_esn(p, &@1))
+			if (!tdo_build_esn(p, &@1))
 				YYABORT;
 		}
 	| O_NATT natt_oai natt_oar
 	| O_FRAG number
 		{
-			if (!build_frag(p, $2))
+			if (!tdo_build_frag(p, $2))
 				YYABORT;
 		}
 	| O_CTX
 		{
-			build_unsupported(p, &@1, "-ctx");
+			tdo_build_unsupported(p, &@1, "-ctx");
 			YYABORT;
 		}
 	| O_HWIF
 		{
-			build_unsupported(p, &@1, "-hwif");
+			tdo_build_unsupported(p, &@1, "-hwif");
 			YYABORT;
 		}
 	;
@@ -276,7 +276,7 @@ extension:
 natt_oai:
 	  host port
 		{
-			if (!build_natt_end(p, $1, $2, true))
+			if (!tdo_build_natt_end(p, $1, $2, true))
 				YYABORT;
 		}
 	;
@@ -284,7 +284,7 @@ natt_oai:
 natt_oar:
 	  host port
 		{
-			if (!build_natt_end(p, $1, $2, false))
+			if (!tdo_build_natt_end(p, $1, $2, false))
 				YYABORT;
 		}
 	;
@@ -292,32 +292,32 @@ natt_oar:
 algorithms:
 	  O_ENC WORD opt_key
 		{
-			if (!build_enc(p, $2, $3))
+			if (!tdo_build_enc(p, $2, $3))
 				YYABORT;
 		}
 	| O_ENC WORD opt_key O_AUTH WORD opt_key
 		{
-			if (!build_enc(p, $2, $3)) {
-				stmt_free($5.s);
-				stmt_free($6.s);
+			if (!tdo_build_enc(p, $2, $3)) {
+				tdo_stmt_free($5.s);
+				tdo_stmt_free($6.s);
 				YYABORT;
 			}
-			if (!build_auth(p, $5, $6))
+			if (!tdo_build_auth(p, $5, $6))
 				YYABORT;
 		}
 	| O_AUTH WORD opt_key
 		{
-			if (!build_auth(p, $2, $3))
+			if (!tdo_build_auth(p, $2, $3))
 				YYABORT;
 		}
 	| O_COMP WORD
 		{
-			if (!build_comp(p, $2, false))
+			if (!tdo_build_comp(p, $2, false))
 				YYABORT;
 		}
 	| O_COMP WORD O_RAW
 		{
-			if (!build_comp(p, $2, true))
+			if (!tdo_build_comp(p, $2, true))
 				YYABORT;
 		}
 	;
@@ -342,7 +342,7 @@ sel:
 src_range:
 	  host plen port
 		{
-			if (!build_src_range(p, $1, $2, $3))
+			if (!tdo_build_src_range(p, $1, $2, $3))
 				YYABORT;
 		}
 	;
@@ -350,7 +350,7 @@ src_range:
 dst_range:
 	  host plen port
 		{
-			if (!build_dst_range(p, $1, $2, $3))
+			if (!tdo_build_dst_range(p, $1, $2, $3))
 				YYABORT;
 		}
 	;
@@ -365,27 +365,27 @@ plen:
 upper:
 	  name
 		{
-			if (!build_upper(p, $1, none, none))
+			if (!tdo_build_upper(p, $1, none, none))
 				YYABORT;
 		}
 	| name name
 		{
-			if (!build_upper(p, $1, $2, none))
+			if (!tdo_build_upper(p, $1, $2, none))
 				YYABORT;
 		}
 	| name NUMBER ',' NUMBER
 		{
-			if (!build_upper(p, $1, $2, $4))
+			if (!tdo_build_upper(p, $1, $2, $4))
 				YYABORT;
 		}
 	| name TYPE NUMBER
 		{
-			if (!build_upper_type(p, $1, $3, none))
+			if (!tdo_build_upper_type(p, $1, $3, none))
 				YYABORT;
 		}
 	| name TYPE NUMBER CODE NUMBER
 		{
-			if (!build_upper_type(p, $1, $3, $5))
+			if (!tdo_build_upper_type(p, $1, $3, $5))
 				YYABORT;
 		}
 	;
@@ -394,12 +394,12 @@ context:
 	  %empty
 	| O_CTX
 		{
-			build_unsupported(p, &@1, "-ctx");
+			tdo_build_unsupported(p, &@1, "-ctx");
 			YYABORT;
 		}
 	| O_HWIF
 		{
-			build_unsupported(p, &@1, "-hwif");
+			tdo_build_unsupported(p, &@1, "-hwif");
 			YYABORT;
 		}
 	;
@@ -407,7 +407,7 @@ context:
 policy:
 	  O_POLICY POLICY
 		{
-			if (!build_policy(p, $2))
+			if (!tdo_build_policy(p, $2))
 				YYABORT;
 		}
 	;
@@ -421,11 +421,11 @@ setkey_yyerror(const SETKEY_YYLTYPE *loc, struct parse *p, void *scanner, const 
 
 	if (p->read_error != 0)
 		text = strerror(p->read_error);
-	build_fail(p, loc->first, token && *token ? token : "end of file", "%s", text);
+	tdo_build_fail(p, loc->first, token && *token ? token : "end of file", "%s", text);
 }
 
 int
-parse_run(struct parse *p)
+tdo_parse_run(struct parse *p)
 {
 	void *scanner;
 	int r;
@@ -434,7 +434,7 @@ parse_run(struct parse *p)
 	p->read_error = 0;
 	p->error = (struct parse_error){0};
 	if (setkey_yylex_init_extra(p, &scanner) != 0) {
-		build_fail(p, p->at, NULL, "out of memory");
+		tdo_build_fail(p, p->at, NULL, "out of memory");
 		return -1;
 	}
 #if SETKEY_YYDEBUG
@@ -442,6 +442,6 @@ parse_run(struct parse *p)
 #endif
 	r = setkey_yyparse(p, scanner);
 	setkey_yylex_destroy(scanner);
-	stmt_fini(&p->cur);
+	tdo_stmt_fini(&p->cur);
 	return r == 0 ? 0 : -1;
 }

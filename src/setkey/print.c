@@ -8,7 +8,7 @@
 #include "wire/pfkey_msg.h"
 
 void
-print_hex(FILE *f, const uint8_t *p, size_t len)
+tdo_print_hex(FILE *f, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		fprintf(f, "%02x%s", p[i],
@@ -18,7 +18,7 @@ print_hex(FILE *f, const uint8_t *p, size_t len)
 }
 
 void
-print_key_groups(FILE *f, const uint8_t *p, size_t len)
+tdo_print_key_groups(FILE *f, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		fprintf(
@@ -229,14 +229,14 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 }
 
 void
-print_message(FILE *f, const uint8_t *msg, size_t len)
+tdo_print_message(FILE *f, const uint8_t *msg, size_t len)
 {
 	struct tdo_sadb_msg m;
 	struct tdo_sadb_err err;
 
 	if (tdo_sadb_parse(msg, len, &m, &err) != 0) {
 		fprintf(f, "malformed message of %zu bytes: %s\n", len, err.text);
-		print_hex(f, msg, len);
+		tdo_print_hex(f, msg, len);
 		return;
 	}
 	fprintf(f,

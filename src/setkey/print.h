@@ -8,12 +8,12 @@
 #include <stdio.h>
 
 /* Prints a message of any contents; one that does not parse as hexadecimal, with the reason. */
-void print_message(FILE *f, const uint8_t *msg, size_t len);
+void tdo_print_message(FILE *f, const uint8_t *msg, size_t len);
 
 /* Lines of 16 bytes in hexadecimal. */
-void print_hex(FILE *f, const uint8_t *p, size_t len);
+void tdo_print_hex(FILE *f, const uint8_t *p, size_t len);
 
 /* Key bytes as setkey -D prints them: groups of 4, a line break after every 32 bytes. */
-void print_key_groups(FILE *f, const uint8_t *p, size_t len);
+void tdo_print_key_groups(FILE *f, const uint8_t *p, size_t len);
 
 #endif

@@ -7,7 +7,7 @@
 #define NATT_PORT 4500 /* RFC 3948: the port of UDP-encapsulated ESP */
 
 uint8_t
-request_type(enum stmt_kind kind)
+tdo_request_type(enum stmt_kind kind)
 {
 	static const uint8_t types[] = {[STMT_ADD] = TDO_SADB_ADD,
 	    [STMT_UPDATE] = TDO_SADB_UPDATE,
@@ -76,7 +76,7 @@ put_natt(struct tdo_wr *w, const struct stmt_sa *a)
 }
 
 void
-request_put_sa(
+tdo_request_put_sa(
     struct tdo_wr *w, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
 	struct tdo_sa_param p = sa_param(&s->sa, src, dst);
@@ -108,15 +108,15 @@ request_put_sa(
 
 /* 0 is the wildcard in the port fields; the wildcard itself is a range up to 65535. */
 bool
-request_sp_possible(const struct stmt_sp *sp)
+tdo_request_sp_possible(const struct stmt_sp *sp)
 {
 	const struct tdo_sel *sel = &sp->sel;
 
-	return !stmt_proto_has_type(sel->proto) || (sel->sport.hi != 0 && sel->dport.hi != 0);
+	return !tdo_stmt_proto_has_type(sel->proto) || (sel->sport.hi != 0 && sel->dport.hi != 0);
 }
 
 void
-request_put_sp(struct tdo_wr *w, const struct stmt *s)
+tdo_request_put_sp(struct tdo_wr *w, const struct stmt *s)
 {
 	struct tdo_sp_param p = s->sp.policy.sp;
 

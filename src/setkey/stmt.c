@@ -9,14 +9,14 @@
 #include "base/addr.h"
 #include "base/ct.h"
 
-/* Size in front of the bytes, so that stmt_free knows how much to wipe. */
+/* Size in front of the bytes, so that tdo_stmt_free knows how much to wipe. */
 union head {
 	size_t len;
 	max_align_t align;
 };
 
 void *
-stmt_alloc(size_t len)
+tdo_stmt_alloc(size_t len)
 {
 	union head *h;
 
@@ -30,7 +30,7 @@ stmt_alloc(size_t len)
 }
 
 void
-stmt_free(void *p)
+tdo_stmt_free(void *p)
 {
 	union head *h = p;
 
@@ -43,37 +43,37 @@ stmt_free(void *p)
 
 /* realloc(3) would leave a copy of the secret behind. */
 void *
-stmt_realloc(void *p, size_t len)
+tdo_stmt_realloc(void *p, size_t len)
 {
-	void *q = stmt_alloc(len);
+	void *q = tdo_stmt_alloc(len);
 
 	if (p && q) {
 		size_t old = ((union head *)p - 1)->len;
 
 		memcpy(q, p, old < len ? old : len);
-		stmt_free(p);
+		tdo_stmt_free(p);
 	}
 	return q;
 }
 
 void
-stmt_fini(struct stmt *s)
+tdo_stmt_fini(struct stmt *s)
 {
 	free(s->sa.src.v);
 	free(s->sa.dst.v);
-	stmt_free(s->sa.ekey.b);
-	stmt_free(s->sa.akey.b);
+	tdo_stmt_free(s->sa.ekey.b);
+	tdo_stmt_free(s->sa.akey.b);
 	*s = (struct stmt){0};
 }
 
 bool
-stmt_proto_has_type(unsigned proto)
+tdo_stmt_proto_has_type(unsigned proto)
 {
 	return proto == STMT_PROTO_ICMP || proto == STMT_PROTO_ICMP6 || proto == STMT_PROTO_MH;
 }
 
 const char *
-stmt_kind_name(enum stmt_kind kind)
+tdo_stmt_kind_name(enum stmt_kind kind)
 {
 	static const char *const names[] = {[STMT_ADD] = "add",
 	    [STMT_UPDATE] = "update",
@@ -184,7 +184,7 @@ print_sa(FILE *f, const struct stmt *s, const struct tdo_addr *src, const struct
 	const struct stmt_sa *a = &s->sa;
 	char buf[TDO_ADDR_STRLEN];
 
-	fputs(stmt_kind_name(s->kind), f);
+	fputs(tdo_stmt_kind_name(s->kind), f);
 	print_end(f, src, a->src.port);
 	print_end(f, dst, a->dst.port);
 	fprintf(f, " %s", a->proto->name);
@@ -246,7 +246,7 @@ print_upper(FILE *f, const struct tdo_sel *sel)
 		fprintf(f, " %s", name);
 	else
 		fprintf(f, " %u", (unsigned)sel->proto);
-	if (stmt_proto_has_type(sel->proto))
+	if (tdo_stmt_proto_has_type(sel->proto))
 		print_type(f, &sel->sport, &sel->dport);
 	else if (sel->proto == STMT_PROTO_GRE && sel->sport.lo == sel->sport.hi)
 		fprintf(f, " %" PRIu32, (uint32_t)sel->sport.lo << 16 | sel->dport.lo);
@@ -256,14 +256,14 @@ static void
 print_sp(FILE *f, const struct stmt *s)
 {
 	const struct tdo_sel *sel = &s->sp.sel;
-	bool ports = !stmt_proto_has_type(sel->proto) && sel->proto != STMT_PROTO_GRE;
+	bool ports = !tdo_stmt_proto_has_type(sel->proto) && sel->proto != STMT_PROTO_GRE;
 	size_t len = tdo_policy_text_print(&s->sp.policy, " ", NULL, 0);
 	char *text = malloc(len + 1);
 
 	if (!text)
 		return;
 	tdo_policy_text_print(&s->sp.policy, " ", text, len + 1);
-	fputs(stmt_kind_name(s->kind), f);
+	fputs(tdo_stmt_kind_name(s->kind), f);
 	print_range(f, &sel->src, sel->src_plen, ports ? &sel->sport : NULL);
 	print_range(f, &sel->dst, sel->dst_plen, ports ? &sel->dport : NULL);
 	print_upper(f, sel);
@@ -272,12 +272,12 @@ print_sp(FILE *f, const struct stmt *s)
 }
 
 void
-stmt_print(FILE *f, const struct stmt *s)
+tdo_stmt_print(FILE *f, const struct stmt *s)
 {
 	switch (s->kind) {
 	case STMT_FLUSH:
 	case STMT_DUMP:
-		fputs(stmt_kind_name(s->kind), f);
+		fputs(tdo_stmt_kind_name(s->kind), f);
 		if (s->sa.proto)
 			fprintf(f, " %s", s->sa.proto->name);
 		fputs(";\n", f);
@@ -289,7 +289,7 @@ stmt_print(FILE *f, const struct stmt *s)
 		break;
 	case STMT_SPDFLUSH:
 	case STMT_SPDDUMP:
-		fprintf(f, "%s;\n", stmt_kind_name(s->kind));
+		fprintf(f, "%s;\n", tdo_stmt_kind_name(s->kind));
 		break;
 	default:
 		for (size_t i = 0; i < s->sa.src.n; i++)

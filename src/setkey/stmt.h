@@ -34,7 +34,7 @@ struct stmt_addrs {
 };
 
 struct stmt_key {
-	uint8_t *b; /* from stmt_alloc, wiped when freed */
+	uint8_t *b; /* from tdo_stmt_alloc, wiped when freed */
 	size_t len;
 };
 
@@ -88,15 +88,15 @@ struct stmt {
 };
 
 /* Frees what the statement holds, wipes its keys, and empties it. */
-void stmt_fini(struct stmt *s);
+void tdo_stmt_fini(struct stmt *s);
 
-/* Memory whose contents are wiped by stmt_free; NULL when there is none. */
-void *stmt_alloc(size_t len);
-void *stmt_realloc(void *p, size_t len);
-void stmt_free(void *p);
+/* Memory whose contents are wiped by tdo_stmt_free; NULL when there is none. */
+void *tdo_stmt_alloc(size_t len);
+void *tdo_stmt_realloc(void *p, size_t len);
+void tdo_stmt_free(void *p);
 
 /* True for the protocols whose selectors carry a type and a code instead of ports. */
-bool stmt_proto_has_type(unsigned proto);
+bool tdo_stmt_proto_has_type(unsigned proto);
 
 #define STMT_PROTO_ICMP  1
 #define STMT_PROTO_GRE   47
@@ -104,9 +104,9 @@ bool stmt_proto_has_type(unsigned proto);
 #define STMT_PROTO_MH    135
 
 /* Writes the statement in canonical form, one line for each pair of addresses. */
-void stmt_print(FILE *f, const struct stmt *s);
+void tdo_stmt_print(FILE *f, const struct stmt *s);
 
 /* The word of a statement: "spdadd". */
-const char *stmt_kind_name(enum stmt_kind kind);
+const char *tdo_stmt_kind_name(enum stmt_kind kind);
 
 #endif
