@@ -119,16 +119,23 @@ sa:
 	;
 
 sa_noports:
-	  host host
+	  src_noport dst_noport proto
+	;
+
+src_noport:
+	  host
 		{
-			if (!tdo_build_src(p, $1, none)) {
-				tdo_stmt_free($2.s);
-				YYABORT;
-			}
-			if (!tdo_build_dst(p, $2, none))
+			if (!tdo_build_src(p, $1, none))
 				YYABORT;
 		}
-	  proto
+	;
+
+dst_noport:
+	  host
+		{
+			if (!tdo_build_dst(p, $1, none))
+				YYABORT;
+		}
 	;
 
 src:

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "setkey/parse.h"
 #include "setkey/request.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 struct input {
 	const uint8_t *p;
@@ -47,8 +46,8 @@ check_message(const struct stmt *s)
 		tdo_request_put_sp(&w, s);
 	len = tdo_sadb_end(&w);
 	/* TCP-MD5 entries are what the codec refuses, and an original address may not fit. */
-	if (len == 0 || (tdo_sadb_parse(buf, len, &m, NULL) != 0 &&
-			    satype != TDO_SADB_SATYPE_TCPSIGNATURE))
+	if (len == 0 ||
+	    (tdo_sadb_parse(buf, len, &m, NULL) != 0 && satype != TDO_SADB_SATYPE_TCPSIGNATURE))
 		abort();
 }
 
@@ -67,8 +66,7 @@ static int
 parse(const uint8_t *data, size_t len, char **ret, size_t *ret_len)
 {
 	struct input in = {.p = data, .left = len};
-	struct parse p = {
-	    .read = read_text, .take = take, .ctx = &in, .names = &tdo_names_numeric};
+	struct parse p = {.read = read_text, .take = take, .ctx = &in, .names = &tdo_names_numeric};
 	int r;
 
 	in.canonical = open_memstream(ret, ret_len);
