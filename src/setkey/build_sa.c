@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "setkey/algname.h"
 #include "setkey/build.h"
 #include "setkey/build_int.h"
 
@@ -314,40 +315,33 @@ take_key(struct parse *p, const struct tdo_alg *a, struct text key, struct stmt_
 	return true;
 }
 
-/* Variants that PF_KEY expresses by a flag, and obsolete names. */
+/* Variants that PF_KEY expresses by a flag; ret_known: the name at least is one of them. */
 static const struct tdo_alg *
-special_enc(struct parse *p, const struct text *name)
+variant(struct parse *p, const char *name, bool *ret_known)
 {
 	bool old = (p->cur.sa.flags & TDO_SAF_OLD) != 0;
+	bool deriv = strcmp(name, "des-deriv") == 0, iv4b = strcmp(name, "des-32iv") == 0;
 
-	if (strcmp(name->s, "simple") == 0) {
-		if (!p->warned_simple)
-			tdo_build_warn(
-			    p, name->loc.first, name->s, "WARNING: obsolete algorithm, use null");
-		p->warned_simple = true;
-		return tdo_alg_enc_by_name("null");
-	}
-	if (strcmp(name->s, "des-deriv") == 0 && !old) {
-		p->cur.sa.flags |= TDO_SAF_DERIV;
-		return tdo_alg_enc_by_name("des-cbc");
-	}
-	if (strcmp(name->s, "des-32iv") == 0 && old) {
-		p->cur.sa.flags |= TDO_SAF_IV4B;
-		return tdo_alg_enc_by_name("des-cbc");
-	}
-	return NULL;
+	*ret_known = deriv || iv4b;
+	if (!*ret_known || old != iv4b)
+		return NULL;
+	p->cur.sa.flags |= deriv ? TDO_SAF_DERIV : TDO_SAF_IV4B;
+	return tdo_algname_enc("des-cbc");
 }
 
 bool
 tdo_build_enc(struct parse *p, struct text name, struct text key)
 {
-	const struct tdo_alg *a = tdo_alg_enc_by_name(name.s);
+	bool simple = strcmp(name.s, "simple") == 0, known = true;
+	const struct tdo_alg *a = tdo_algname_enc(simple ? "null" : name.s);
 
+	if (simple && !p->warned_simple) {
+		tdo_build_warn(p, name.loc.first, name.s, "WARNING: obsolete algorithm, use null");
+		p->warned_simple = true;
+	}
 	if (!a)
-		a = special_enc(p, &name);
+		a = variant(p, name.s, &known);
 	if (!a) {
-		bool known = strcmp(name.s, "des-deriv") == 0 || strcmp(name.s, "des-32iv") == 0;
-
 		tdo_stmt_free(key.s);
 		return tdo_build_fail_text(
 		    p, name, known ? "algorithm mismatched" : "unsupported algorithm");
@@ -357,25 +351,13 @@ tdo_build_enc(struct parse *p, struct text name, struct text key)
 	return take_key(p, a, key, &p->cur.sa.ekey);
 }
 
-/* TCP-MD5 (RFC 2385) is not an algorithm of the engine: it is a key and nothing else. */
-static const struct tdo_alg tcp_md5 = {.name = "tcp-md5",
-    .aliases = "",
-    .kind = TDO_ALG_AUTH,
-    .pfkey = 252,
-    .key_min = 8,
-    .key_max = 640,
-    .key_step = 8,
-    .icv_len = 16};
-
 bool
 tdo_build_auth(struct parse *p, struct text name, struct text key)
 {
 	bool tcp = p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE;
-	const struct tdo_alg *a = tdo_alg_auth_by_name(name.s);
+	const struct tdo_alg *a = tdo_algname_auth(name.s);
 
-	if (strcmp(name.s, tcp_md5.name) == 0)
-		a = &tcp_md5;
-	if (!a || tcp != (a->pfkey == tcp_md5.pfkey)) {
+	if (!a || tcp != (a->pfkey == ALGNAME_TCP_MD5)) {
 		tdo_stmt_free(key.s);
 		return tdo_build_fail_text(
 		    p, name, a ? "algorithm mismatched" : "unsupported algorithm");

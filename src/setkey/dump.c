@@ -11,8 +11,8 @@
 
 #include "base/addr.h"
 #include "base/ct.h"
+#include "setkey/algname.h"
 #include "setkey/print.h"
-#include "testudo/crypto.h"
 #include "wire/policy_text.h"
 
 #define DATE_STRLEN 32
@@ -118,7 +118,7 @@ static void
 put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
 {
 	static const char *const comp[] = {NULL, "oui", "deflate", "lzs"};
-	const struct tdo_alg *enc = tdo_alg_enc(sa->encrypt);
+	const struct tdo_alg *enc = tdo_algname_enc_number(sa->encrypt);
 
 	if (m->base.satype == TDO_SATYPE_IPCOMP) {
 		fputs("\tC: ", f);
@@ -130,7 +130,8 @@ put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
 		put_alg(f, "E", enc, sa->encrypt, m, TDO_SADB_EXT_KEY_ENCRYPT);
 	/* Engines set an authentication number for AEADs, which has no key of its own. */
 	if (sa->auth != 0 && !(enc && enc->kind == TDO_ALG_AEAD))
-		put_alg(f, "A", tdo_alg_auth(sa->auth), sa->auth, m, TDO_SADB_EXT_KEY_AUTH);
+		put_alg(
+		    f, "A", tdo_algname_auth_number(sa->auth), sa->auth, m, TDO_SADB_EXT_KEY_AUTH);
 }
 
 static void

@@ -44,7 +44,7 @@ struct parse {
 	struct parse_pos at; /* of the scanner */
 	unsigned ai;         /* NAMES_... flags of the statement */
 	int read_error;
-	bool warned_mode, warned_simple;
+	bool warned_simple;
 };
 
 /* 0, or -1 with p->error set. */
