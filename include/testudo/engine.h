@@ -46,7 +46,7 @@ struct tdo_cover_ops {
 
 struct tdo_engine_config {
 	struct tdo_mem mem;
-	tdo_random_fn random;
+	tdo_random_fn random; /* also called by workers, several at once */
 	void *random_ctx;
 	tdo_log_fn log; /* may be NULL */
 	void *log_ctx;
@@ -75,7 +75,7 @@ TDO_MUST_CHECK int tdo_engine_set_local(struct tdo_engine *e, const struct tdo_a
 
 /* ---- packets (worker threads) ------------------------------------------------------- */
 
-/* The i-th worker, i < nworkers. */
+/* The i-th worker, i < nworkers.  It counts as resumed from the start. */
 struct tdo_worker *tdo_engine_worker(struct tdo_engine *e, unsigned i);
 /* The worker holds no borrowed pointer from an earlier call any more. */
 void tdo_worker_quiesce(struct tdo_worker *w);

@@ -34,7 +34,10 @@ struct tdo_flow {
 	uint16_t sport, dport; /* host order; type and code for ICMP, ICMPv6, MH */
 };
 
-/* The definition of a match; the compiled lookups are tested against it. */
+/*
+ * The definition of a match; the classifier is tested against it.  An opaque flow matches
+ * only what does not ask for anything that it hides.
+ */
 bool tdo_sel_match(const struct tdo_sel *sel, const struct tdo_flow *flow);
 
 /*
@@ -42,6 +45,12 @@ bool tdo_sel_match(const struct tdo_sel *sel, const struct tdo_flow *flow);
  * later fragment hides are taken as wildcards (RFC 4301 section 7).
  */
 bool tdo_sel_may_match(const struct tdo_sel *sel, const struct tdo_flow *flow);
+
+/*
+ * True when even the protocol is unknown: a later IPv6 fragment whose first header is an
+ * extension header (RFC 8200 4.5).
+ */
+bool tdo_flow_proto_hidden(const struct tdo_flow *flow);
 
 /* True when both selectors are the same entry key (addresses, prefixes, protocol, ports). */
 bool tdo_sel_equal(const struct tdo_sel *a, const struct tdo_sel *b);

@@ -55,8 +55,8 @@ enum tdo_log_level { TDO_LOG_ERR, TDO_LOG_WARN, TDO_LOG_INFO, TDO_LOG_DEBUG };
 typedef void (*tdo_log_fn)(void *ctx, enum tdo_log_level level, const char *text);
 
 /*
- * Why a call was refused, where an errno is too coarse.  text is a static string
- * that names the thing and the rule it breaks.
+ * Why a call was refused, where an errno is too coarse.  text names the thing and the
+ * rule it breaks; it is valid until the next call for the same engine.
  */
 struct tdo_err {
 	const char *text;

@@ -8,6 +8,7 @@ tdo_qsbr_init(struct tdo_qsbr *q, unsigned nreaders)
 	q->nreaders = nreaders;
 	q->head = NULL;
 	q->tail = &q->head;
+	q->n = 0;
 	for (unsigned i = 0; i < TDO_QSBR_READERS; i++)
 		atomic_init(&q->reader[i].seen, TDO_QSBR_OFFLINE);
 }
@@ -22,6 +23,7 @@ tdo_qsbr_retire(struct tdo_qsbr *q, struct tdo_qsbr_node *node,
 	node->next = NULL;
 	*q->tail = node;
 	q->tail = &node->next;
+	q->n++;
 }
 
 /* The oldest epoch that a reader may still be in. */
@@ -48,6 +50,7 @@ pop(struct tdo_qsbr *q, void *ctx)
 	q->head = n->next;
 	if (q->head == NULL)
 		q->tail = &q->head;
+	q->n--;
 	n->free(ctx, n);
 }
 
@@ -55,13 +58,10 @@ size_t
 tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx)
 {
 	uint64_t oldest = oldest_seen(q);
-	size_t left = 0;
 
 	while (q->head && q->head->epoch < oldest)
 		pop(q, ctx);
-	for (struct tdo_qsbr_node *n = q->head; n; n = n->next)
-		left++;
-	return left;
+	return q->n;
 }
 
 void

@@ -29,6 +29,7 @@ struct tdo_qsbr {
 	_Atomic uint64_t epoch;
 	unsigned nreaders;
 	struct tdo_qsbr_node *head, **tail; /* retired, oldest first; control thread only */
+	size_t n;                           /* of them */
 	struct tdo_qsbr_reader reader[TDO_QSBR_READERS];
 };
 

@@ -4,9 +4,18 @@
 #define TDO_ENGINE_ENGINE_H
 
 #include "base/hash.h"
+#include "base/htab.h"
 #include "base/qsbr.h"
 #include "engine/sa.h"
 #include "testudo/engine.h"
+
+/* One request of a policy, in the indexes of spd.c. */
+struct tdo_sp_req {
+	struct tdo_hnode by_tunnel; /* inbound, tunnel mode: protocol and endpoints */
+	struct tdo_hnode by_reqid;  /* the reqid was picked by testudo */
+	struct tdo_sp *sp;
+	uint8_t index; /* of sp->param.req */
+};
 
 /* A policy; constant after publication except the atomics. */
 struct tdo_sp {
@@ -15,11 +24,26 @@ struct tdo_sp {
 	uint64_t rank; /* position in search order: smaller first; unique per direction */
 	_Atomic tdo_ns last_use;
 	_Atomic uint64_t packets, drops;
+
+	/* in force for lookups that began with version v iff born <= v < died (spd_match.c) */
+	uint64_t born;
+	_Atomic uint64_t died;
+	struct tdo_hnode by_shape;       /* bucket of its shape */
+	struct tdo_hnode by_addr;        /* bucket of its prefix lengths, for opaque flows */
+	struct tdo_shape *shape, *ashape;
+
 	/* control thread only */
+	struct tdo_engine *engine;
 	tdo_ns created;
 	uint32_t refs;
 	struct tdo_qsbr_node retired;
 	struct tdo_sp *prev, *next; /* the ordered list of its direction: the truth */
+	struct tdo_prio *group;     /* policies of its priority and direction */
+	struct tdo_hnode by_id;
+	struct tdo_sp *prev_timed, *next_timed; /* those with a lifetime */
+	struct tdo_event_link expired;
+	size_t size; /* bytes of this object */
+	struct tdo_sp_req req[]; /* param.nreq */
 };
 
 struct tdo_sad; /* sad.c */
@@ -28,18 +52,27 @@ struct tdo_spd; /* spd.c */
 /* Per-worker memory; nothing in it is written by two threads. */
 struct tdo_flow_cache; /* flow_cache.c */
 
+#define TDO_OFFENDER_WORDS (sizeof(struct tdo_offender) / sizeof(uint64_t))
+
+/* The last packet dropped for one reason: written by the worker, read by control. */
+struct tdo_offender_slot {
+	_Atomic uint32_t gen; /* odd while being written (seqlock) */
+	_Atomic uint64_t word[TDO_OFFENDER_WORDS];
+};
+
+struct tdo_acquire_ring; /* event.c */
+
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
 	struct tdo_flow_cache *cache;
 	_Atomic uint64_t stat[TDO_STAT_COUNT]; /* written by the worker, relaxed */
 	_Atomic uint64_t drops[TDO_REASON_COUNT];
-	struct tdo_offender offender[TDO_REASON_COUNT];
-	_Atomic uint32_t offender_gen[TDO_REASON_COUNT]; /* odd while being written (seqlock) */
-	uint8_t random_pool[512];                        /* refilled from engine->cfg.random */
+	struct tdo_offender_slot offender[TDO_REASON_COUNT];
+	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
 	uint16_t ip_id;
-	uint32_t acquire_head, acquire_tail; /* ring of acquire requests, see event.c */
+	struct tdo_acquire_ring *acquire;
 };
 
 struct tdo_engine {
@@ -56,6 +89,7 @@ struct tdo_engine {
 	tdo_ns last_tick;
 	struct tdo_events *events;
 	struct tdo_worker *worker[TDO_QSBR_READERS];
+	char err_text[192]; /* the tdo_err of the last call that was refused */
 };
 
 /* ---- sad.c: readers ---- */
@@ -73,9 +107,25 @@ struct tdo_sa *tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_req
 
 /* ---- spd.c: readers ---- */
 
+/*
+ * What a lookup found.
+ *
+ * A flow that is not opaque: sp is the first policy in search order whose selectors match,
+ * or NULL; uncertain is false.
+ *
+ * An opaque flow (a later fragment, RFC 4301 section 7) hides ports, and for IPv6 maybe
+ * the protocol.  Its candidates are the policies that match some datagram with the visible
+ * fields (tdo_sel_may_match), in search order up to and including the first that matches
+ * all such datagrams (tdo_sel_match).  If no policy does that, "no policy" is the last
+ * candidate.
+ *  - One candidate only: sp is it (NULL for "no policy"), uncertain is false.
+ *  - All candidates let the packet pass in clear (type NONE; for "no policy" def_policy is
+ *    none): sp is the first, uncertain is false.
+ *  - Else sp is the first, and uncertain is true: the packet must be dropped.
+ */
 struct tdo_spd_hit {
 	const struct tdo_sp *sp; /* NULL: no policy matches */
-	bool uncertain; /* opaque flow: several policies, or a policy and none, may be the one */
+	bool uncertain; /* opaque flow: candidates disagree */
 };
 /* First policy in search order that matches the flow; all fields of it are honoured. */
 struct tdo_spd_hit tdo_spd_match(const struct tdo_engine *e, uint8_t dir, const struct tdo_flow *f);
@@ -90,6 +140,11 @@ bool tdo_spd_binds_tunnel(const struct tdo_engine *e, const struct tdo_sa_id *sa
 
 /* Level of a request with DEFAULT resolved by the deflev knobs of the family. */
 uint8_t tdo_req_level(const struct tdo_engine *e, const struct tdo_req *r, uint8_t af);
+
+/* Removes expired policies. */
+void tdo_spd_tick(struct tdo_engine *e, tdo_ns now);
+/* Same for SAs, life.c. */
+void tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
 
 /* ---- esp.c, called by sa.c when an SA is made ---- */
 

@@ -18,6 +18,7 @@ struct tdo_replay {
 	uint32_t nblocks; /* power of two, > window / 64 */
 	uint64_t top;     /* highest number accepted */
 	uint64_t *bits;
+	struct tdo_replay *moved; /* the window that continues this one, or NULL */
 };
 
 /* 0 or -ENOMEM. */
@@ -29,6 +30,11 @@ void tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem);
 enum tdo_reason tdo_replay_check(struct tdo_replay *r, uint64_t seq);
 /* Checks again and accepts: for packets whose ICV was right. */
 enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
+/*
+ * Lets `to`, which nobody uses yet, continue from where `from` is.  Checks against `from`
+ * are answered by `to` from now on, so that no number is accepted by both.
+ */
+void tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to);
 uint64_t tdo_replay_top(struct tdo_replay *r);
 
 #endif

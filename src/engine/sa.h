@@ -8,7 +8,9 @@
 #ifndef TDO_ENGINE_SA_H
 #define TDO_ENGINE_SA_H
 
+#include "base/htab.h"
 #include "base/qsbr.h"
+#include "engine/event.h"
 #include "engine/replay.h"
 #include "testudo/crypto.h"
 #include "testudo/pkt.h"
@@ -63,19 +65,74 @@ struct tdo_sa {
 	struct tdo_replay replay;
 
 	/* control thread only */
+	struct tdo_engine *engine;
 	struct tdo_sa_param param; /* ekey, akey point to keys */
 	uint8_t *keys;             /* own block, wiped when freed */
 	size_t keys_len;
 	tdo_ns created;
-	uint32_t refs;   /* snapshots hold references */
+	uint32_t refs;   /* one of the SAD; snapshots and waiting events hold others */
 	uint64_t serial; /* order of creation */
 	bool soft_sent;  /* EXPIRE soft was reported */
+	bool in_sad;
+	struct tdo_sa *seq_owner; /* referenced: out_seq is its own_seq (update, same keys) */
+	struct tdo_event_link soft_event, hard_event;
 	struct tdo_qsbr_node retired;
 
 	/* links of sad.c */
-	struct tdo_sa *_Atomic next_spi;  /* bucket of the inbound table */
-	struct tdo_sa *_Atomic next_pair; /* bucket of the outbound table, newest first */
-	struct tdo_sa *prev, *next;       /* all SAs in order of creation */
+	struct tdo_hnode by_spi;                  /* inbound: destination, protocol, SPI */
+	struct tdo_hnode by_pair;                 /* outbound: protocol, source, destination */
+	struct tdo_hnode by_reqid;                /* reqids that testudo picks from */
+	struct tdo_sa *prev, *next;               /* all SAs in order of creation */
+	struct tdo_sa *prev_mortal, *next_mortal; /* larval ones and those with a lifetime */
 };
+
+/*
+ * True when the SA may carry no further packet: its packets or bytes have reached the hard
+ * lifetime (RFC 4301 4.4.2.1).  Time is the business of tdo_engine_tick().
+ */
+static inline bool
+tdo_sa_over_hard(const struct tdo_sa *sa)
+{
+	const struct tdo_lifetime *h = &sa->hard;
+
+	return (h->allocations != 0 &&
+	           atomic_load_explicit(&sa->packets, memory_order_relaxed) >= h->allocations) ||
+	    (h->bytes != 0 && atomic_load_explicit(&sa->bytes, memory_order_relaxed) >= h->bytes);
+}
+
+/* ---- sa.c, for sad.c, life.c and event.c (control thread) ---- */
+
+/*
+ * Checks the parameters; 0, -EINVAL or -EOPNOTSUPP with *ret_err.  The text may be in the
+ * engine's buffer.
+ */
+TDO_MUST_CHECK int tdo_sa_validate(
+    struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *ret_err);
+/* Makes an unpublished object of valid parameters (larval: without keys).  -ENOMEM, ... */
+TDO_MUST_CHECK int tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval,
+    tdo_ns now, struct tdo_sa **ret, struct tdo_err *ret_err);
+/*
+ * Lets a new object continue an old one that it will replace: counters, and with the same
+ * keys the sequence counter, the IVs and the replay window.
+ */
+void tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old);
+bool tdo_sa_same_keys(const struct tdo_sa_param *a, const struct tdo_sa_param *b);
+void tdo_sa_ref(struct tdo_sa *sa);
+/* Frees it when that was the last reference. */
+void tdo_sa_unref(struct tdo_sa *sa);
+void tdo_sa_fill_info(const struct tdo_engine *e, struct tdo_sa *sa, struct tdo_sa_info *ret);
+
+/* ---- sad.c, for life.c and engine.c ---- */
+
+TDO_MUST_CHECK int tdo_sad_new(struct tdo_engine *e);
+void tdo_sad_free(struct tdo_engine *e); /* all SAs; retired ones are drained later */
+/* After the drain: the tables themselves. */
+void tdo_sad_fini(struct tdo_engine *e);
+/* Takes the SA out of all tables and drops the SAD's reference after a grace period. */
+void tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa);
+/* The first of the SAs that can expire. */
+struct tdo_sa *tdo_sad_mortal(const struct tdo_engine *e);
+/* True when an SA has this reqid, one that testudo may pick. */
+bool tdo_sad_reqid_used(const struct tdo_engine *e, uint32_t reqid);
 
 #endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The engine object: making and freeing, clock, knobs, tick, texts. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ct.h"
+#include "engine/control.h"
+#include "engine/engine.h"
+
+#define LINE 64u
+
+void *
+tdo_line_alloc(const struct tdo_mem *mem, size_t size)
+{
+	uint8_t *raw = mem->alloc(mem->ctx, size + LINE), *p;
+
+	if (raw == NULL)
+		return NULL;
+	/* At least one byte in front says how far the allocation starts before. */
+	p = raw + LINE - (uintptr_t)raw % LINE;
+	p[-1] = (uint8_t)(p - raw);
+	return p;
+}
+
+void
+tdo_line_free(const struct tdo_mem *mem, void *p, size_t size)
+{
+	uint8_t *b = p;
+
+	if (p)
+		mem->free(mem->ctx, b - b[-1], size + LINE);
+}
+
+/* ---- texts -------------------------------------------------------------------------- */
+
+int
+tdo_refuse(struct tdo_engine *e, struct tdo_err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(e->err_text, sizeof(e->err_text), fmt, ap);
+	va_end(ap);
+	if (err)
+		err->text = e->err_text;
+	return code;
+}
+
+void
+tdo_text(char *buf, size_t len, size_t *at, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(buf + *at, len - *at, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		*at += (size_t)n < len - *at ? (size_t)n : len - *at - 1;
+}
+
+void
+tdo_engine_log(const struct tdo_engine *e, enum tdo_log_level level, const char *fmt, ...)
+{
+	char text[192];
+	va_list ap;
+
+	if (e->cfg.log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	e->cfg.log(e->cfg.log_ctx, level, text);
+}
+
+/* ---- making and freeing ------------------------------------------------------------- */
+
+static void
+default_knobs(struct tdo_engine *e)
+{
+	for (unsigned k = 0; k < TDO_KNOB_COUNT; k++)
+		for (unsigned i = 0; i < 2; i++)
+			atomic_init(&e->knob[k][i], tdo_knob_info((enum tdo_knob)k)->def);
+}
+
+int
+tdo_engine_new(const struct tdo_engine_config *cfg, struct tdo_engine **ret)
+{
+	struct tdo_engine *e;
+	int r;
+
+	if (cfg->mem.alloc == NULL || cfg->mem.free == NULL || cfg->random == NULL ||
+	    cfg->crypto == NULL || cfg->nworkers == 0 || cfg->nworkers > TDO_QSBR_READERS)
+		return -EINVAL;
+	e = tdo_line_alloc(&cfg->mem, sizeof(*e));
+	if (e == NULL)
+		return -ENOMEM;
+	e->cfg = *cfg;
+	tdo_qsbr_init(&e->qsbr, cfg->nworkers);
+	cfg->random(cfg->random_ctx, &e->hash_key, sizeof(e->hash_key));
+	default_knobs(e);
+	r = tdo_events_new(e);
+	if (r == 0)
+		r = tdo_sad_new(e);
+	if (r == 0)
+		r = tdo_spd_new(e);
+	for (unsigned i = 0; r == 0 && i < cfg->nworkers; i++)
+		r = tdo_worker_new(e, i);
+	if (r) {
+		tdo_engine_free(e);
+		return r;
+	}
+	*ret = e;
+	return 0;
+}
+
+void
+tdo_engine_free(struct tdo_engine *e)
+{
+	struct tdo_mem mem;
+
+	if (e == NULL)
+		return;
+	mem = e->cfg.mem;
+	tdo_sad_free(e);
+	tdo_spd_free(e);
+	tdo_events_free(e);
+	tdo_qsbr_drain(&e->qsbr, e);
+	tdo_sad_fini(e);
+	tdo_spd_fini(e);
+	tdo_local_free(e);
+	for (unsigned i = 0; i < e->cfg.nworkers; i++)
+		tdo_worker_free(e->worker[i]);
+	tdo_wipe(&e->hash_key, sizeof(e->hash_key));
+	tdo_line_free(&mem, e, sizeof(*e));
+}
+
+struct tdo_crypto *
+tdo_engine_crypto(const struct tdo_engine *e)
+{
+	return e->cfg.crypto;
+}
+
+/* ---- clock -------------------------------------------------------------------------- */
+
+void
+tdo_engine_set_wall(struct tdo_engine *e, uint64_t seconds, tdo_ns now)
+{
+	e->wall_base = seconds;
+	e->wall_at = now;
+}
+
+uint64_t
+tdo_wall(const struct tdo_engine *e, tdo_ns t)
+{
+	uint64_t back;
+
+	if (t >= e->wall_at)
+		return e->wall_base + (t - e->wall_at) / TDO_SEC;
+	back = (e->wall_at - t + TDO_SEC - 1) / TDO_SEC;
+	return e->wall_base > back ? e->wall_base - back : 0;
+}
+
+uint64_t
+tdo_wall_used(const struct tdo_engine *e, tdo_ns t)
+{
+	uint64_t w = t ? tdo_wall(e, t) : 0;
+
+	return t && w == 0 ? 1 : w;
+}
+
+void
+tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
+{
+	e->last_tick = now;
+	tdo_sad_tick(e, now);
+	tdo_spd_tick(e, now);
+	tdo_event_tick(e, now);
+	(void)tdo_qsbr_poll(&e->qsbr, e);
+}
+
+struct tdo_spd_counts
+tdo_engine_counts(const struct tdo_engine *e)
+{
+	return (struct tdo_spd_counts){.sas = tdo_sad_count(e), .sps = tdo_spd_count(e)};
+}
+
+/* ---- knobs -------------------------------------------------------------------------- */
+
+int32_t
+tdo_knob_get(const struct tdo_engine *e, enum tdo_knob k, uint8_t af)
+{
+	return tdo_knob(e, k, af);
+}
+
+static void
+store_knob(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
+{
+	bool both = tdo_knob_info(k)->name6 == NULL;
+
+	if (both || af != TDO_AF_INET6)
+		atomic_store_explicit(&e->knob[k][0], v, memory_order_relaxed);
+	if (both || af == TDO_AF_INET6)
+		atomic_store_explicit(&e->knob[k][1], v, memory_order_relaxed);
+	tdo_engine_changed(e);
+}
+
+int
+tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
+{
+	const struct tdo_knob_info *info = tdo_knob_info(k);
+	const struct tdo_cover_ops *c = &e->cfg.cover;
+	int r;
+
+	if (v < info->min || v > info->max)
+		return -ERANGE;
+	if (v == tdo_knob(e, k, af))
+		return 0;
+	if (k != TDO_KNOB_DEF_POLICY || c->set_default == NULL) {
+		store_knob(e, k, af, v);
+		return 0;
+	}
+	/* More must be diverted before it is judged, less only afterwards. */
+	if (v == 0) {
+		r = c->set_default(c->ctx, af, true);
+		if (r == 0)
+			store_knob(e, k, af, v);
+		return r;
+	}
+	store_knob(e, k, af, v);
+	return c->set_default(c->ctx, af, false);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events for the key management: expiries wait in their objects, acquires come from the
+ * workers through one ring each (single producer, single consumer).
+ */
+#include "engine/event.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "engine/control.h"
+#include "engine/engine.h"
+
+#define RING        64u   /* acquires that one worker can have waiting */
+#define PENDING_MAX 1024u /* acquires that nobody answered yet */
+
+struct acquire {
+	uint32_t sp_id;
+	struct tdo_req req;
+	struct tdo_addr src, dst;
+	tdo_ns when;
+};
+
+struct tdo_acquire_ring {
+	_Alignas(64) _Atomic uint32_t head; /* written by the control thread */
+	_Alignas(64) _Atomic uint32_t tail; /* written by the worker */
+	struct acquire slot[RING];
+};
+
+/* An SA that was asked for, until it is answered or asked for again. */
+struct pending {
+	struct acquire a;
+	uint32_t seq;
+	uint32_t packets; /* since the question */
+	struct pending *next;
+};
+
+struct tdo_events {
+	struct tdo_event_link *head, **tail;
+	struct pending *pending; /* newest first */
+	unsigned npending;
+	uint32_t seq;
+};
+
+int
+tdo_events_new(struct tdo_engine *e)
+{
+	struct tdo_events *ev = tdo_engine_alloc(e, sizeof(*ev));
+
+	if (ev == NULL)
+		return -ENOMEM;
+	ev->tail = &ev->head;
+	e->events = ev;
+	return 0;
+}
+
+int
+tdo_event_ring_new(struct tdo_worker *w)
+{
+	w->acquire = tdo_line_alloc(&w->engine->cfg.mem, sizeof(*w->acquire));
+	return w->acquire ? 0 : -ENOMEM;
+}
+
+void
+tdo_event_ring_free(struct tdo_worker *w)
+{
+	tdo_line_free(&w->engine->cfg.mem, w->acquire, sizeof(*w->acquire));
+}
+
+/* ---- expiries ----------------------------------------------------------------------- */
+
+static void
+push(struct tdo_events *ev, struct tdo_event_link *l, uint8_t type)
+{
+	l->type = type;
+	l->next = NULL;
+	*ev->tail = l;
+	ev->tail = &l->next;
+}
+
+static struct tdo_event_link *
+pop(struct tdo_events *ev)
+{
+	struct tdo_event_link *l = ev->head;
+
+	if (l == NULL)
+		return NULL;
+	ev->head = l->next;
+	if (ev->head == NULL)
+		ev->tail = &ev->head;
+	return l;
+}
+
+void
+tdo_event_sa(struct tdo_engine *e, struct tdo_sa *sa, uint8_t type)
+{
+	tdo_sa_ref(sa);
+	push(e->events, type == TDO_EVENT_EXPIRE_SOFT ? &sa->soft_event : &sa->hard_event, type);
+}
+
+void
+tdo_event_sp(struct tdo_engine *e, struct tdo_sp *sp)
+{
+	tdo_sp_ref(sp);
+	push(e->events, &sp->expired, TDO_EVENT_SP_EXPIRE);
+}
+
+static struct tdo_sa *
+sa_of(struct tdo_event_link *l)
+{
+	return l->type == TDO_EVENT_EXPIRE_SOFT ? TDO_CONTAINER_OF(l, struct tdo_sa, soft_event)
+						: TDO_CONTAINER_OF(l, struct tdo_sa, hard_event);
+}
+
+static void
+release_link(struct tdo_event_link *l)
+{
+	if (l->type == TDO_EVENT_SP_EXPIRE)
+		tdo_sp_unref(TDO_CONTAINER_OF(l, struct tdo_sp, expired));
+	else
+		tdo_sa_unref(sa_of(l));
+}
+
+static void
+fill_expiry(struct tdo_engine *e, struct tdo_event_link *l, struct tdo_event *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->type = l->type;
+	if (l->type == TDO_EVENT_SP_EXPIRE)
+		tdo_sp_fill_info(e, TDO_CONTAINER_OF(l, struct tdo_sp, expired), &ret->sp);
+	else
+		tdo_sa_fill_info(e, sa_of(l), &ret->sa);
+	release_link(l);
+}
+
+/* ---- acquires: worker side ---------------------------------------------------------- */
+
+void
+tdo_event_acquire(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_req *req,
+    const struct tdo_addr *src, const struct tdo_addr *dst, tdo_ns now)
+{
+	struct tdo_acquire_ring *r = w->acquire;
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	/* Full: the packet that found no SA will come again. */
+	if (tail - head == RING)
+		return;
+	r->slot[tail % RING] =
+	    (struct acquire){.sp_id = sp->id, .req = *req, .src = *src, .dst = *dst, .when = now};
+	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+}
+
+/* ---- acquires: control side --------------------------------------------------------- */
+
+static bool
+take(struct tdo_acquire_ring *r, struct acquire *ret)
+{
+	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+	if (head == tail)
+		return false;
+	*ret = r->slot[head % RING];
+	atomic_store_explicit(&r->head, head + 1, memory_order_release);
+	return true;
+}
+
+/* The same SA is asked for, by whatever policy. */
+static bool
+same_sa(const struct acquire *a, const struct acquire *b)
+{
+	return a->req.proto == b->req.proto && a->req.mode == b->req.mode &&
+	       (a->req.level == TDO_LEVEL_UNIQUE) == (b->req.level == TDO_LEVEL_UNIQUE) &&
+	       a->req.reqid == b->req.reqid && tdo_addr_equal(&a->src, &b->src) &&
+	       tdo_addr_equal(&a->dst, &b->dst);
+}
+
+static void
+forget(struct tdo_engine *e, struct pending **at)
+{
+	struct pending *p = *at;
+
+	*at = p->next;
+	e->events->npending--;
+	tdo_engine_release(e, p, sizeof(*p));
+}
+
+static struct pending *
+find_pending(struct tdo_events *ev, const struct acquire *a)
+{
+	for (struct pending *p = ev->pending; p; p = p->next)
+		if (same_sa(&p->a, a))
+			return p;
+	return NULL;
+}
+
+static struct pending *
+new_pending(struct tdo_engine *e, const struct acquire *a)
+{
+	struct tdo_events *ev = e->events;
+	struct pending *p;
+
+	if (ev->npending >= PENDING_MAX)
+		return NULL;
+	p = tdo_engine_alloc(e, sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	p->next = ev->pending;
+	ev->pending = p;
+	ev->npending++;
+	return p;
+}
+
+/*
+ * Spec 4.3: the question is repeated only after blockacq_count further packets or
+ * blockacq_lifetime seconds.  Returns the entry when it is to be asked now.
+ */
+static struct pending *
+to_ask(struct tdo_engine *e, const struct acquire *a)
+{
+	struct pending *p = find_pending(e->events, a);
+	uint32_t count = (uint32_t)tdo_knob(e, TDO_KNOB_BLOCKACQ_COUNT, a->dst.af);
+	uint64_t life = (uint64_t)tdo_knob(e, TDO_KNOB_BLOCKACQ_LIFETIME, a->dst.af);
+
+	if (p == NULL)
+		p = new_pending(e, a);
+	else if (++p->packets <= count && tdo_age(p->a.when, a->when) <= life)
+		return NULL;
+	if (p == NULL)
+		return NULL;
+	p->a = *a;
+	p->packets = 0;
+	p->seq = ++e->events->seq ? e->events->seq : ++e->events->seq;
+	return p;
+}
+
+static bool
+next_acquire(struct tdo_engine *e, struct tdo_event *ret)
+{
+	struct acquire a;
+
+	for (unsigned i = 0; i < e->cfg.nworkers; i++) {
+		while (take(e->worker[i]->acquire, &a)) {
+			struct pending *p = to_ask(e, &a);
+
+			if (p == NULL)
+				continue;
+			memset(ret, 0, sizeof(*ret));
+			ret->type = TDO_EVENT_ACQUIRE;
+			ret->acquire.seq = p->seq;
+			ret->acquire.sp_id = a.sp_id;
+			ret->acquire.src = a.src;
+			ret->acquire.dst = a.dst;
+			ret->acquire.req = a.req;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+tdo_event_answered(struct tdo_engine *e, uint32_t seq)
+{
+	struct pending **p = &e->events->pending;
+
+	if (seq == 0)
+		return;
+	while (*p && (*p)->seq != seq)
+		p = &(*p)->next;
+	if (*p)
+		forget(e, p);
+}
+
+void
+tdo_event_tick(struct tdo_engine *e, tdo_ns now)
+{
+	struct pending **p = &e->events->pending;
+
+	while (*p) {
+		uint8_t af = (*p)->a.dst.af;
+		uint64_t life = (uint64_t)tdo_knob(e, TDO_KNOB_BLOCKACQ_LIFETIME, af);
+
+		if (tdo_age((*p)->a.when, now) > life)
+			forget(e, p);
+		else
+			p = &(*p)->next;
+	}
+}
+
+/* ---- taking ------------------------------------------------------------------------- */
+
+bool
+tdo_engine_next_event(struct tdo_engine *e, struct tdo_event *ret)
+{
+	struct tdo_event_link *l = pop(e->events);
+
+	if (l == NULL)
+		return next_acquire(e, ret);
+	fill_expiry(e, l, ret);
+	return true;
+}
+
+void
+tdo_events_free(struct tdo_engine *e)
+{
+	struct tdo_event_link *l;
+
+	if (e->events == NULL)
+		return;
+	while ((l = pop(e->events)) != NULL)
+		release_link(l);
+	while (e->events->pending)
+		forget(e, &e->events->pending);
+	tdo_engine_release(e, e->events, sizeof(*e->events));
+}

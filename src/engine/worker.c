@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Workers: quiescent states, random pool, counting of drops with the last offender. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/ct.h"
+#include "engine/control.h"
+#include "engine/engine.h"
+
+_Static_assert(sizeof(struct tdo_offender) % sizeof(uint64_t) == 0, "copied in words");
+
+int
+tdo_worker_new(struct tdo_engine *e, unsigned i)
+{
+	struct tdo_worker *w = tdo_line_alloc(&e->cfg.mem, sizeof(*w));
+	int r;
+
+	if (w == NULL)
+		return -ENOMEM;
+	e->worker[i] = w;
+	w->engine = e;
+	w->index = i;
+	e->cfg.random(e->cfg.random_ctx, &w->ip_id, sizeof(w->ip_id));
+	r = tdo_event_ring_new(w);
+	if (r == 0)
+		r = tdo_flow_cache_new(e, &w->cache);
+	/* A worker that never says anything must not lose what it reads: it starts resumed. */
+	tdo_qsbr_online(&e->qsbr, i);
+	return r;
+}
+
+void
+tdo_worker_free(struct tdo_worker *w)
+{
+	struct tdo_engine *e;
+
+	if (w == NULL)
+		return;
+	e = w->engine;
+	tdo_flow_cache_free(e, w->cache);
+	tdo_event_ring_free(w);
+	tdo_wipe(w->random_pool, sizeof(w->random_pool));
+	tdo_line_free(&e->cfg.mem, w, sizeof(*w));
+}
+
+struct tdo_worker *
+tdo_engine_worker(struct tdo_engine *e, unsigned i)
+{
+	return e->worker[i];
+}
+
+void
+tdo_worker_quiesce(struct tdo_worker *w)
+{
+	tdo_qsbr_quiesce(&w->engine->qsbr, w->index);
+}
+
+void
+tdo_worker_idle(struct tdo_worker *w)
+{
+	tdo_qsbr_offline(&w->engine->qsbr, w->index);
+}
+
+void
+tdo_worker_resume(struct tdo_worker *w)
+{
+	tdo_qsbr_online(&w->engine->qsbr, w->index);
+}
+
+/* ---- random bytes ------------------------------------------------------------------- */
+
+void
+tdo_worker_random(struct tdo_worker *w, void *buf, size_t n)
+{
+	struct tdo_engine *e = w->engine;
+	uint8_t *from;
+
+	if (n > sizeof(w->random_pool)) {
+		e->cfg.random(e->cfg.random_ctx, buf, n);
+		return;
+	}
+	if (n > w->random_left) {
+		e->cfg.random(e->cfg.random_ctx, w->random_pool, sizeof(w->random_pool));
+		w->random_left = sizeof(w->random_pool);
+	}
+	/* What was given out does not stay here. */
+	w->random_left -= (unsigned)n;
+	from = w->random_pool + w->random_left;
+	memcpy(buf, from, n);
+	memset(from, 0, n);
+}
+
+/* ---- drops -------------------------------------------------------------------------- */
+
+static void
+bump(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_store_explicit(
+	    c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+void
+tdo_worker_count_drop(struct tdo_worker *w, enum tdo_reason r, uint64_t n)
+{
+	bump(&w->drops[r], n);
+}
+
+/*
+ * A seqlock without fences: the words are stored with release, so that a reader that sees
+ * one of them also sees the odd generation.
+ */
+static void
+write_offender(struct tdo_offender_slot *s, const struct tdo_offender *o)
+{
+	uint64_t word[TDO_OFFENDER_WORDS];
+	uint32_t gen = atomic_load_explicit(&s->gen, memory_order_relaxed);
+
+	memcpy(word, o, sizeof(word));
+	atomic_store_explicit(&s->gen, gen + 1, memory_order_relaxed);
+	for (unsigned i = 0; i < TDO_OFFENDER_WORDS; i++)
+		atomic_store_explicit(&s->word[i], word[i], memory_order_release);
+	atomic_store_explicit(&s->gen, gen + 2, memory_order_release);
+}
+
+static bool
+try_read_offender(const struct tdo_offender_slot *s, struct tdo_offender *ret)
+{
+	uint64_t word[TDO_OFFENDER_WORDS];
+	uint32_t gen = atomic_load_explicit(&s->gen, memory_order_acquire);
+
+	for (unsigned i = 0; i < TDO_OFFENDER_WORDS; i++)
+		word[i] = atomic_load_explicit(&s->word[i], memory_order_acquire);
+	if (gen % 2 != 0 || atomic_load_explicit(&s->gen, memory_order_relaxed) != gen)
+		return false;
+	memcpy(ret, word, sizeof(*ret));
+	return true;
+}
+
+void
+tdo_worker_drop(
+    struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason r, tdo_ns now)
+{
+	struct tdo_offender o;
+
+	memset(&o, 0, sizeof(o)); /* with its padding: it is copied as words */
+	o.when = now ? now : 1;
+	o.flow = p->ip.flow;
+	tdo_pkt_drop(p, r);
+	tdo_worker_count_drop(w, r, 1);
+	if (sa) {
+		o.spi = sa->id.spi;
+		o.seq = p->seq;
+		atomic_fetch_add_explicit(&sa->drops, 1, memory_order_relaxed);
+	}
+	if (p->sp) {
+		/* Constant for everybody but for its counters. */
+		struct tdo_sp *sp = (struct tdo_sp *)(uintptr_t)p->sp;
+
+		atomic_fetch_add_explicit(&sp->drops, 1, memory_order_relaxed);
+	}
+	write_offender(&w->offender[r], &o);
+}
+
+/* ---- reading (control thread) ------------------------------------------------------- */
+
+uint64_t
+tdo_stat_read(const struct tdo_engine *e, enum tdo_stat s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < e->cfg.nworkers; i++)
+		sum += atomic_load_explicit(&e->worker[i]->stat[s], memory_order_relaxed);
+	return sum;
+}
+
+uint64_t
+tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < e->cfg.nworkers; i++)
+		sum += atomic_load_explicit(&e->worker[i]->drops[r], memory_order_relaxed);
+	return sum;
+}
+
+void
+tdo_offender_read(const struct tdo_engine *e, enum tdo_reason r, struct tdo_offender *ret)
+{
+	struct tdo_offender o;
+
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = 0; i < e->cfg.nworkers; i++) {
+		/* Under a storm of drops one of the tries succeeds; else an older one serves. */
+		for (unsigned try = 0; try < 100; try++) {
+			if (!try_read_offender(&e->worker[i]->offender[r], &o))
+				continue;
+			if (o.when > ret->when)
+				*ret = o;
+			break;
+		}
+	}
+}

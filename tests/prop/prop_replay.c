@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The replay window against a set of all numbers ever accepted. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "engine/replay.h"
+
+#define SPAN 20000u /* numbers in use in one round */
+
+static void *
+plain_alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return calloc(1, size);
+}
+
+static void
+plain_free(void *ctx, void *p, size_t size)
+{
+	(void)ctx;
+	(void)size;
+	free(p);
+}
+
+static const struct tdo_mem mem = {plain_alloc, plain_free, NULL};
+
+struct oracle {
+	uint64_t base; /* numbers are base + 0 .. SPAN - 1 */
+	uint64_t top;
+	uint32_t window;
+	bool seen[SPAN];
+};
+
+static enum tdo_reason
+expected(const struct oracle *o, uint64_t seq)
+{
+	if (o->window == 0)
+		return TDO_REASON_NONE;
+	if (seq == 0)
+		return TDO_REASON_IN_REPLAY_ZERO;
+	if (seq <= o->top && seq + o->window <= o->top)
+		return TDO_REASON_IN_REPLAY_OLD;
+	return o->seen[seq - o->base] ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_NONE;
+}
+
+static void
+fail(const struct oracle *o, uint64_t seq, enum tdo_reason got, enum tdo_reason want)
+{
+	printf("not ok - window %u top %llu seq %llu: %s, expected %s\n", o->window,
+	    (unsigned long long)o->top, (unsigned long long)seq,
+	    got ? tdo_reason_info(got)->name : "accepted",
+	    want ? tdo_reason_info(want)->name : "accepted");
+	exit(1);
+}
+
+/* A number near the right edge, sometimes far from it. */
+static uint64_t
+some_seq(struct ctl_rng *rng, const struct oracle *o)
+{
+	uint64_t at = o->top > o->base ? o->top - o->base : 0;
+	uint32_t reach = ctl_below(rng, 20) == 0 ? 3000 : 2 + ctl_below(rng, 2 * o->window + 100);
+	uint64_t seq = at + ctl_below(rng, reach);
+
+	seq = seq > reach * 2 / 3 ? seq - reach * 2 / 3 : 0;
+	return o->base + (seq < SPAN ? seq : SPAN - 1);
+}
+
+static void
+step(struct tdo_replay *r, struct oracle *o, uint64_t seq)
+{
+	enum tdo_reason want = expected(o, seq), got = tdo_replay_check(r, seq);
+
+	if (got != want)
+		fail(o, seq, got, want);
+	got = tdo_replay_accept(r, seq);
+	if (got != want)
+		fail(o, seq, got, want);
+	if (want != TDO_REASON_NONE)
+		return;
+	o->seen[seq - o->base] = true;
+	if (seq > o->top)
+		o->top = seq;
+	if (tdo_replay_top(r) != o->top)
+		fail(o, seq, got, want);
+}
+
+/* Half-way the window moves to a new object, as in an update of an SA. */
+static void
+round_of(struct ctl_rng *rng, uint32_t window)
+{
+	static struct oracle o;
+	struct tdo_replay r, next;
+	bool moved = false;
+
+	memset(&o, 0, sizeof(o));
+	o.window = window;
+	/* Below 2^32, around it, and at the start. */
+	if (ctl_below(rng, 2))
+		o.base = ctl_rand(rng) >> ctl_below(rng, 33);
+	if (o.base > UINT64_MAX - SPAN)
+		o.base = UINT64_MAX - SPAN;
+	o.top = 0;
+	if (tdo_replay_init(&r, &mem, window))
+		abort();
+	for (unsigned i = 0; i < 4000; i++) {
+		if (i == 2000 && ctl_below(rng, 2)) {
+			if (tdo_replay_init(&next, &mem, window))
+				abort();
+			tdo_replay_move(&r, &next);
+			moved = true;
+		}
+		step(moved && ctl_below(rng, 2) ? &next : &r, &o, some_seq(rng, &o));
+	}
+	if (moved)
+		tdo_replay_fini(&next, &mem);
+	tdo_replay_fini(&r, &mem);
+}
+
+int
+main(void)
+{
+	static const uint32_t window[] = {
+	    0, 1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 2039, 2040};
+	unsigned rounds = ctl_rounds(3);
+	struct ctl_rng rng = ctl_seed();
+
+	printf("1..1\n");
+	for (unsigned i = 0; i < rounds; i++) {
+		for (unsigned j = 0; j < sizeof(window) / sizeof(window[0]); j++)
+			round_of(&rng, window[j]);
+		for (unsigned j = 0; j < 100; j++)
+			round_of(&rng, ctl_below(&rng, 2041));
+	}
+	printf("ok 1 - window and set agree\n");
+	return 0;
+}
