@@ -12,11 +12,12 @@
 
 #include "os/clock.h"
 
-#define IN_POOL     (1u << 20) /* bytes read from the TUN in one round, at most */
-#define SEG_POOL    (1u << 20)
-#define SEG_PKTS    1024u
-#define ROUNDS_MAX  32u /* before the other descriptors are looked at again */
-#define BIG_PKT_CAP (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
+#define IN_POOL        (1u << 20) /* bytes read from the TUN in one round, at most */
+#define SEG_POOL       (1u << 20)
+#define SEG_PKTS       1024u
+#define ROUNDS_MAX     32u /* before the other descriptors are looked at again */
+#define BROKEN_WAIT_MS 100
+#define BIG_PKT_CAP    (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
 
 static int
 make_senders(struct tdo_packet_worker *w)
@@ -148,6 +149,9 @@ run(void *arg)
 		for (unsigned i = 0; i < 3; i++)
 			if (fds[i].revents != 0)
 				ready |= 1u << i;
+		/* A TUN that was deleted under us is an error for ever; the parent replaces us. */
+		if ((fds[0].revents & POLLERR) && !(fds[0].revents & POLLIN))
+			(void)poll(NULL, 0, BROKEN_WAIT_MS);
 		work(w, ready);
 	}
 	tdo_worker_idle(w->handle);

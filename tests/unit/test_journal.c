@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A data process is killed: its successor has the same SAs, policies and knobs. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/journal.h"
+#include "wire/pfkey_msg.h"
+
+#define SIZE (4 * 1024 * 1024)
+#define WALL 1700000000u
+
+static void *
+mem_alloc(void *ctx, size_t size)
+{
+	void *p = aligned_alloc(64, (size + 63) / 64 * 64);
+
+	(void)ctx;
+	assert_non_null(p);
+	return memset(p, 0, size);
+}
+
+static void
+mem_free(void *ctx, void *p, size_t size)
+{
+	(void)ctx;
+	(void)size;
+	free(p);
+}
+
+static void
+fill(void *ctx, void *buf, size_t len)
+{
+	(void)ctx;
+	memset(buf, 0x5a, len);
+}
+
+static unsigned warnings;
+
+static void
+log_line(void *ctx, enum tdo_log_level level, const char *text)
+{
+	(void)ctx;
+	(void)text;
+	warnings += level <= TDO_LOG_WARN;
+}
+
+/* One data process, as far as its databases go. */
+struct proc {
+	struct tdo_state state;
+	struct tdo_crypto *crypto;
+	struct tdo_engine *engine;
+	struct tdo_pfkey *pfkey;
+	struct tdo_pfkey_client *client;
+	struct tdo_journal journal;
+	tdo_ns now;
+};
+
+static _Atomic uint64_t *
+seq_slot(void *ctx, const struct tdo_sa_param *sa)
+{
+	struct proc *p = ctx;
+
+	return tdo_state_seq(&p->state, sa);
+}
+
+static void
+narrow(void *ctx, const struct tdo_sp_param *sp)
+{
+	struct proc *p = ctx;
+
+	tdo_journal_sp_gone(&p->journal, sp);
+}
+
+static void
+proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
+{
+	static const struct tdo_mem mem = {mem_alloc, mem_free, NULL};
+	static const struct tdo_pfkey_cred cred = {.privileged = true, .pid = 1};
+	static const struct tdo_hash_key key = {{3, 4}};
+	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1};
+	struct tdo_engine_config ec = {.mem = mem, .random = fill, .nworkers = 1};
+	struct tdo_pfkey_config pc = {.mem = mem};
+	enum tdo_state_found found;
+
+	memset(p, 0, sizeof(*p));
+	p->now = TDO_SEC;
+	assert_int_equal(tdo_state_open(&p->state, region, SIZE, keep, &key, &found), 0);
+	assert_int_equal(found, keep ? TDO_STATE_KEPT : TDO_STATE_FRESH);
+	assert_int_equal(tdo_crypto_new(&cc, &p->crypto), 0);
+	ec.crypto = p->crypto;
+	ec.seq_slot = seq_slot;
+	ec.seq_ctx = p;
+	ec.cover.narrow = narrow;
+	ec.cover.ctx = p;
+	assert_int_equal(tdo_engine_new(&ec, &p->engine), 0);
+	tdo_engine_set_wall(p->engine, wall, p->now);
+	assert_int_equal(tdo_journal_init(&p->journal, &p->state, p->engine, log_line, NULL), 0);
+	assert_int_equal(tdo_journal_replay(&p->journal, p->now, wall), 0);
+	pc.engine = p->engine;
+	assert_int_equal(tdo_pfkey_new(&pc, &p->pfkey), 0);
+	assert_int_equal(tdo_pfkey_open(p->pfkey, &cred, NULL, &p->client), 0);
+	assert_int_equal(tdo_journal_listen(&p->journal, p->pfkey), 0);
+}
+
+/* As after kill -9: nothing is written any more; the test frees the memory. */
+static void
+proc_kill(struct proc *p)
+{
+	p->journal.state = NULL;
+	tdo_journal_fini(&p->journal);
+	tdo_pfkey_free(p->pfkey);
+	tdo_engine_free(p->engine);
+	tdo_crypto_free(p->crypto);
+}
+
+static void *
+region_new(void)
+{
+	void *r = aligned_alloc(4096, SIZE);
+
+	assert_non_null(r);
+	return memset(r, 0, SIZE);
+}
+
+/* ---- requests ----------------------------------------------------------------------- */
+
+static uint8_t buf[TDO_PFKEY_MSG_MAX];
+
+static struct tdo_wr
+begin(uint8_t type, uint8_t satype)
+{
+	struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
+
+	tdo_sadb_begin(&w, &(struct tdo_sadb_base){.type = type, .satype = satype, .seq = 9});
+	return w;
+}
+
+/* Sends the message and returns the errno of its answer. */
+static int
+request(struct proc *p, struct tdo_wr *w)
+{
+	struct tdo_sadb_base b;
+	size_t len = tdo_sadb_end(w);
+	int err = -1;
+
+	assert_true(len > 0);
+	tdo_pfkey_input(p->client, buf, len, p->now);
+	while ((len = tdo_pfkey_pull(p->client, buf, sizeof(buf))) > 0) {
+		assert_true(tdo_sadb_base_read(buf, len, &b));
+		err = b.err;
+	}
+	tdo_journal_hear(&p->journal, p->now);
+	return err;
+}
+
+static const uint8_t ekey[16] = "journal enc key", akey[20] = "journal auth key 20";
+
+static struct tdo_sa_param
+sa(uint32_t spi, uint32_t reqid)
+{
+	struct tdo_sa_param p = {.key = {.satype = TDO_SATYPE_ESP, .spi = spi}, .reqid = reqid};
+
+	p.key.src = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 1}};
+	p.key.dst = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 2}};
+	p.mode = TDO_MODE_TRANSPORT;
+	p.ealg = 12; /* aes-cbc */
+	p.aalg = 3;  /* hmac-sha1 */
+	p.ekey = ekey;
+	p.ekey_bits = 128;
+	p.akey = akey;
+	p.akey_bits = 160;
+	p.replay = 64;
+	return p;
+}
+
+static struct tdo_sp_param
+sp(uint16_t port, uint8_t level)
+{
+	struct tdo_sp_param p = {
+	    .dir = TDO_DIR_OUT, .type = TDO_POLICY_IPSEC, .nreq = 1, .prio = TDO_PRIO_DEFAULT};
+
+	p.sel.src = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 1}};
+	p.sel.dst = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 2}};
+	p.sel.src_plen = p.sel.dst_plen = 32;
+	p.sel.proto = 6;
+	p.sel.sport = TDO_RANGE_ANY;
+	p.sel.dport = (struct tdo_range){port, port};
+	p.req[0].proto = 50;
+	p.req[0].mode = TDO_MODE_TRANSPORT;
+	p.req[0].level = level;
+	return p;
+}
+
+static void
+add_sa(struct proc *p, const struct tdo_sa_param *s)
+{
+	struct tdo_wr w = begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+
+	tdo_sadb_put_sa_param(&w, s);
+	assert_int_equal(request(p, &w), 0);
+}
+
+static void
+add_sp(struct proc *p, const struct tdo_sp_param *s, uint8_t type)
+{
+	struct tdo_wr w = begin(type, 0);
+
+	tdo_sadb_put_sp_param(&w, s);
+	assert_int_equal(request(p, &w), 0);
+}
+
+static void
+delete_sa(struct proc *p, const struct tdo_sa_param *s)
+{
+	struct tdo_wr w = begin(TDO_SADB_DELETE, TDO_SATYPE_ESP);
+
+	tdo_sadb_put_sa(&w, &(struct tdo_sadb_sa){.spi = s->key.spi});
+	tdo_sadb_put_sa_addrs(&w, &s->key.src, &s->key.dst);
+	assert_int_equal(request(p, &w), 0);
+}
+
+/* ---- tests -------------------------------------------------------------------------- */
+
+static void
+everything_comes_back(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7), b = sa(0x1001, 0);
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE), t = sp(81, TDO_LEVEL_REQUIRE);
+	struct tdo_sa_info info;
+	struct proc p;
+	struct tdo_wr w;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	a.has_hard = true;
+	a.hard.addtime = 1000;
+	add_sa(&p, &a);
+	add_sa(&p, &b);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	add_sp(&p, &t, TDO_SADB_X_SPDADD);
+	delete_sa(&p, &b);
+	w = begin(TDO_SADB_X_SPDDELETE, 0);
+	tdo_sadb_put_sp_param(&w, &t);
+	assert_int_equal(request(&p, &w), 0);
+	/* A refused request leaves no trace. */
+	w = begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_param(&w, &a);
+	assert_int_equal(request(&p, &w), EEXIST);
+	assert_int_equal(tdo_knob_set(p.engine, TDO_KNOB_DFBIT, TDO_AF_INET, 1), 0);
+	tdo_journal_knob(&p.journal, TDO_KNOB_DFBIT, TDO_AF_INET, 1);
+	proc_kill(&p);
+
+	proc_start(&p, region, true, WALL + 400);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_int_equal(info.param.reqid, 7);
+	assert_int_equal(info.param.replay, 64);
+	assert_int_equal(info.param.hard.addtime, 600);
+	assert_memory_equal(info.param.ekey, ekey, 16);
+	assert_memory_equal(info.param.akey, akey, 20);
+	assert_int_equal(tdo_knob_get(p.engine, TDO_KNOB_DFBIT, TDO_AF_INET), 1);
+	proc_kill(&p);
+
+	/* The second successor, after the lifetime. */
+	proc_start(&p, region, true, WALL + 2000);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
+	proc_kill(&p);
+	free(region);
+}
+
+static void
+replaced_objects_are_the_new_ones(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct tdo_sp_snap *snap;
+	struct tdo_sp_info info;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	s.req[0].level = TDO_LEVEL_USE;
+	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
+	assert_int_equal(tdo_sp_snap_left(snap), 1);
+	assert_true(tdo_sp_snap_next(snap, &info));
+	assert_int_equal(info.param.req[0].level, TDO_LEVEL_USE);
+	tdo_sp_snap_free(snap);
+	proc_kill(&p);
+	free(region);
+}
+
+/* SAs that belong to a policy by a number that testudo picked find it again. */
+static void
+picked_reqids_stay_together(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_UNIQUE), t = sp(79, TDO_LEVEL_UNIQUE);
+	struct tdo_sp_snap *snap;
+	struct tdo_sp_info sinfo;
+	struct tdo_sa_info ainfo;
+	struct tdo_sa_param a;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &t, TDO_SADB_X_SPDADD);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
+	assert_true(tdo_sp_snap_next(snap, &sinfo));
+	assert_true(tdo_sp_snap_next(snap, &sinfo));
+	assert_int_equal(sinfo.param.sel.dport.lo, 80);
+	assert_true(sinfo.param.req[0].reqid > TDO_REQID_MANUAL_MAX);
+	tdo_sp_snap_free(snap);
+	a = sa(0x1000, sinfo.param.req[0].reqid);
+	add_sa(&p, &a);
+	proc_kill(&p);
+
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
+	assert_true(tdo_sp_snap_next(snap, &sinfo));
+	assert_true(tdo_sp_snap_next(snap, &sinfo));
+	tdo_sp_snap_free(snap);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &ainfo), 0);
+	assert_int_equal(ainfo.param.reqid, sinfo.param.req[0].reqid);
+	proc_kill(&p);
+	free(region);
+}
+
+static void
+flushes_are_replayed_and_keys_are_wiped(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 0);
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct proc p;
+	struct tdo_wr w;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sa(&p, &a);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	w = begin(TDO_SADB_FLUSH, 0);
+	assert_int_equal(request(&p, &w), 0);
+	w = begin(TDO_SADB_X_SPDFLUSH, 0);
+	assert_int_equal(request(&p, &w), 0);
+	p.now += 60 * TDO_SEC;
+	tdo_journal_tick(&p.journal, p.now);
+	assert_int_equal(tdo_state_used(&p.state), 0);
+	for (size_t i = 0; i + sizeof(ekey) <= SIZE; i++)
+		assert_memory_not_equal((uint8_t *)region + i, ekey, sizeof(ekey));
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
+	proc_kill(&p);
+	free(region);
+}
+
+static void
+churn_does_not_fill_it(void **state)
+{
+	void *region = region_new();
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	warnings = 0;
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct tdo_sa_param a = sa(0x1000 + i % 50, 0);
+
+		add_sa(&p, &a);
+		delete_sa(&p, &a);
+	}
+	assert_int_equal(warnings, 0);
+	assert_false(p.journal.full);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
+	proc_kill(&p);
+	free(region);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(everything_comes_back),
+	    cmocka_unit_test(replaced_objects_are_the_new_ones),
+	    cmocka_unit_test(picked_reqids_stay_together),
+	    cmocka_unit_test(flushes_are_replayed_and_keys_are_wiped),
+	    cmocka_unit_test(churn_does_not_fill_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
