@@ -73,6 +73,14 @@ tdo_client_send(struct client *c, struct tdo_wr *w)
 	return n < 0 ? -errno : 0;
 }
 
+bool
+tdo_client_writable(struct client *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) != 0; /* errors are found by sending */
+}
+
 int
 tdo_client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms)
 {

@@ -25,6 +25,8 @@ void tdo_client_close(struct client *c);
 uint32_t tdo_client_begin(struct client *c, struct tdo_wr *w, uint8_t type, uint8_t satype);
 /* Ends and sends it.  0 or -errno; -E2BIG when it did not fit. */
 int tdo_client_send(struct client *c, struct tdo_wr *w);
+/* True when a message can be sent without waiting for the daemon to read. */
+bool tdo_client_writable(struct client *c);
 /*
  * The next well-formed message, in c->in until the next call: 1; 0 when none came within
  * the time (negative: no limit); -errno.

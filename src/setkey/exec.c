@@ -109,8 +109,13 @@ submit(struct exec *x, struct tdo_wr *w, struct exec_pending p)
 {
 	/* One at a time while every message is shown, so that answers follow requests. */
 	unsigned window = x->client->trace ? 1 : EXEC_WINDOW;
-	int r = tdo_client_send(x->client, w);
+	int r = 0;
 
+	/* Never wait for a daemon that waits for us to read its answers. */
+	while (r == 0 && x->n > 0 && !tdo_client_writable(x->client))
+		r = wait_until(x, x->n - 1);
+	if (r == 0)
+		r = tdo_client_send(x->client, w);
 	if (r != 0)
 		return r;
 	x->ring[(x->first + x->n++) % EXEC_WINDOW] = p;
@@ -164,6 +169,7 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 {
 	struct tdo_sadb_msg m;
 	struct tdo_wr w;
+	bool any = false;
 	int r = tdo_exec_wait(x);
 
 	if (r != 0)
@@ -174,6 +180,8 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 		return r;
 	for (;;) {
 		r = tdo_client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		if (r == 0 && any)
+			r = -ETIMEDOUT; /* half a dump must not look like a whole one */
 		if (r <= 0)
 			break;
 		if (m.base.type != type) /* a broadcast; dumps go to their requester only */
@@ -182,6 +190,7 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 			report(x, line, error_text(type, m.base.err));
 			break;
 		}
+		any = true;
 		show(x, &m);
 		if (m.base.seq == 0)
 			break;

@@ -139,6 +139,7 @@ script_read(void *ctx, char *buf, size_t max)
 	s->broken = s->broken ? s->broken : s->opt->check ? 0 : tdo_exec_wait(s->x);
 	if (s->broken != 0)
 		return 0;
+	fflush(stdout);
 	do
 		n = read(s->fd, buf, max);
 	while (n < 0 && errno == EINTR);

@@ -67,9 +67,10 @@ int
 tdo_monitor_file(FILE *in, FILE *out, const struct monitor_options *opt)
 {
 	static uint8_t buf[TDO_SADB_MAXLEN * TDO_SADB_UNIT];
+	size_t n;
 	int r = 0;
 
-	while (fread(buf, TDO_SADB_BASE_LEN, 1, in) == 1) {
+	while ((n = fread(buf, 1, TDO_SADB_BASE_LEN, in)) == TDO_SADB_BASE_LEN) {
 		uint16_t units;
 		size_t len;
 
@@ -83,8 +84,8 @@ tdo_monitor_file(FILE *in, FILE *out, const struct monitor_options *opt)
 		}
 		show(out, opt, buf, len);
 	}
-	if (r == 0 && ferror(in))
-		r = -EIO;
+	if (r == 0)
+		r = ferror(in) ? -EIO : n > 0 ? -EBADMSG : 0;
 	tdo_wipe(buf, sizeof(buf));
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The text of setkey -D, -DP, -l, -v: byte for byte, from messages that the codec built. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "setkey/dump.h"
+#include "setkey/monitor.h"
 #include "setkey/print.h"
 
 /* 2027-01-10 09:00:00 UTC, the day of the examples in the specification. */
@@ -445,6 +447,39 @@ malformed_messages(void **state)
 	    tdo_print_message(f, msg, sizeof(msg)));
 }
 
+/* setkey FILE: whole messages are printed, a rest that is none is an error. */
+static void
+messages_from_files(void **state)
+{
+	static const struct monitor_options hex = {.hex = true};
+	FILE *in = tmpfile();
+	struct tdo_wr w;
+	int r;
+
+	(void)state;
+	begin(&w, TDO_SADB_FLUSH, 0);
+	end(&w);
+	fwrite(buf, 1, len, in);
+	fwrite(buf, 1, len, in);
+	rewind(in);
+	PRINTED("02 09 00 00  02 00 01 00  00 00 00 00  67 12 00 00\n\n"
+		"02 09 00 00  02 00 01 00  00 00 00 00  67 12 00 00\n\n",
+	    r = tdo_monitor_file(in, f, &hex));
+	assert_int_equal(r, 0);
+	fseek(in, 0, SEEK_END);
+	fwrite(buf, 1, 15, in);
+	fseek(in, (long)(2 * len), SEEK_SET);
+	PRINTED("", r = tdo_monitor_file(in, f, &hex));
+	assert_int_equal(r, -EBADMSG);
+	rewind(in);
+	buf[4] = 1; /* shorter than its own header */
+	fwrite(buf, 1, len, in);
+	rewind(in);
+	PRINTED("", r = tdo_monitor_file(in, f, &hex));
+	assert_int_equal(r, -EBADMSG);
+	fclose(in);
+}
+
 int
 main(void)
 {
@@ -460,6 +495,7 @@ main(void)
 	    cmocka_unit_test(messages_extension_by_extension),
 	    cmocka_unit_test(small_extensions),
 	    cmocka_unit_test(malformed_messages),
+	    cmocka_unit_test(messages_from_files),
 	};
 
 	setenv("TZ", "UTC", 1);

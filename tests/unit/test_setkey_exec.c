@@ -481,6 +481,16 @@ dump_ends_with_number_zero(void **state)
 }
 
 static void
+half_a_dump_is_an_error(void **state)
+{
+	struct fixture *t = *state;
+
+	entry(t, 2, 300, TDO_SA_MATURE);
+	assert_int_equal(tdo_exec_dump(&t->x, 0, 0), -ETIMEDOUT);
+	assert_int_equal(tdo_exec_dump(&t->x, 0, 0), 0); /* no answer at all is silence */
+}
+
+static void
 dead_ones_on_demand(void **state)
 {
 	struct fixture *t = *state;
@@ -577,6 +587,7 @@ main(void)
 	    TEST(statements_before_an_error),
 	    TEST(values_that_pf_key_cannot_say),
 	    TEST(dump_ends_with_number_zero),
+	    TEST(half_a_dump_is_an_error),
 	    TEST(dead_ones_on_demand),
 	    TEST(empty_databases_have_their_own_texts),
 	    TEST(long_files_go_through_the_window),
