@@ -100,6 +100,22 @@ tdo_csum_add(uint32_t sum, const uint8_t *p, size_t len)
 	return combine(sum, total(a) + total(b) + sum_tail(p, len));
 }
 
+uint32_t
+tdo_csum_copy(uint32_t sum, uint8_t *dst, const uint8_t *src, size_t len)
+{
+	const size_t step = sizeof(lanes);
+	lanes a = {0}, b = {0}, v[4];
+
+	for (; len >= 4 * step; src += 4 * step, dst += 4 * step, len -= 4 * step) {
+		memcpy(v, src, sizeof(v));
+		memcpy(dst, v, sizeof(v));
+		a += halves(v[0]) + halves(v[1]);
+		b += halves(v[2]) + halves(v[3]);
+	}
+	memcpy(dst, src, len);
+	return combine(tdo_csum_add(sum, src, len), total(a) + total(b));
+}
+
 uint16_t
 tdo_csum_fold(uint32_t sum)
 {

@@ -60,8 +60,13 @@ enum {
  */
 enum tdo_reason tdo_ip_parse(const uint8_t *p, size_t len, struct tdo_ip_info *ret);
 
-/* One's-complement sum (not inverted) of len bytes at p, to be continued from sum. */
+/*
+ * One's-complement sum (not inverted) of len bytes at p, to be continued from sum.  Every
+ * piece but the last has an even length.
+ */
 uint32_t tdo_csum_add(uint32_t sum, const uint8_t *p, size_t len);
+/* The same while copying src to dst, which do not overlap. */
+uint32_t tdo_csum_copy(uint32_t sum, uint8_t *dst, const uint8_t *src, size_t len);
 /* The Internet checksum for a sum: folded and inverted. */
 uint16_t tdo_csum_fold(uint32_t sum);
 /* Sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1) for l4_len bytes of proto. */
