@@ -87,7 +87,8 @@ struct tdo_pkt {
 	uint8_t outer_ecn;
 	uint16_t
 	    path_mtu; /* out, set by the caller: MTU towards the outer destination; 0 unknown */
-	uint32_t seq; /* low half of the last ESP sequence number, for traces */
+	/* Of the last ESP header, for reports: SPI, and low half of the sequence number. */
+	uint32_t spi, seq;
 
 	struct tdo_ip_info ip; /* valid after classification */
 	void *cookie;          /* the back end's */

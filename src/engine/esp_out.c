@@ -189,6 +189,7 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 	tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);
 	put_iv(w, x, esp + TDO_ESP_HLEN, seq);
 	put_trailer(w, x, esp + gap + payload, pad, next);
+	p->spi = sa->id.spi;
 	p->seq = (uint32_t)seq;
 	*op = (struct tdo_op){
 	    .data = esp,

@@ -106,7 +106,7 @@ reset(struct tdo_pkt *p)
 	p->reason = TDO_REASON_NONE;
 	p->nsas = p->tunnelled = p->layer = p->outer_ecn = 0;
 	p->sp = NULL;
-	p->seq = 0;
+	p->spi = p->seq = 0;
 }
 
 static bool
@@ -116,6 +116,7 @@ parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 
 	if (r == TDO_REASON_NONE)
 		return true;
+	p->ip = (struct tdo_ip_info){0}; /* unspecified, but the drop is reported with it */
 	tdo_worker_drop(w, p, NULL, r, now);
 	return false;
 }

@@ -156,6 +156,7 @@ classify(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sp_use *use, tdo_ns
 	enum tdo_reason r = tdo_ip_parse(tdo_pkt_data(p), p->len, &p->ip);
 
 	if (r != TDO_REASON_NONE) {
+		p->ip = (struct tdo_ip_info){0}; /* unspecified, but the drop is reported with it */
 		tdo_worker_drop(w, p, NULL, r, now);
 		return;
 	}
@@ -184,7 +185,7 @@ tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo
 		p[i]->reason = TDO_REASON_NONE;
 		p[i]->nsas = p[i]->tunnelled = p[i]->layer = p[i]->outer_ecn = 0;
 		p[i]->sp = NULL;
-		p[i]->seq = 0;
+		p[i]->spi = p[i]->seq = 0;
 		bytes += p[i]->len;
 		classify(w, p[i], &use, now);
 	}

@@ -147,9 +147,10 @@ tdo_worker_drop(
 	o.flow = p->ip.flow;
 	tdo_pkt_drop(p, r);
 	tdo_worker_count_drop(w, r, 1);
+	o.spi = p->spi;
+	o.seq = p->seq;
 	if (sa) {
 		o.spi = sa->id.spi;
-		o.seq = p->seq;
 		atomic_fetch_add_explicit(&sa->drops, 1, memory_order_relaxed);
 	}
 	if (p->sp) {

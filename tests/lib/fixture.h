@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Engines for tests: a counting allocator, repeatable random bytes, a clock that stands
+ * still, and short forms for SAs, policies and packets.  Failures abort the test program.
+ */
+#ifndef TDO_TESTS_FIXTURE_H
+#define TDO_TESTS_FIXTURE_H
+
+#include "testudo/engine.h"
+
+/* Repeatable random numbers (splitmix64). */
+struct fx_rng {
+	uint64_t state;
+};
+
+uint64_t fx_rand(struct fx_rng *r);
+uint32_t fx_below(struct fx_rng *r, uint32_t n); /* 0 .. n - 1 */
+void fx_fill(struct fx_rng *r, void *buf, size_t len);
+/* Seed of the environment variable TDO_SEED, or the default; printed. */
+struct fx_rng fx_seed(uint64_t fallback);
+
+struct fx {
+	struct tdo_engine *e;
+	struct tdo_worker *w; /* worker 0 */
+	struct tdo_crypto *crypto;
+	struct fx_rng rng;
+	bool constant_random; /* the engine's random bytes are all 0xa5 */
+	size_t allocated;     /* bytes not yet freed */
+	tdo_ns now;
+};
+
+/* One worker; all drivers, or the one named. */
+void fx_open(struct fx *f, const char *driver);
+/* Frees the engine; fails when memory is left. */
+void fx_close(struct fx *f);
+
+struct tdo_addr fx_addr(const char *text);
+
+struct fx_sa {
+	const char *src, *dst;
+	uint32_t spi;
+	uint8_t mode;
+	const char *enc, *auth; /* names; NULL: none */
+	uint32_t reqid, flags, replay;
+	struct tdo_lifetime hard;
+};
+
+/* Adds a mature ESP SA with a key made from its SPI: equal in all engines. */
+void fx_add_sa(struct fx *f, const struct fx_sa *sa);
+int fx_try_sa(struct fx *f, const struct fx_sa *sa);
+void fx_delete_sa(struct fx *f, const struct fx_sa *sa);
+
+/*
+ * Adds a policy: "10.0.0.0/8" or plain addresses, and requests as setkey writes them:
+ * "esp/tunnel/G-H/require", innermost first, separated by blanks; "none"; "discard".
+ */
+void fx_add_sp(struct fx *f, uint8_t dir, const char *src, const char *dst, uint8_t proto,
+    const char *requests);
+void fx_knob(struct fx *f, enum tdo_knob k, int32_t v);
+void fx_local(struct fx *f, const char *addr);
+
+#define FX_CAP (TDO_HEADROOM + TDO_PKT_MAXLEN + 64 + 2 * TDO_TAILROOM)
+
+/* A packet with its memory: len bytes behind the usual headroom. */
+struct tdo_pkt *fx_pkt_new(uint32_t len);
+void fx_pkt_free(struct tdo_pkt *p);
+/* Makes p hold a copy of len bytes. */
+void fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len);
+/* A packet of UDP with random payload; ports 1000 and 2000. */
+struct tdo_pkt *fx_udp(struct fx_rng *r, const char *src, const char *dst, uint32_t payload);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What goes out comes in: random packets through random bundles of SAs, on two engines.
+ *
+ * - the receiver delivers exactly the bytes that were sent, with the whole history;
+ * - what the sender says of the protected packet is what the parser finds in it;
+ * - tdo_out_inner_mtu() is exact;
+ * - a burst gives the same bytes as its packets one by one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/be.h"
+#include "fixture.h"
+#include "wire/ip.h"
+
+#define CHECK(x)                                                                                   \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			printf("Bail out! %s:%d: %s is false\n", __FILE__, __LINE__, #x);          \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+#define LAYERS_MAX 3
+
+static const char *const inner4[2] = {"10.1.0.1", "10.2.0.1"};
+static const char *const inner6[2] = {"2001:db8:1::1", "2001:db8:2::1"};
+static const char *const outer4[LAYERS_MAX][2] = {
+    {"192.0.2.1", "192.0.2.2"}, {"192.0.2.11", "192.0.2.12"}, {"192.0.2.21", "192.0.2.22"}};
+static const char *const outer6[LAYERS_MAX][2] = {{"2001:db8:f::1", "2001:db8:f::2"},
+    {"2001:db8:f::11", "2001:db8:f::12"}, {"2001:db8:f::21", "2001:db8:f::22"}};
+
+struct pair {
+	const struct tdo_alg *enc, *auth;
+};
+
+struct bundle {
+	unsigned n;
+	bool tunnel[LAYERS_MAX];
+	struct fx_sa sa[LAYERS_MAX];
+	char requests[512];
+	uint8_t af; /* of the packets */
+};
+
+/* ---- packets ---- */
+
+/* An extension header of type nh in front of what next says; returns its length. */
+static unsigned
+put_ext(struct fx_rng *r, uint8_t *p, uint8_t type, uint8_t next)
+{
+	unsigned len = type == TDO_IPPROTO_FRAGMENT ? 8 : 8 * (1 + fx_below(r, 3));
+
+	memset(p, 0, len);
+	p[0] = next;
+	if (type == TDO_IPPROTO_FRAGMENT) {
+		tdo_put_be32(p + 4, (uint32_t)fx_rand(r));
+		if (fx_below(r, 2))
+			tdo_put_be16(p + 2, (uint16_t)(fx_below(r, 100) << 3 | fx_below(r, 2)));
+		return len;
+	}
+	p[1] = (uint8_t)(len / 8 - 1);
+	if (type == TDO_IPPROTO_ROUTING) {
+		p[2] = 253; /* experimental, no segments left */
+		return len;
+	}
+	p[2] = 1; /* PadN over the rest */
+	p[3] = (uint8_t)(len - 4);
+	return len;
+}
+
+/* An upper-layer protocol that says nothing to IPsec itself. */
+static uint8_t
+upper(struct fx_rng *r)
+{
+	static const uint8_t protos[] = {
+	    TDO_IPPROTO_TCP, TDO_IPPROTO_UDP, TDO_IPPROTO_ICMP, TDO_IPPROTO_SCTP, 47, 89, 253};
+
+	return protos[fx_below(r, sizeof(protos))];
+}
+
+static uint32_t
+put_ip6(struct fx_rng *r, uint8_t *p, uint32_t payload)
+{
+	static const uint8_t order[] = {TDO_IPPROTO_HOPOPTS, TDO_IPPROTO_DSTOPTS,
+	    TDO_IPPROTO_ROUTING, TDO_IPPROTO_FRAGMENT, TDO_IPPROTO_DSTOPTS};
+	struct tdo_ip_hdr h = {.src = fx_addr(inner6[0]),
+	    .dst = fx_addr(inner6[1]),
+	    .ttl = (uint8_t)fx_rand(r),
+	    .tos = (uint8_t)fx_rand(r),
+	    .flow_label = fx_below(r, 1 << 20)};
+	uint8_t types[sizeof(order) + 1];
+	uint32_t off = TDO_IP6_HLEN;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sizeof(order); i++)
+		if (fx_below(r, 4) == 0)
+			types[n++] = order[i];
+	types[n] = upper(r);
+	for (unsigned i = 0; i < n; i++)
+		off += put_ext(r, p + off, types[i], types[i + 1]);
+	h.proto = types[0];
+	tdo_ip_build(p, &h, off - TDO_IP6_HLEN + payload);
+	return off;
+}
+
+static uint32_t
+put_ip4(struct fx_rng *r, uint8_t *p, uint32_t payload)
+{
+	struct tdo_ip_hdr h = {.src = fx_addr(inner4[0]),
+	    .dst = fx_addr(inner4[1]),
+	    .ttl = (uint8_t)fx_rand(r),
+	    .tos = (uint8_t)fx_rand(r),
+	    .proto = upper(r),
+	    .id = (uint16_t)fx_rand(r),
+	    .df = fx_below(r, 2)};
+	uint32_t options = fx_below(r, 3) == 0 ? 4 * fx_below(r, 11) : 0;
+
+	tdo_ip_build(p, &h, payload);
+	memset(p + TDO_IP4_HLEN, 1, options); /* no-operation options */
+	p[0] = (uint8_t)(0x45 + options / 4);
+	if (fx_below(r, 5) == 0) {
+		uint16_t frag = (uint16_t)(fx_below(r, 50) | (fx_below(r, 2) ? TDO_IP4_MF : 0));
+
+		tdo_put_be16(p + 6, frag);
+	}
+	tdo_ip_set_len(p, TDO_IP4_HLEN + options + payload);
+	return TDO_IP4_HLEN + options;
+}
+
+static uint32_t
+random_size(struct fx_rng *r)
+{
+	switch (fx_below(r, 8)) {
+	case 0:
+		return fx_below(r, 20);
+	case 1:
+		return fx_below(r, 9000);
+	case 2:
+		return fx_below(r, 40) == 0 ? 60000 + fx_below(r, 5000) : fx_below(r, 64);
+	default:
+		return fx_below(r, 1500);
+	}
+}
+
+/* A packet that the parser accepts, with some bytes of link-layer padding behind it. */
+static void
+make_packet(struct fx_rng *r, uint8_t af, struct tdo_pkt *p)
+{
+	static uint8_t bytes[TDO_PKT_MAXLEN + 64];
+	struct tdo_ip_info ip;
+	uint32_t hlen, payload, excess;
+
+	do {
+		memset(bytes, 0, 512);
+		payload = random_size(r);
+		hlen = af == TDO_AF_INET ? put_ip4(r, bytes, payload) : put_ip6(r, bytes, payload);
+		fx_fill(r, bytes + hlen, payload);
+		excess = fx_below(r, 4) == 0 ? fx_below(r, 20) : 0;
+	} while (tdo_ip_parse(bytes, hlen + payload, &ip) != TDO_REASON_NONE);
+	fx_pkt_set(p, bytes, hlen + payload + excess);
+}
+
+/* ---- bundles ---- */
+
+static unsigned
+list_pairs(struct fx *f, struct pair *pairs, unsigned max)
+{
+	const struct tdo_alg *enc, *auth;
+	unsigned n = 0;
+
+	for (unsigned i = 0; (enc = tdo_alg_at(i)); i++) {
+		if (enc->kind == TDO_ALG_AUTH)
+			continue;
+		if (tdo_crypto_supports(f->crypto, enc, NULL) && n < max)
+			pairs[n++] = (struct pair){enc, NULL};
+		for (unsigned k = 0; enc->kind == TDO_ALG_ENC && (auth = tdo_alg_at(k)); k++)
+			if (auth->kind == TDO_ALG_AUTH && n < max &&
+			    tdo_crypto_supports(f->crypto, enc, auth))
+				pairs[n++] = (struct pair){enc, auth};
+	}
+	return n;
+}
+
+/* Layer i of the bundle; cur is the address pair of the packet by then. */
+static void
+make_layer(
+    struct fx_rng *r, struct bundle *b, unsigned i, const struct pair *alg, const char *const **cur)
+{
+	bool tunnel = fx_below(r, 2);
+	struct fx_sa *sa = &b->sa[i];
+	size_t used = strlen(b->requests);
+
+	if (tunnel)
+		*cur = fx_below(r, 2) ? outer4[i] : outer6[i];
+	*sa = (struct fx_sa){.src = (*cur)[0],
+	    .dst = (*cur)[1],
+	    .spi = 0x1000 + i,
+	    .mode = fx_below(r, 3) == 0 ? TDO_MODE_ANY
+		    : tunnel            ? TDO_MODE_TUNNEL
+					: TDO_MODE_TRANSPORT,
+	    .enc = alg->enc->name,
+	    .auth = alg->auth ? alg->auth->name : NULL,
+	    .reqid = 10 + i,
+	    .replay = fx_below(r, 2) ? 64 : 0,
+	    .flags = fx_below(r, 3) << 8};
+	b->tunnel[i] = tunnel;
+	snprintf(b->requests + used, sizeof(b->requests) - used, "%sesp/%s/%s%s%s/%s:%u",
+	    i > 0 ? " " : "", tunnel ? "tunnel" : "transport", tunnel ? sa->src : "",
+	    tunnel ? "-" : "", tunnel ? sa->dst : "", fx_below(r, 2) ? "unique" : "require",
+	    sa->reqid);
+}
+
+static void
+make_bundle(struct fx_rng *r, struct bundle *b, unsigned n, const struct pair *first,
+    const struct pair *pairs, unsigned npairs)
+{
+	const char *const *cur;
+
+	*b = (struct bundle){.n = n, .af = fx_below(r, 2) ? TDO_AF_INET : TDO_AF_INET6};
+	cur = b->af == TDO_AF_INET ? inner4 : inner6;
+	for (unsigned i = 0; i < n; i++)
+		make_layer(r, b, i, i == 0 ? first : &pairs[fx_below(r, npairs)], &cur);
+}
+
+static void
+set_local(struct fx *f)
+{
+	struct tdo_addr a[2 * LAYERS_MAX + 2] = {fx_addr(inner4[1]), fx_addr(inner6[1])};
+
+	for (unsigned i = 0; i < LAYERS_MAX; i++) {
+		a[2 * i + 2] = fx_addr(outer4[i][1]);
+		a[2 * i + 3] = fx_addr(outer6[i][1]);
+	}
+	CHECK(tdo_engine_set_local(f->e, a, 2 * LAYERS_MAX + 2) == 0);
+}
+
+static void
+open_with(struct fx *f, const struct bundle *b, uint8_t dir)
+{
+	const char *const *in = b->af == TDO_AF_INET ? inner4 : inner6;
+
+	*f = (struct fx){.constant_random = true};
+	fx_open(f, NULL);
+	for (unsigned i = 0; i < b->n; i++)
+		fx_add_sa(f, &b->sa[i]);
+	fx_add_sp(f, dir, in[0], in[1], TDO_PROTO_ANY, b->requests);
+	set_local(f);
+}
+
+/* ---- properties ---- */
+
+static bool
+same_info(const struct tdo_ip_info *a, const struct tdo_ip_info *b)
+{
+	return tdo_addr_equal(&a->flow.src, &b->flow.src) &&
+	       tdo_addr_equal(&a->flow.dst, &b->flow.dst) && a->flow.proto == b->flow.proto &&
+	       a->flow.has_ports == b->flow.has_ports && a->flow.opaque == b->flow.opaque &&
+	       a->total_len == b->total_len && a->l4_off == b->l4_off && a->esp_off == b->esp_off &&
+	       a->nh_off == b->nh_off && a->esp_nh == b->esp_nh && a->tos == b->tos &&
+	       a->ttl == b->ttl && a->df == b->df && a->frag == b->frag &&
+	       a->frag_later == b->frag_later;
+}
+
+static unsigned
+csum_ok(const struct tdo_pkt *p)
+{
+	const uint8_t *d = tdo_pkt_data(p);
+
+	return d[0] >> 4 != 4 || tdo_csum_fold(tdo_csum_add(0, d, (d[0] & 15u) * 4)) == 0;
+}
+
+static void
+check_sent(const struct bundle *b, const struct tdo_pkt *p, const struct tdo_pkt *before)
+{
+	struct tdo_ip_info ip;
+	uint32_t len = before->ip.total_len;
+
+	CHECK(tdo_ip_parse(tdo_pkt_data(p), p->len, &ip) == TDO_REASON_NONE);
+	CHECK(same_info(&ip, &p->ip));
+	CHECK(p->ip.total_len == p->len && csum_ok(p));
+	CHECK(ip.flow.proto == TDO_IPPROTO_ESP);
+	CHECK(tdo_out_inner_mtu(before, p->len) >= len);
+	CHECK(tdo_out_inner_mtu(before, p->len - 1) < len);
+	CHECK(p->nsas == b->n);
+}
+
+static void
+check_received(const struct bundle *b, struct tdo_pkt *p, const uint8_t *want, uint32_t len)
+{
+	if (p->verdict != TDO_VERDICT_PASS)
+		printf("# %s: %s\n", b->requests, tdo_reason_info(p->reason)->name);
+	CHECK(p->verdict == TDO_VERDICT_PASS);
+	CHECK(p->len == len && memcmp(tdo_pkt_data(p), want, len) == 0);
+	CHECK(p->nsas == b->n);
+	for (unsigned i = 0; i < b->n; i++)
+		CHECK((p->tunnelled >> i & 1) == b->tunnel[b->n - 1 - i]);
+}
+
+/* A packet that may be dropped on its way out, and the only reasons for it. */
+static bool
+may_drop(const struct bundle *b, const struct tdo_pkt *p)
+{
+	if (p->reason == TDO_REASON_OUT_FRAGMENT)
+		return p->ip.frag && !b->tunnel[0];
+	return p->reason == TDO_REASON_NO_ROOM && p->len > 60000;
+}
+
+static void
+round_trip(struct fx_rng *r, const struct bundle *b, unsigned count)
+{
+	static uint8_t bytes[TDO_PKT_MAXLEN + 64];
+	struct tdo_pkt *p = fx_pkt_new(0), before;
+	struct fx out, in;
+
+	open_with(&out, b, TDO_DIR_OUT);
+	open_with(&in, b, TDO_DIR_IN);
+	fx_knob(&out, TDO_KNOB_ECN, (int32_t)fx_below(r, 3) - 1);
+	fx_knob(&out, TDO_KNOB_DFBIT, (int32_t)fx_below(r, 3));
+	for (unsigned i = 0; i < count; i++) {
+		make_packet(r, b->af, p);
+		memcpy(bytes, tdo_pkt_data(p), p->len);
+		tdo_out_classify(out.w, &p, 1, out.now);
+		before = *p;
+		tdo_out_protect(out.w, &p, 1, out.now);
+		if (p->verdict == TDO_VERDICT_DROP) {
+			if (!may_drop(b, p))
+				printf("# %s: %s\n", b->requests, tdo_reason_info(p->reason)->name);
+			CHECK(may_drop(b, p));
+			continue;
+		}
+		CHECK(p->verdict == TDO_VERDICT_SEND);
+		check_sent(b, p, &before);
+		tdo_in(in.w, &p, 1, in.now);
+		check_received(b, p, bytes, before.ip.total_len);
+	}
+	fx_pkt_free(p);
+	fx_close(&out);
+	fx_close(&in);
+}
+
+/* The same packets in one burst and one by one, through fresh engines. */
+static void
+bursts(struct fx_rng *r, const struct bundle *b)
+{
+	struct tdo_pkt *one[TDO_BURST_MAX], *many[TDO_BURST_MAX];
+	unsigned n = 2 + fx_below(r, TDO_BURST_MAX - 1);
+	struct fx f1, fn;
+
+	open_with(&f1, b, TDO_DIR_OUT);
+	open_with(&fn, b, TDO_DIR_OUT);
+	for (unsigned i = 0; i < n; i++) {
+		one[i] = fx_pkt_new(0);
+		many[i] = fx_pkt_new(0);
+		make_packet(r, b->af, one[i]);
+		fx_pkt_set(many[i], tdo_pkt_data(one[i]), one[i]->len);
+		tdo_out(f1.w, &one[i], 1, f1.now);
+	}
+	tdo_out(fn.w, many, n, fn.now);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK(one[i]->verdict == many[i]->verdict && one[i]->reason == many[i]->reason);
+		CHECK(one[i]->len == many[i]->len);
+		CHECK(memcmp(tdo_pkt_data(one[i]), tdo_pkt_data(many[i]), one[i]->len) == 0);
+		fx_pkt_free(one[i]);
+		fx_pkt_free(many[i]);
+	}
+	fx_close(&f1);
+	fx_close(&fn);
+}
+
+int
+main(void)
+{
+	struct fx_rng r;
+	struct pair pairs[512];
+	struct bundle b;
+	struct fx f = {0};
+	unsigned npairs;
+
+	setvbuf(stdout, NULL, _IOLBF, 0); /* so that the seed is seen when a check fails */
+	r = fx_seed(0x7e57);
+	fx_open(&f, NULL);
+	npairs = list_pairs(&f, pairs, 512);
+	fx_close(&f);
+	CHECK(npairs >= 2);
+	for (unsigned i = 0; i < npairs; i++) {
+		for (unsigned n = 1; n <= LAYERS_MAX; n++) {
+			make_bundle(&r, &b, n, &pairs[i], pairs, npairs);
+			round_trip(&r, &b, 100);
+		}
+		make_bundle(&r, &b, 1, &pairs[i], pairs, npairs);
+		bursts(&r, &b);
+	}
+	printf("# %u pairs of algorithms\nok 1 - out and in\n1..1\n", npairs);
+	return 0;
+}
