@@ -315,14 +315,9 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t 
 static void
 protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 {
-	const struct tdo_sa_id *outermost = &p->sas[p->nsas - 1]->id;
-	struct tdo_addr inner = p->ip.flow.dst;
-	bool tunnel = !tdo_addr_equal(&outermost->dst, &inner);
-
-	for (unsigned i = 0; i < p->nsas; i++)
-		tunnel |= p->sas[i]->id.mode == TDO_MODE_TUNNEL;
-	p->path_mtu = path_mtu(w, &outermost->dst);
-	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), tunnel);
+	/* The outermost SA's destination is that of the finished packet, in both modes. */
+	p->path_mtu = path_mtu(w, &p->sas[p->nsas - 1]->id.dst);
+	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), p->tunnelled != 0);
 }
 
 static void
