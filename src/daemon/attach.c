@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -101,9 +102,15 @@ start_family(struct tdo_attach *a, enum tdo_af af)
 static int
 open_tun(struct tdo_attach *a)
 {
+	const struct timespec step = {.tv_nsec = 50 * 1000 * 1000};
 	bool uso;
 	int r = tdo_tun_open(a->conf->tun, a->tun, a->conf->workers, &uso);
 
+	/* EBUSY: a process that is about to die may still hold it. */
+	for (int i = 0; i < 30 && r == -EBUSY; i++) {
+		(void)nanosleep(&step, NULL);
+		r = tdo_tun_open(a->conf->tun, a->tun, a->conf->workers, &uso);
+	}
 	if (r < 0) {
 		tdo_logf(TDO_LOG_ERR, "cannot create %s: %s", a->conf->tun, strerror(-r));
 		return r;

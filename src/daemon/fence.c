@@ -158,7 +158,8 @@ tdo_fence_rebuild(struct tdo_fence *f)
 	r = build(f, name);
 	f->broken = r < 0;
 	if (r < 0) {
-		tdo_logf(TDO_LOG_ERR, "nftables: cannot make table %s: %s", name, strerror(-r));
+		tdo_logf(f->table[0] ? TDO_LOG_ERR : TDO_LOG_DEBUG,
+		    "nftables: cannot make table %s: %s", name, strerror(-r));
 		return r;
 	}
 	f->taken |= 1u << letter;
@@ -225,6 +226,31 @@ adopt_orphans(struct tdo_fence *f)
 	}
 }
 
+/*
+ * The first table, with all that this kernel has: some are built without expressions or
+ * targets that are modules elsewhere, and do not say which one was missing.
+ */
+static int
+first_table(struct tdo_fence *f)
+{
+	int r = -EOPNOTSUPP;
+
+	for (int without = 0; without < 4 && r < 0; without++) {
+		f->use_socket = !(without & 1);
+		f->use_queue = f->cfg.use_queue && !(without & 2);
+		r = tdo_fence_rebuild(f);
+	}
+	if (r < 0)
+		return r;
+	if (!f->use_socket)
+		tdo_logf(TDO_LOG_WARN,
+		    "nftables cannot see socket marks here: rules of others that "
+		    "overwrite marks stop protected packets");
+	if (f->cfg.use_queue && !f->use_queue)
+		tdo_logf(TDO_LOG_WARN, "no NFQUEUE: clear packets that policies cover are dropped");
+	return 0;
+}
+
 static int
 start(struct tdo_fence *f)
 {
@@ -243,14 +269,7 @@ start(struct tdo_fence *f)
 		return r;
 	f->flags = probe_flags(f);
 	adopt_orphans(f);
-	f->use_queue = f->cfg.use_queue;
-	r = tdo_fence_rebuild(f);
-	if (r < 0 && f->use_queue) {
-		tdo_logf(TDO_LOG_WARN, "no NFQUEUE: clear packets that policies cover are dropped");
-		f->use_queue = false;
-		r = tdo_fence_rebuild(f);
-	}
-	return r;
+	return first_table(f);
 }
 
 int

@@ -10,6 +10,7 @@
  *	in       input              covered: NFQUEUE
  *	infwd    forward            covered: NFQUEUE
  *	notrack  output, raw        protected packets are not tracked
+ *	keep     output, late       own packets have the mark that their socket has
  *
  * The chains out4, guard4, in4 and so on hold the lookups; NAME-late those for packets whose
  * upper layer cannot be read.  A change that widens is in force when a call returns; one that

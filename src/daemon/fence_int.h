@@ -16,9 +16,9 @@ struct tdo_fence {
 	uint32_t taken;                 /* bit i: a table with letter 'a' + i exists */
 	uint32_t orphans;               /* of those, left by a crashed run */
 	uint32_t flags;                 /* TDO_NFT_F_ */
-	bool use_queue;
-	bool broken;          /* the kernel refused a change: make the table anew */
-	uint64_t guard_drops; /* counted by tables that are gone */
+	bool use_queue, use_socket;     /* what this kernel has */
+	bool broken;                    /* the kernel refused a change: make the table anew */
+	uint64_t guard_drops;           /* counted by tables that are gone */
 };
 
 /* Chains, counters and fixed rules of an empty table. */

@@ -27,6 +27,7 @@ static const struct {
     {"fwd", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST + 10}},
     {"in", {"filter", NF_INET_LOCAL_IN, 50}},
     {"infwd", {"filter", NF_INET_FORWARD, 50}},
+    {"keep", {"filter", NF_INET_LOCAL_OUT, 500}},
     {"guard", {"filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 1}},
 };
 
@@ -93,6 +94,42 @@ accept_and_end(struct tdo_nft *n)
 	tdo_nft_rule_end(n);
 }
 
+/* The packet's mark without the bits of clear, with those of set. */
+static void
+change_mark(struct tdo_nft *n, uint32_t clear, uint32_t set)
+{
+	uint32_t keep = ~(clear | set);
+
+	tdo_nft_meta(n, NFT_META_MARK, R(0));
+	tdo_nft_bitwise(n, R(0), (const uint8_t *)&keep, (const uint8_t *)&set, sizeof(keep));
+	tdo_nft_meta_set(n, NFT_META_MARK, R(0));
+}
+
+/*
+ * Our own packets.  Other programs may have overwritten the mark since the socket set it; the
+ * socket still has it.
+ */
+static void
+exempt_own(struct tdo_fence *f, const char *table, const char *chain)
+{
+	const struct tdo_marks *m = &f->cfg.marks;
+	const uint32_t bit[2] = {m->own, m->own_clear};
+	struct tdo_nft *n = f->nft;
+	uint32_t zero = 0;
+
+	tdo_nft_rule_begin(n, table, chain);
+	if_mark(n, m->own | m->own_clear);
+	accept_and_end(n);
+	for (int i = 0; i < 2 && f->use_socket; i++) {
+		tdo_nft_rule_begin(n, table, chain);
+		tdo_nft_socket_mark(n, R(0));
+		tdo_nft_bitwise(n, R(0), (const uint8_t *)&bit[i], NULL, sizeof(bit[i]));
+		tdo_nft_cmp(n, NFT_CMP_NEQ, R(0), &zero, sizeof(zero));
+		change_mark(n, m->divert, bit[i]);
+		accept_and_end(n);
+	}
+}
+
 /*
  * O12: neighbour discovery (133-137) must work before any SA can; so must MLD (130-132, 143),
  * on which switches rely.  Only over IPv6: elsewhere 58 is nothing special.
@@ -150,9 +187,7 @@ fill_out(struct tdo_fence *f, const char *t)
 	tdo_nft_rule_begin(n, t, "out");
 	if_loopback(n, NFT_META_OIFTYPE);
 	accept_and_end(n);
-	tdo_nft_rule_begin(n, t, "out");
-	if_mark(n, f->cfg.marks.own | f->cfg.marks.own_clear);
-	accept_and_end(n);
+	exempt_own(f, t, "out");
 	exempt_nd(n, t, "out");
 	jump_lookups(n, t, "out", "out");
 }
@@ -234,14 +269,10 @@ fill_in(struct tdo_fence *f, const char *t, const char *chain)
 static void
 fill_targets(struct tdo_fence *f, const char *t)
 {
-	uint32_t keep = ~f->cfg.marks.divert;
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_rule_begin(n, t, "divert");
-	tdo_nft_meta(n, NFT_META_MARK, R(0));
-	tdo_nft_bitwise(
-	    n, R(0), (const uint8_t *)&keep, (const uint8_t *)&f->cfg.marks.divert, sizeof(keep));
-	tdo_nft_meta_set(n, NFT_META_MARK, R(0));
+	change_mark(n, 0, f->cfg.marks.divert);
 	accept_and_end(n);
 
 	tdo_nft_rule_begin(n, t, "blocked");
@@ -290,6 +321,7 @@ tdo_fence_skeleton(struct tdo_fence *f, const char *table)
 	fill_targets(f, table);
 	fill_notrack(f, table);
 	fill_out(f, table);
+	exempt_own(f, table, "keep");
 	fill_fwd(f, table);
 	fill_guard(f, table);
 	fill_in(f, table, "in");

@@ -361,13 +361,30 @@ open_signals(struct tdo_parent *p)
 	return p->signals < 0 ? -errno : 0;
 }
 
+/*
+ * The data process of a run that crashed a moment ago may not be quite dead: it is worth waiting
+ * for that before saying that a daemon runs.
+ */
+static int
+listen_patiently(const char *name)
+{
+	const struct timespec step = {.tv_nsec = 50 * 1000 * 1000};
+	int fd = tdo_child_listen(name);
+
+	for (int i = 0; i < 30 && fd == -EADDRINUSE; i++) {
+		(void)nanosleep(&step, NULL);
+		fd = tdo_child_listen(name);
+	}
+	return fd;
+}
+
 static int
 open_listeners(struct tdo_parent *p)
 {
-	int r = p->env.pfkey_listen = tdo_child_listen(TDO_PFKEY_NAME);
+	int r = p->env.pfkey_listen = listen_patiently(TDO_PFKEY_NAME);
 
 	if (r >= 0)
-		r = p->env.ctl_listen = tdo_child_listen(TDO_CTL_NAME);
+		r = p->env.ctl_listen = listen_patiently(TDO_CTL_NAME);
 	if (r == -EADDRINUSE)
 		tdo_logf(TDO_LOG_ERR, "testudod already runs in this network namespace");
 	else if (r < 0)

@@ -82,6 +82,8 @@ void tdo_nft_rule_end(struct tdo_nft *n);
 void tdo_nft_payload(
     struct tdo_nft *n, enum nft_payload_bases base, uint32_t off, uint32_t len, uint32_t dreg);
 void tdo_nft_meta(struct tdo_nft *n, enum nft_meta_keys key, uint32_t dreg);
+/* dreg becomes the mark of the packet's socket (hook output). */
+void tdo_nft_socket_mark(struct tdo_nft *n, uint32_t dreg);
 void tdo_nft_meta_set(struct tdo_nft *n, enum nft_meta_keys key, uint32_t sreg);
 /* dreg becomes 1 when the IPv6 packet has an extension header of this type, else 0. */
 void tdo_nft_exthdr_present(struct tdo_nft *n, uint8_t type, uint32_t dreg);

@@ -86,6 +86,16 @@ tdo_nft_meta(struct tdo_nft *n, enum nft_meta_keys key, uint32_t dreg)
 }
 
 void
+tdo_nft_socket_mark(struct tdo_nft *n, uint32_t dreg)
+{
+	struct expr e = begin(n, "socket");
+
+	put_u32(n, NFTA_SOCKET_KEY, NFT_SOCKET_MARK);
+	put_u32(n, NFTA_SOCKET_DREG, dreg);
+	end(n, e);
+}
+
+void
 tdo_nft_meta_set(struct tdo_nft *n, enum nft_meta_keys key, uint32_t sreg)
 {
 	struct expr e = begin(n, "meta");
