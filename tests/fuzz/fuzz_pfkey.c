@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A conversation with the PF_KEY endpoint over a real engine.
+ *
+ * Input: items of a 16-bit little-endian word and a message.  Low 12 bits: length of the
+ * message.  High bits: 0x8000 the unprivileged client sends; 0x4000 the registered one;
+ * 0x2000 nobody reads afterwards; 0x1000 a packet is sent and ten seconds pass before.
+ *
+ * What must hold: every message is answered (D52), and whatever comes out parses.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "testudo/pfkey.h"
+#include "wire/ip.h"
+#include "wire/pfkey_msg.h"
+
+enum { GUEST = 0x8000, MANAGER = 0x4000, UNREAD = 0x2000, WAIT = 0x1000, LENGTH = 0x0fff };
+
+static void *
+mem_alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return calloc(1, size);
+}
+
+static void
+mem_free(void *ctx, void *p, size_t size)
+{
+	(void)ctx;
+	(void)size;
+	free(p);
+}
+
+static void
+fill_random(void *ctx, void *buf, size_t len)
+{
+	uint32_t *x = ctx;
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++) {
+		*x = *x * 1664525 + 1013904223;
+		p[i] = (uint8_t)(*x >> 24);
+	}
+}
+
+static const struct tdo_mem mem = {mem_alloc, mem_free, NULL};
+
+/* Made once: its self-tests take long. */
+static struct tdo_crypto *
+crypto(void)
+{
+	static struct tdo_crypto *c;
+
+	if (!c)
+		FUZZ_CHECK(tdo_crypto_new(
+			       &(struct tdo_crypto_config){.mem = mem, .nworkers = 1}, &c) == 0);
+	return c;
+}
+
+/* The other end: what setkey does with the message. */
+static void
+read_back(const struct tdo_sadb_msg *m)
+{
+	static struct tdo_sa_info sa;
+	struct tdo_sp_info sp;
+	struct tdo_sadb_err err = {0};
+	struct tdo_sadb_comb comb;
+	struct tdo_sadb_alg alg;
+	struct tdo_sadb_ident id;
+	uint16_t v;
+	uint8_t t;
+
+	if (tdo_sadb_get_sa_info(m, &sa, &err) < 0)
+		FUZZ_CHECK(err.text != NULL && tdo_sadb_ext_name(err.ext)[0] != 0);
+	if (tdo_sadb_get_sp_info(m, &sp, &err) == 0)
+		FUZZ_CHECK(sp.param.nreq <= TDO_REQ_MAX);
+	for (unsigned i = 0; tdo_sadb_get_comb(m, i, &comb); i++)
+		FUZZ_CHECK(i < 1000);
+	for (unsigned i = 0; tdo_sadb_get_supported(m, TDO_SADB_EXT_SUPPORTED_AUTH, i, &alg); i++)
+		FUZZ_CHECK(i < 10000);
+	tdo_sadb_get_natt_type(m, &t);
+	tdo_sadb_get_natt_port(m, TDO_SADB_X_EXT_NAT_T_SPORT, &v);
+	tdo_sadb_get_natt_frag(m, &v);
+	if (tdo_sadb_get_ident(m, TDO_SADB_EXT_IDENTITY_SRC, &id))
+		FUZZ_CHECK(strlen(id.text) < TDO_SADB_MAXLEN);
+	FUZZ_CHECK(tdo_sadb_type_name(m->base.type)[0] == 'S');
+}
+
+static void
+check_output(const uint8_t *msg, size_t len)
+{
+	struct tdo_sadb_msg m;
+	struct tdo_sadb_base b;
+
+	FUZZ_CHECK(tdo_sadb_base_read(msg, len, &b));
+	if (b.err != 0) {
+		FUZZ_CHECK(len == TDO_SADB_BASE_LEN);
+		return;
+	}
+	FUZZ_CHECK(tdo_sadb_parse(msg, len, &m, NULL) == 0);
+	read_back(&m);
+	if (m.payload)
+		check_output(m.payload, m.payload_len);
+}
+
+static unsigned
+read_all(struct tdo_pfkey_client *c)
+{
+	static uint8_t buf[TDO_PFKEY_MSG_MAX];
+	unsigned n = 0;
+	size_t len;
+
+	while ((len = tdo_pfkey_pull(c, buf, sizeof(buf))) > 0) {
+		check_output(buf, len);
+		n++;
+	}
+	FUZZ_CHECK(!tdo_pfkey_pending(c));
+	return n;
+}
+
+struct scene {
+	struct tdo_engine *e;
+	struct tdo_pfkey *k;
+	struct tdo_pfkey_client *user, *manager, *guest;
+	tdo_ns now;
+};
+
+/* 10.0.0.1 to 10.0.0.2, UDP: a policy may need an SA for it. */
+static void
+send_packet(struct scene *s)
+{
+	static const struct tdo_ip_hdr h = {.src = {.af = TDO_AF_INET, .b = {10, 0, 0, 1}},
+	    .dst = {.af = TDO_AF_INET, .b = {10, 0, 0, 2}},
+	    .ttl = 64,
+	    .proto = TDO_IPPROTO_UDP};
+	uint8_t buf[TDO_HEADROOM + 28 + TDO_TAILROOM] = {0};
+	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM, .len = 28};
+	struct tdo_pkt *const burst[] = {&p};
+	struct tdo_worker *w = tdo_engine_worker(s->e, 0);
+
+	tdo_ip_build(tdo_pkt_data(&p), &h, 8);
+	buf[TDO_HEADROOM + 25] = 8; /* UDP length */
+	tdo_out(w, burst, 1, s->now);
+	tdo_worker_quiesce(w);
+}
+
+static void
+one_message(struct scene *s, unsigned word, const uint8_t *msg, size_t len)
+{
+	struct tdo_pfkey_client *c = word & GUEST     ? s->guest
+				     : word & MANAGER ? s->manager
+						      : s->user;
+	/* A copy of exactly its size: reads beyond it are found. */
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	bool gives_up = len >= 3 && msg[1] == TDO_SADB_ACQUIRE && msg[2] != 0;
+
+	FUZZ_CHECK(copy != NULL);
+	memcpy(copy, msg, len);
+	if (word & WAIT) {
+		send_packet(s);
+		s->now += 10 * TDO_SEC;
+		tdo_engine_tick(s->e, s->now);
+		tdo_pfkey_events(s->k, s->now);
+	}
+	tdo_pfkey_input(c, copy, len, s->now);
+	FUZZ_CHECK(tdo_pfkey_pending(c) || gives_up);
+	free(copy);
+	if (word & UNREAD)
+		return;
+	read_all(s->user);
+	read_all(s->manager);
+	read_all(s->guest);
+}
+
+static void
+open_scene(struct scene *s, uint32_t *seed)
+{
+	static const struct tdo_pfkey_cred root = {true, 1}, nobody = {false, 2};
+	struct tdo_engine_config ec = {.mem = mem,
+	    .random = fill_random,
+	    .random_ctx = seed,
+	    .crypto = crypto(),
+	    .nworkers = 1};
+	struct tdo_pfkey_config pc = {.mem = mem};
+
+	FUZZ_CHECK(tdo_engine_new(&ec, &s->e) == 0);
+	pc.engine = s->e;
+	FUZZ_CHECK(tdo_pfkey_new(&pc, &s->k) == 0);
+	FUZZ_CHECK(tdo_pfkey_open(s->k, &root, NULL, &s->user) == 0);
+	FUZZ_CHECK(tdo_pfkey_open(s->k, &root, NULL, &s->manager) == 0);
+	FUZZ_CHECK(tdo_pfkey_open(s->k, &nobody, NULL, &s->guest) == 0);
+	s->now = 1000 * TDO_SEC;
+	tdo_engine_set_wall(s->e, 1700000000, s->now);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint32_t seed = 1;
+	struct scene s;
+
+	open_scene(&s, &seed);
+	while (size >= 2) {
+		unsigned word = data[0] | (unsigned)data[1] << 8;
+		size_t len = word & LENGTH;
+
+		data += 2;
+		size -= 2;
+		if (len > size)
+			len = size;
+		one_message(&s, word, data, len);
+		data += len;
+		size -= len;
+	}
+	tdo_pfkey_free(s.k);
+	tdo_engine_free(s.e);
+	return 0;
+}
