@@ -3,7 +3,7 @@
  * Crypto framework, after opencrypto(9): sessions hold algorithm and keys, operations
  * name regions of a packet, drivers do the work for a whole burst.
  *
- * Algorithms are rows of crypto/alg.def.  Drivers are const structures with capabilities
+ * Algorithms are rows of crypto/alg.c.  Drivers are const structures with capabilities
  * and a priority; a session is made by the first driver, in order of priority, that
  * supports its algorithms.  AEAD, encrypt-then-MAC, cipher alone and MAC alone are each
  * one operation, so that a driver can fuse the passes.
@@ -58,8 +58,8 @@ struct tdo_crypto_config {
 
 /*
  * Makes a framework: every compiled-in driver is started and tested with known answers;
- * one that fails is left out, with a log message.  Returns 0, -ENOMEM, -ENOENT (unknown
- * driver name) or -ELIBBAD (no driver passed).
+ * one that fails is left out, with a log message.  Returns 0, -ENOMEM, -EINVAL (no
+ * workers), -ENOENT (unknown driver name) or -ELIBBAD (no driver passed).
  */
 TDO_MUST_CHECK int tdo_crypto_new(const struct tdo_crypto_config *cfg, struct tdo_crypto **ret);
 void tdo_crypto_free(struct tdo_crypto *c); /* c may be NULL; all sessions must be gone */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the framework and its drivers share.
+ *
+ * A driver is one file with one const struct tdo_driver.  The framework checks parameters
+ * and owns the memory of sessions; a driver fills the part behind struct tdo_session and
+ * names the function that processes a burst, so that nothing is chosen per packet.
+ */
+#ifndef TDO_CRYPTO_DRIVER_H
+#define TDO_CRYPTO_DRIVER_H
+
+#include "base/be.h"
+#include "crypto/mem.h"
+#include "testudo/crypto.h"
+
+#define TDO_DRIVER_MAX 4
+#define TDO_ICV_MAX    16    /* longest ICV of the table */
+#define TDO_OP_LEN_MAX 65534 /* bytes under a MAC: libraries count them in 16 bits */
+#define TDO_ESN_LEN    4     /* bytes of esn_hi behind the payload */
+#define TDO_AEAD_HLEN  8     /* header of an AEAD with ESN: SPI, low half */
+
+typedef void (*tdo_process_fn)(
+    struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
+
+struct tdo_driver {
+	const char *name;
+	/*
+	 * Makes the state of the driver.  0, -ENOMEM, or another -errno: the driver cannot be
+	 * used on this machine.
+	 */
+	int (*start)(const struct tdo_crypto_config *cfg, void **ret_state);
+	void (*stop)(void *state);
+	/* True for a legal pair that it can do; either may be NULL. */
+	bool (*supports)(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth);
+	/* Bytes it needs behind struct tdo_session. */
+	size_t (*session_size)(const void *state, const struct tdo_session_param *p);
+	/*
+	 * Fills s->ctx (zeroed) and s->process; p is checked and supported.  0 or -ENOMEM; after
+	 * a failure session_fini is called as well.
+	 */
+	int (*session_init)(void *state, const struct tdo_session_param *p, struct tdo_session *s);
+	/* Releases what s->ctx refers to, or NULL; the framework wipes and frees the memory. */
+	void (*session_fini)(void *state, struct tdo_session *s);
+};
+
+struct tdo_driver_slot {
+	const struct tdo_driver *driver;
+	void *state;
+};
+
+struct tdo_crypto {
+	struct tdo_crypto_config cfg;
+	unsigned n;
+	struct tdo_driver_slot slot[TDO_DRIVER_MAX]; /* in order of priority */
+};
+
+struct tdo_session {
+	tdo_process_fn process;
+	struct tdo_crypto *crypto;
+	const struct tdo_driver_slot *slot;
+	void *state; /* the driver's */
+	struct tdo_block block;
+	_Alignas(TDO_CACHE_LINE) uint8_t ctx[]; /* the driver's part */
+};
+
+extern const struct tdo_driver tdo_driver_ipsecmb, tdo_driver_openssl, tdo_driver_null;
+
+/* ---- session.c ---- */
+
+/* True when ESP or AH can use this pair: AEAD alone, or a cipher, a MAC, or both. */
+bool tdo_pair_legal(const struct tdo_alg *enc, const struct tdo_alg *auth);
+/* tdo_session_new() by one driver; p must be legal for it. */
+TDO_MUST_CHECK int tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
+    const struct tdo_session_param *p, struct tdo_session **ret);
+
+/* ---- selftest.c ---- */
+
+/*
+ * Known answers over all pairs that the driver supports.  0, -ENOMEM, or -ELIBBAD and
+ * *ret_what names what went wrong.
+ */
+TDO_MUST_CHECK int tdo_selftest(
+    struct tdo_crypto *c, const struct tdo_driver_slot *slot, const char **ret_what);
+
+/* ---- for drivers ---- */
+
+/* True when text_len is a multiple of block (a power of two) and the sum is in bounds. */
+static inline bool
+tdo_op_ok(const struct tdo_op *op, uint32_t iv_len, uint32_t block)
+{
+	uint64_t sum = (uint64_t)op->hdr_len + iv_len + op->text_len + TDO_ESN_LEN;
+
+	return sum <= TDO_OP_LEN_MAX && (op->text_len & (block - 1)) == 0;
+}
+
+/* RFC 4106 5: the AAD with extended sequence numbers: SPI, high half, low half. */
+static inline void
+tdo_esn_aad(const struct tdo_op *op, uint8_t aad[TDO_AEAD_HLEN + TDO_ESN_LEN])
+{
+	memcpy(aad, op->data, 4);
+	tdo_put_be32(aad + 4, op->esn_hi);
+	memcpy(aad + 8, op->data + 4, 4);
+}
+
+#define TDO_HMAC_BLOCK 64 /* of MD5, SHA-1 and SHA-256 */
+
+/* RFC 2104 2: the key, not longer than the block, zero-padded and combined with x. */
+static inline void
+tdo_hmac_pad(const uint8_t *key, size_t len, uint8_t x, uint8_t ret[TDO_HMAC_BLOCK])
+{
+	memset(ret, x, TDO_HMAC_BLOCK);
+	for (size_t i = 0; i < len; i++)
+		ret[i] ^= key[i];
+}
+
+#endif

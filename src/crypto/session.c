@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sessions: checking what is asked for, choosing the driver, owning the memory. */
+#include <errno.h>
+
+#include "crypto/alg.h"
+#include "crypto/driver.h"
+
+bool
+tdo_pair_legal(const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	if (enc == NULL && auth == NULL)
+		return false;
+	if (enc && enc->kind == TDO_ALG_AUTH)
+		return false;
+	if (auth && auth->kind != TDO_ALG_AUTH)
+		return false;
+	return !(enc && auth && enc->kind == TDO_ALG_AEAD);
+}
+
+/* True when the key is there and has a legal length; without algorithm, when there is none. */
+static bool
+key_ok(const struct tdo_alg *a, const uint8_t *key, unsigned len)
+{
+	if (a == NULL)
+		return len == 0;
+	return (key != NULL || len == 0) && tdo_alg_keylen_ok(a, len * 8);
+}
+
+static const struct tdo_driver_slot *
+choose(const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->slot[i].driver->supports(c->slot[i].state, enc, auth))
+			return &c->slot[i];
+	return NULL;
+}
+
+bool
+tdo_crypto_supports(
+    const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	return tdo_pair_legal(enc, auth) && choose(c, enc, auth) != NULL;
+}
+
+int
+tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
+    const struct tdo_session_param *p, struct tdo_session **ret)
+{
+	size_t size = sizeof(struct tdo_session) + slot->driver->session_size(slot->state, p);
+	struct tdo_block block;
+	struct tdo_session *s = tdo_block_alloc(&c->cfg.mem, size, &block);
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->crypto = c;
+	s->slot = slot;
+	s->state = slot->state;
+	s->block = block;
+	err = slot->driver->session_init(slot->state, p, s);
+	if (err) {
+		tdo_session_free(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+int
+tdo_session_new(struct tdo_crypto *c, const struct tdo_session_param *p, struct tdo_session **ret)
+{
+	const struct tdo_driver_slot *slot;
+
+	if (!tdo_pair_legal(p->enc, p->auth))
+		return -EINVAL;
+	if (!key_ok(p->enc, p->ekey, p->ekey_len) || !key_ok(p->auth, p->akey, p->akey_len))
+		return -EINVAL;
+	slot = choose(c, p->enc, p->auth);
+	return slot ? tdo_session_make(c, slot, p, ret) : -EOPNOTSUPP;
+}
+
+void
+tdo_session_free(struct tdo_session *s)
+{
+	const struct tdo_driver *d;
+
+	if (s == NULL)
+		return;
+	d = s->slot->driver;
+	if (d->session_fini)
+		d->session_fini(s->state, s);
+	tdo_block_free(s->crypto->cfg.mem, s->block);
+}
+
+const char *
+tdo_session_driver(const struct tdo_session *s)
+{
+	return s->slot->driver->name;
+}
+
+void
+tdo_session_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	s->process(s, worker, ops, n);
+}
