@@ -4,15 +4,22 @@
  *
  * It works in a library context of its own, so that loading the legacy provider changes
  * nothing for the rest of the process.  Cipher contexts are made per session and worker
- * with their key set; per packet they only get an IV.  HMAC is built here from two digest
- * runs on a context that each worker has once: EVP_MAC copies digest contexts, which
- * takes memory for every packet.
+ * with their key set; per packet they only get an IV.
+ *
+ * HMAC is built here on the plain digest functions, which OpenSSL calls deprecated: a
+ * digest state is a structure there, so that the state after the key block is made once
+ * and copied for each packet.  Every way through EVP_MD and EVP_MAC allocates a new state
+ * for each of the two digest runs, and a packet must not take memory.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <errno.h>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/md5.h>
 #include <openssl/provider.h>
+#include <openssl/sha.h>
 
 #include "crypto/alg.h"
 #include "crypto/driver.h"
@@ -29,23 +36,7 @@ static const struct cipher_row {
     {TDO_EALG_BLOWFISH_CBC, 0, "BF-CBC"}, /* legacy provider */
 };
 
-static const struct digest_row {
-	uint8_t pfkey;
-	const char *name;
-} digest_rows[] = {
-    {TDO_AALG_HMAC_MD5, "MD5"},
-    {TDO_AALG_HMAC_SHA1, "SHA1"},
-    {TDO_AALG_HMAC_SHA256, "SHA2-256"},
-};
-
-enum {
-	NCIPHERS = sizeof(cipher_rows) / sizeof(cipher_rows[0]),
-	NDIGESTS = sizeof(digest_rows) / sizeof(digest_rows[0]),
-};
-
-struct ossl_worker {
-	EVP_MD_CTX *md[NDIGESTS]; /* NULL: the digest is not there */
-};
+#define NCIPHERS (sizeof(cipher_rows) / sizeof(cipher_rows[0]))
 
 struct ossl_state {
 	struct tdo_mem mem;
@@ -53,16 +44,21 @@ struct ossl_state {
 	OSSL_LIB_CTX *lib;
 	OSSL_PROVIDER *base, *legacy;
 	EVP_CIPHER *cipher[NCIPHERS]; /* NULL: not in the installed providers */
-	EVP_MD *md[NDIGESTS];
 	unsigned nworkers;
-	struct ossl_worker worker[];
+};
+
+union digest {
+	MD5_CTX md5;
+	SHA_CTX sha1;
+	SHA256_CTX sha256;
 };
 
 struct ossl_session {
-	bool encrypt, esn, has_mac;
-	uint8_t iv_len, icv_len, block, digest, salt_len;
+	bool encrypt, esn;
+	uint8_t aalg; /* 0: no MAC */
+	uint8_t iv_len, icv_len, block, salt_len;
 	uint8_t salt[8];
-	uint8_t ipad[TDO_HMAC_BLOCK], opad[TDO_HMAC_BLOCK];
+	union digest inner, outer; /* after the key block of RFC 2104 */
 	unsigned nworkers;
 	EVP_CIPHER_CTX *cipher[]; /* one for each worker; none when there is nothing to encrypt */
 };
@@ -70,21 +66,10 @@ struct ossl_session {
 /* ---- driver state ------------------------------------------------------------------- */
 
 static void
-free_worker(struct ossl_worker *w)
-{
-	for (unsigned i = 0; i < NDIGESTS; i++)
-		EVP_MD_CTX_free(w->md[i]);
-}
-
-static void
 stop(void *state)
 {
 	struct ossl_state *st = state;
 
-	for (unsigned i = 0; i < st->nworkers; i++)
-		free_worker(&st->worker[i]);
-	for (unsigned i = 0; i < NDIGESTS; i++)
-		EVP_MD_free(st->md[i]);
 	for (unsigned i = 0; i < NCIPHERS; i++)
 		EVP_CIPHER_free(st->cipher[i]);
 	if (st->legacy)
@@ -108,21 +93,6 @@ fetch(struct ossl_state *st)
 	st->legacy = OSSL_PROVIDER_load(st->lib, "legacy");
 	for (unsigned i = 0; i < NCIPHERS; i++)
 		st->cipher[i] = EVP_CIPHER_fetch(st->lib, cipher_rows[i].name, NULL);
-	for (unsigned i = 0; i < NDIGESTS; i++)
-		st->md[i] = EVP_MD_fetch(st->lib, digest_rows[i].name, NULL);
-	return 0;
-}
-
-static int
-make_worker(struct ossl_state *st, struct ossl_worker *w)
-{
-	for (unsigned i = 0; i < NDIGESTS; i++) {
-		if (st->md[i] == NULL)
-			continue;
-		w->md[i] = EVP_MD_CTX_new();
-		if (w->md[i] == NULL || EVP_DigestInit_ex2(w->md[i], st->md[i], NULL) != 1)
-			return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -130,8 +100,7 @@ static int
 start(const struct tdo_crypto_config *cfg, void **ret_state)
 {
 	struct tdo_block block;
-	struct ossl_state *st = tdo_block_alloc(
-	    &cfg->mem, sizeof(*st) + cfg->nworkers * sizeof(struct ossl_worker), &block);
+	struct ossl_state *st = tdo_block_alloc(&cfg->mem, sizeof(*st), &block);
 	int err;
 
 	if (st == NULL)
@@ -141,8 +110,6 @@ start(const struct tdo_crypto_config *cfg, void **ret_state)
 	st->nworkers = cfg->nworkers;
 	ERR_set_mark(); /* what is missing is no error of the process */
 	err = fetch(st);
-	for (unsigned i = 0; i < st->nworkers && err == 0; i++)
-		err = make_worker(st, &st->worker[i]);
 	ERR_pop_to_mark();
 	if (err)
 		stop(st);
@@ -155,7 +122,7 @@ start(const struct tdo_crypto_config *cfg, void **ret_state)
 static int
 find_cipher(const struct ossl_state *st, const struct tdo_alg *a, unsigned key_len)
 {
-	for (int i = 0; i < NCIPHERS; i++) {
+	for (int i = 0; i < (int)NCIPHERS; i++) {
 		const struct cipher_row *r = &cipher_rows[i];
 
 		if (r->pfkey != a->pfkey || st->cipher[i] == NULL)
@@ -163,15 +130,6 @@ find_cipher(const struct ossl_state *st, const struct tdo_alg *a, unsigned key_l
 		if (key_len == 0 || r->key_len == 0 || r->key_len == key_len)
 			return i;
 	}
-	return -1;
-}
-
-static int
-find_digest(const struct ossl_state *st, const struct tdo_alg *a)
-{
-	for (int i = 0; i < NDIGESTS; i++)
-		if (digest_rows[i].pfkey == a->pfkey && st->md[i] != NULL)
-			return i;
 	return -1;
 }
 
@@ -189,7 +147,8 @@ supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *aut
 
 	if (has_cipher(enc) && find_cipher(st, enc, 0) < 0)
 		return false;
-	return auth == NULL || find_digest(st, auth) >= 0;
+	return auth == NULL || auth->pfkey == TDO_AALG_HMAC_MD5 ||
+	       auth->pfkey == TDO_AALG_HMAC_SHA1 || auth->pfkey == TDO_AALG_HMAC_SHA256;
 }
 
 /* ---- packets ------------------------------------------------------------------------ */
@@ -259,37 +218,71 @@ cbc(EVP_CIPHER_CTX *c, struct tdo_op *op, unsigned iv_len)
 	       EVP_CipherUpdate(c, text, &len, text, (int)op->text_len) == 1;
 }
 
-/* RFC 2104 2, over header, IV, payload and, with ESN, esn_hi (RFC 4303 2.2.1). */
-static bool
-mac(const struct ossl_session *os, EVP_MD_CTX *md, const struct tdo_op *op,
-    uint8_t ret[EVP_MAX_MD_SIZE])
+static void
+digest_update(uint8_t aalg, union digest *d, const void *p, size_t len)
 {
-	uint8_t esn[TDO_ESN_LEN];
-	unsigned len;
+	switch (aalg) {
+	case TDO_AALG_HMAC_MD5:
+		MD5_Update(&d->md5, p, len);
+		break;
+	case TDO_AALG_HMAC_SHA1:
+		SHA1_Update(&d->sha1, p, len);
+		break;
+	default:
+		SHA256_Update(&d->sha256, p, len);
+		break;
+	}
+}
 
-	tdo_put_be32(esn, op->esn_hi);
-	return EVP_DigestInit_ex2(md, NULL, NULL) == 1 &&
-	       EVP_DigestUpdate(md, os->ipad, TDO_HMAC_BLOCK) == 1 &&
-	       EVP_DigestUpdate(md, op->data, op->hdr_len + os->iv_len + op->text_len) == 1 &&
-	       (!os->esn || EVP_DigestUpdate(md, esn, sizeof(esn)) == 1) &&
-	       EVP_DigestFinal_ex(md, ret, &len) == 1 && EVP_DigestInit_ex2(md, NULL, NULL) == 1 &&
-	       EVP_DigestUpdate(md, os->opad, TDO_HMAC_BLOCK) == 1 &&
-	       EVP_DigestUpdate(md, ret, len) == 1 && EVP_DigestFinal_ex(md, ret, &len) == 1;
+/* Writes the digest, and returns its length. */
+static size_t
+digest_final(uint8_t aalg, union digest *d, uint8_t ret[SHA256_DIGEST_LENGTH])
+{
+	switch (aalg) {
+	case TDO_AALG_HMAC_MD5:
+		MD5_Final(ret, &d->md5);
+		return MD5_DIGEST_LENGTH;
+	case TDO_AALG_HMAC_SHA1:
+		SHA1_Final(ret, &d->sha1);
+		return SHA_DIGEST_LENGTH;
+	default:
+		SHA256_Final(ret, &d->sha256);
+		return SHA256_DIGEST_LENGTH;
+	}
+}
+
+/* RFC 2104 2, over header, IV, payload and, with ESN, esn_hi (RFC 4303 2.2.1). */
+static void
+mac(const struct ossl_session *os, const struct tdo_op *op, uint8_t ret[SHA256_DIGEST_LENGTH])
+{
+	union digest d = os->inner;
+	uint8_t esn[TDO_ESN_LEN];
+	size_t len;
+
+	digest_update(os->aalg, &d, op->data, (size_t)op->hdr_len + os->iv_len + op->text_len);
+	if (os->esn) {
+		tdo_put_be32(esn, op->esn_hi);
+		digest_update(os->aalg, &d, esn, sizeof(esn));
+	}
+	len = digest_final(os->aalg, &d, ret);
+	d = os->outer;
+	digest_update(os->aalg, &d, ret, len);
+	digest_final(os->aalg, &d, ret);
+	tdo_wipe(&d, sizeof(d)); /* derived from the key */
 }
 
 static uint8_t
-chain_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, EVP_MD_CTX *md, struct tdo_op *op)
+chain_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 {
 	uint8_t *icv = op->data + op->hdr_len + os->iv_len + op->text_len;
-	uint8_t digest[EVP_MAX_MD_SIZE];
+	uint8_t digest[SHA256_DIGEST_LENGTH];
 
 	if (!tdo_op_ok(op, os->iv_len, os->block))
 		return TDO_OP_ERROR;
 	if (os->encrypt && !cbc(c, op, os->iv_len))
 		return TDO_OP_ERROR;
-	if (os->has_mac) {
-		if (!mac(os, md, op, digest))
-			return TDO_OP_ERROR;
+	if (os->aalg) {
+		mac(os, op, digest);
 		if (os->encrypt)
 			memcpy(icv, digest, os->icv_len);
 		else if (!tdo_ct_equal(icv, digest, os->icv_len))
@@ -302,12 +295,10 @@ static void
 process_chain(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	const struct ossl_session *os = (const void *)s->ctx;
-	const struct ossl_state *st = s->state;
-	EVP_MD_CTX *md = os->has_mac ? st->worker[worker].md[os->digest] : NULL;
 	EVP_CIPHER_CTX *c = os->nworkers ? os->cipher[worker] : NULL;
 
 	for (unsigned i = 0; i < n; i++)
-		ops[i].status = chain_one(os, c, md, &ops[i]);
+		ops[i].status = chain_one(os, c, &ops[i]);
 }
 
 /* ---- sessions ----------------------------------------------------------------------- */
@@ -338,6 +329,30 @@ make_cipher(const EVP_CIPHER *cipher, const struct tdo_session_param *p)
 		return c;
 	EVP_CIPHER_CTX_free(c);
 	return NULL;
+}
+
+/* A digest that has seen the key, zero-padded to a block and combined with x. */
+static union digest
+keyed_digest(const struct tdo_session_param *p, uint8_t x)
+{
+	uint8_t block[TDO_HMAC_BLOCK];
+	union digest d;
+
+	switch (p->auth->pfkey) {
+	case TDO_AALG_HMAC_MD5:
+		MD5_Init(&d.md5);
+		break;
+	case TDO_AALG_HMAC_SHA1:
+		SHA1_Init(&d.sha1);
+		break;
+	default:
+		SHA256_Init(&d.sha256);
+		break;
+	}
+	tdo_hmac_pad(p->akey, p->akey_len, x, block);
+	digest_update(p->auth->pfkey, &d, block, sizeof(block));
+	tdo_wipe(block, sizeof(block));
+	return d;
 }
 
 static int
@@ -374,11 +389,10 @@ session_init(void *state, const struct tdo_session_param *p, struct tdo_session 
 	os->block = p->enc ? p->enc->block : 1;
 	os->icv_len = aead ? p->enc->icv_len : 0;
 	if (p->auth) {
-		os->has_mac = true;
+		os->aalg = p->auth->pfkey;
 		os->icv_len = p->auth->icv_len;
-		os->digest = (uint8_t)find_digest(st, p->auth);
-		tdo_hmac_pad(p->akey, p->akey_len, 0x36, os->ipad);
-		tdo_hmac_pad(p->akey, p->akey_len, 0x5c, os->opad);
+		os->inner = keyed_digest(p, 0x36);
+		os->outer = keyed_digest(p, 0x5c);
 	}
 	ERR_set_mark();
 	if (has_cipher(p->enc))

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Algorithm table, framework and sessions: what is refused, what memory it takes. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <openssl/crypto.h>
+
+#include "testudo/crypto.h"
+
+/* ---- memory that counts, fails on demand, and looks at what is given back ------------ */
+
+static struct {
+	long left;     /* allocations until one fails; negative: none fails */
+	long calls;    /* allocations of the engine */
+	long live;     /* its blocks in use */
+	long external; /* allocations of OpenSSL */
+	bool dirty;    /* a block that was freed had something in it */
+} mem;
+
+static bool
+must_fail(void)
+{
+	return mem.left >= 0 && mem.left-- == 0;
+}
+
+static void *
+engine_alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	mem.calls++;
+	if (must_fail())
+		return NULL;
+	mem.live++;
+	return calloc(1, size);
+}
+
+static void
+engine_free(void *ctx, void *p, size_t size)
+{
+	const uint8_t *b = p;
+
+	(void)ctx;
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < size; i++)
+		mem.dirty |= b[i] != 0;
+	mem.live--;
+	free(p);
+}
+
+static void *
+openssl_malloc(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	mem.external++;
+	return malloc(size);
+}
+
+static void *
+openssl_realloc(void *p, size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	mem.external++;
+	return realloc(p, size);
+}
+
+static void
+openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(p);
+}
+
+static char logged[256];
+
+static void
+log_text(void *ctx, enum tdo_log_level level, const char *text)
+{
+	(void)ctx;
+	(void)level;
+	strncpy(logged, text, sizeof(logged) - 1);
+}
+
+static struct tdo_crypto_config
+config(const char *only)
+{
+	struct tdo_crypto_config cfg = {
+	    .mem = {engine_alloc, engine_free, NULL},
+	    .nworkers = 3,
+	    .only = only,
+	    .log = log_text,
+	};
+
+	return cfg;
+}
+
+static struct tdo_crypto *
+crypto(const char *only)
+{
+	struct tdo_crypto_config cfg = config(only);
+	struct tdo_crypto *c;
+
+	mem.left = -1;
+	assert_int_equal(tdo_crypto_new(&cfg, &c), 0);
+	return c;
+}
+
+/* ---- algorithm table ---------------------------------------------------------------- */
+
+static void
+table_has_names_numbers_and_lengths(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t pfkey, iv, block, icv;
+		bool weak;
+	} t[] = {
+	    {"aes-gcm-16", 20, 8, 1, 16, false},
+	    {"aes-cbc", 12, 16, 16, 0, false},
+	    {"rijndael-cbc", 12, 16, 16, 0, false},
+	    {"3des-cbc", 3, 8, 8, 0, true},
+	    {"blowfish-cbc", 7, 8, 8, 0, true},
+	    {"null", 11, 0, 1, 0, false},
+	    {"simple", 11, 0, 1, 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		const struct tdo_alg *a = tdo_alg_enc_by_name(t[i].name);
+
+		assert_non_null(a);
+		assert_ptr_equal(a, tdo_alg_enc(t[i].pfkey));
+		assert_int_equal(a->iv_len, t[i].iv);
+		assert_int_equal(a->block, t[i].block);
+		assert_int_equal(a->icv_len, t[i].icv);
+		assert_int_equal(a->weak, t[i].weak);
+		assert_null(tdo_alg_auth_by_name(t[i].name));
+	}
+	assert_ptr_equal(tdo_alg_auth_by_name("hmac-sha2-256"), tdo_alg_auth(5));
+	assert_string_equal(tdo_alg_auth(5)->name, "hmac-sha256");
+	assert_ptr_equal(tdo_alg_auth_by_name("hmac-md5"), tdo_alg_auth(2));
+	assert_ptr_equal(tdo_alg_auth_by_name("hmac-sha1"), tdo_alg_auth(3));
+}
+
+static void
+unknown_algorithms_are_not_found(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	assert_null(tdo_alg_enc_by_name(""));
+	assert_null(tdo_alg_enc_by_name("AES-CBC"));
+	assert_null(tdo_alg_enc_by_name("aes"));
+	assert_null(tdo_alg_enc_by_name("rijndael-cbc "));
+	assert_null(tdo_alg_enc(0));
+	assert_null(tdo_alg_enc(2));
+	assert_null(tdo_alg_auth(20));
+	while (tdo_alg_at(n) != NULL)
+		n++;
+	assert_int_equal(n, 8);
+	assert_null(tdo_alg_at(n + 1));
+}
+
+static void
+key_lengths(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned bits[8];
+	} enc[] = {
+	    {"aes-gcm-16", {160, 224, 288}},
+	    {"aes-cbc", {128, 192, 256}},
+	    {"3des-cbc", {192}},
+	    {"null", {0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(enc) / sizeof(enc[0]); i++) {
+		const struct tdo_alg *a = tdo_alg_enc_by_name(enc[i].name);
+
+		for (unsigned bits = 0; bits < 600; bits++) {
+			bool legal = bits == 0 && a->key_max == 0;
+
+			for (unsigned k = 0; k < 8 && bits > 0; k++)
+				legal |= enc[i].bits[k] == bits;
+			assert_int_equal(tdo_alg_keylen_ok(a, bits), legal);
+		}
+	}
+	for (unsigned bits = 0; bits < 600; bits++)
+		assert_int_equal(tdo_alg_keylen_ok(tdo_alg_enc(7), bits),
+		    bits >= 40 && bits <= 448 && bits % 8 == 0);
+	assert_true(tdo_alg_keylen_ok(tdo_alg_auth(5), 256));
+	assert_false(tdo_alg_keylen_ok(tdo_alg_auth(5), 160));
+}
+
+/* ---- framework ---------------------------------------------------------------------- */
+
+static void
+drivers_are_in_order_of_priority(void **state)
+{
+	static const char *const order[] = {"ipsec-mb", "openssl", "null"};
+	struct tdo_crypto *c = crypto(NULL);
+	const char *name;
+	unsigned at = 0, n = 0;
+
+	(void)state;
+	for (; (name = tdo_crypto_driver_at(c, n)) != NULL; n++) {
+		while (at < 3 && strcmp(order[at], name) != 0)
+			at++;
+		assert_true(at < 3);
+	}
+	assert_true(n >= 2);
+	assert_string_equal(tdo_crypto_driver_at(c, n - 1), "null");
+	tdo_crypto_free(c);
+	tdo_crypto_free(NULL);
+	assert_int_equal(mem.live, 0);
+}
+
+static void
+one_driver_can_be_chosen(void **state)
+{
+	struct tdo_crypto *c = crypto("openssl");
+	struct tdo_crypto_config cfg = config("no-such-driver");
+
+	(void)state;
+	assert_string_equal(tdo_crypto_driver_at(c, 0), "openssl");
+	assert_null(tdo_crypto_driver_at(c, 1));
+	tdo_crypto_free(c);
+	assert_int_equal(tdo_crypto_new(&cfg, &c), -ENOENT);
+	cfg = config(NULL);
+	cfg.nworkers = 0;
+	assert_int_equal(tdo_crypto_new(&cfg, &c), -EINVAL);
+}
+
+static void
+illegal_pairs_are_refused(void **state)
+{
+	const struct tdo_alg *gcm = tdo_alg_enc(20), *cbc = tdo_alg_enc(12), *sha = tdo_alg_auth(3);
+	struct tdo_crypto *c = crypto(NULL);
+	uint8_t key[64] = {0};
+	struct tdo_session_param p = {.ekey = key, .akey = key};
+	struct tdo_session *s = NULL;
+
+	(void)state;
+	assert_true(tdo_crypto_supports(c, gcm, NULL));
+	assert_true(tdo_crypto_supports(c, cbc, sha));
+	assert_true(tdo_crypto_supports(c, NULL, sha));
+	assert_false(tdo_crypto_supports(c, NULL, NULL));
+	assert_false(tdo_crypto_supports(c, gcm, sha));
+	assert_false(tdo_crypto_supports(c, sha, NULL));
+	assert_false(tdo_crypto_supports(c, cbc, gcm));
+	assert_int_equal(tdo_session_new(c, &p, &s), -EINVAL);
+	p.enc = gcm;
+	p.auth = sha;
+	p.ekey_len = p.akey_len = 20;
+	assert_int_equal(tdo_session_new(c, &p, &s), -EINVAL);
+	assert_null(s);
+	tdo_crypto_free(c);
+}
+
+static void
+wrong_key_lengths_are_refused(void **state)
+{
+	struct tdo_crypto *c = crypto(NULL);
+	uint8_t key[64] = {0};
+	struct tdo_session_param p = {.ekey = key, .akey = key};
+	struct tdo_session *s = NULL;
+
+	(void)state;
+	for (unsigned i = 0; tdo_alg_at(i); i++) {
+		const struct tdo_alg *a = tdo_alg_at(i);
+		bool auth = a->kind == TDO_ALG_AUTH;
+
+		p.enc = auth ? NULL : a;
+		p.auth = auth ? a : NULL;
+		for (unsigned len = 0; len <= sizeof(key); len++) {
+			bool legal = tdo_alg_keylen_ok(a, len * 8);
+
+			p.ekey_len = auth ? 0 : (uint16_t)len;
+			p.akey_len = auth ? (uint16_t)len : 0;
+			if (legal && !tdo_crypto_supports(c, p.enc, p.auth))
+				continue;
+			assert_int_equal(tdo_session_new(c, &p, &s), legal ? 0 : -EINVAL);
+			if (legal)
+				tdo_session_free(s);
+		}
+	}
+	/* A key without algorithm, and a length without key. */
+	p = (struct tdo_session_param){.auth = tdo_alg_auth(3), .akey = key, .akey_len = 20};
+	p.ekey_len = 16;
+	assert_int_equal(tdo_session_new(c, &p, &s), -EINVAL);
+	p.ekey_len = 0;
+	p.akey = NULL;
+	assert_int_equal(tdo_session_new(c, &p, &s), -EINVAL);
+	tdo_session_free(NULL);
+	tdo_crypto_free(c);
+}
+
+static void
+pair_without_driver_is_not_supported(void **state)
+{
+	struct tdo_crypto *c = crypto("null");
+	uint8_t key[16] = {0};
+	struct tdo_session_param p = {.enc = tdo_alg_enc(12), .ekey = key, .ekey_len = 16};
+	struct tdo_session *s;
+
+	(void)state;
+	assert_false(tdo_crypto_supports(c, p.enc, NULL));
+	assert_int_equal(tdo_session_new(c, &p, &s), -EOPNOTSUPP);
+	p = (struct tdo_session_param){.enc = tdo_alg_enc(11)};
+	assert_int_equal(tdo_session_new(c, &p, &s), 0);
+	assert_string_equal(tdo_session_driver(s), "null");
+	tdo_session_free(s);
+	tdo_crypto_free(c);
+}
+
+/* ---- packets ------------------------------------------------------------------------ */
+
+#define PACKET_SIZE 70000
+
+static struct tdo_session *
+make(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg, bool encrypt, bool esn)
+{
+	static const uint8_t key[64] = {1, 2, 3, 4, 5};
+	struct tdo_session_param p = {.ekey = key, .akey = key, .encrypt = encrypt, .esn = esn};
+	struct tdo_session *s;
+
+	p.enc = ealg ? tdo_alg_enc(ealg) : NULL;
+	p.auth = aalg ? tdo_alg_auth(aalg) : NULL;
+	p.ekey_len = p.enc ? p.enc->key_min / 8 : 0;
+	p.akey_len = p.auth ? p.auth->key_min / 8 : 0;
+	assert_int_equal(tdo_session_new(c, &p, &s), 0);
+	return s;
+}
+
+/* Bad operations fail alone and leave their packet as it was; the others succeed. */
+static void
+check_bad_ops(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg)
+{
+	static uint8_t packet[4][PACKET_SIZE], before[PACKET_SIZE];
+	struct tdo_op op[4] = {
+	    {packet[0], 8, 64, 0, TDO_OP_ERROR},
+	    {packet[1], 8, 65536, 0, TDO_OP_OK},      /* too long */
+	    {packet[2], 8, UINT32_MAX, 0, TDO_OP_OK}, /* the sum overflows 32 bits */
+	    {packet[3], 8, 80, 0, TDO_OP_ERROR},
+	};
+	struct tdo_session *s = make(c, ealg, aalg, true, false);
+
+	memset(packet, 0x5a, sizeof(packet));
+	memset(before, 0x5a, sizeof(before));
+	tdo_session_process(s, 2, op, 4);
+	assert_int_equal(op[0].status, TDO_OP_OK);
+	assert_int_equal(op[1].status, TDO_OP_ERROR);
+	assert_int_equal(op[2].status, TDO_OP_ERROR);
+	assert_int_equal(op[3].status, TDO_OP_OK);
+	assert_memory_equal(packet[1], before, PACKET_SIZE);
+	assert_memory_equal(packet[2], before, PACKET_SIZE);
+	tdo_session_process(s, 0, op, 0);
+	tdo_session_free(s);
+}
+
+static void
+check_misaligned(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg)
+{
+	uint8_t packet[256] = {0};
+	struct tdo_op op = {packet, 8, 64 + 7, 0, TDO_OP_OK};
+	struct tdo_session *s = make(c, ealg, aalg, false, false);
+
+	tdo_session_process(s, 0, &op, 1);
+	assert_int_equal(op.status, TDO_OP_ERROR);
+	tdo_session_free(s);
+}
+
+/* ESN is defined for the 8-byte header of ESP only. */
+static void
+check_esn_header(struct tdo_crypto *c)
+{
+	uint8_t packet[256] = {0};
+	struct tdo_op op = {packet, 12, 64, 1, TDO_OP_OK};
+	struct tdo_session *s = make(c, 20, 0, true, true);
+
+	tdo_session_process(s, 0, &op, 1);
+	assert_int_equal(op.status, TDO_OP_ERROR);
+	tdo_session_free(s);
+}
+
+static void
+bad_operations_are_refused(void **state)
+{
+	struct tdo_crypto *all = crypto(NULL);
+	const char *name;
+
+	(void)state;
+	for (unsigned i = 0; (name = tdo_crypto_driver_at(all, i)) != NULL; i++) {
+		struct tdo_crypto *c;
+
+		if (strcmp(name, "null") == 0)
+			continue;
+		c = crypto(name);
+		check_bad_ops(c, 20, 0);
+		check_bad_ops(c, 12, 3);
+		check_bad_ops(c, 0, 5);
+		check_misaligned(c, 12, 0);
+		check_misaligned(c, 12, 5);
+		check_misaligned(c, 3, 2);
+		check_esn_header(c);
+		tdo_crypto_free(c);
+	}
+	tdo_crypto_free(all);
+}
+
+static void
+process_one_way(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg, bool encrypt)
+{
+	static uint8_t packet[64][256];
+	struct tdo_session *s = make(c, ealg, aalg, encrypt, true);
+	struct tdo_op op[64];
+	long before;
+
+	for (unsigned i = 0; i < 64; i++)
+		op[i] = (struct tdo_op){packet[i], 8, 128, 0, TDO_OP_ERROR};
+	before = mem.calls + mem.external;
+	tdo_session_process(s, 1, op, 64);
+	assert_int_equal(mem.calls + mem.external, before);
+	tdo_session_free(s);
+}
+
+static void
+processing_allocates_nothing(void **state)
+{
+	struct tdo_crypto *all = crypto(NULL);
+	const char *name;
+
+	(void)state;
+	assert_true(mem.external > 0);
+	for (unsigned i = 0; (name = tdo_crypto_driver_at(all, i)) != NULL; i++) {
+		struct tdo_crypto *c;
+
+		if (strcmp(name, "null") == 0)
+			continue;
+		c = crypto(name);
+		for (int way = 0; way < 2; way++) {
+			process_one_way(c, 20, 0, way);
+			process_one_way(c, 12, 3, way);
+			process_one_way(c, 12, 0, way);
+			process_one_way(c, 3, 2, way);
+			process_one_way(c, 11, 5, way);
+		}
+		tdo_crypto_free(c);
+	}
+	tdo_crypto_free(all);
+}
+
+/* ---- memory ------------------------------------------------------------------------- */
+
+static void
+failing_allocations_undo_everything(void **state)
+{
+	struct tdo_crypto_config cfg = config(NULL);
+	struct tdo_crypto *c = NULL;
+	int err = -ENOMEM;
+	long n;
+
+	(void)state;
+	mem.live = 0;
+	for (n = 0; err; n++) {
+		mem.left = n;
+		err = tdo_crypto_new(&cfg, &c);
+		if (err) {
+			assert_int_equal(err, -ENOMEM);
+			assert_null(c);
+			assert_int_equal(mem.live, 0);
+		}
+	}
+	assert_true(n > 3);
+	tdo_crypto_free(c);
+	assert_int_equal(mem.live, 0);
+}
+
+static void
+failing_session_leaves_nothing(void **state)
+{
+	static const uint8_t key[64];
+	struct tdo_session_param p = {.enc = tdo_alg_enc(12), .ekey = key, .ekey_len = 16};
+	struct tdo_crypto *c = crypto(NULL);
+	struct tdo_session *s = NULL;
+	long live = mem.live;
+
+	(void)state;
+	mem.left = 0;
+	assert_int_equal(tdo_session_new(c, &p, &s), -ENOMEM);
+	assert_null(s);
+	assert_int_equal(mem.live, live);
+	tdo_crypto_free(c);
+}
+
+static void
+session_memory_is_wiped(void **state)
+{
+	struct tdo_crypto *all = crypto(NULL);
+	const char *name;
+
+	(void)state;
+	for (unsigned i = 0; (name = tdo_crypto_driver_at(all, i)) != NULL; i++) {
+		struct tdo_crypto *c;
+
+		if (strcmp(name, "null") == 0)
+			continue;
+		c = crypto(name);
+		mem.dirty = false;
+		tdo_session_free(make(c, 20, 0, true, false));
+		tdo_session_free(make(c, 12, 3, true, false));
+		tdo_session_free(make(c, 3, 2, false, false));
+		assert_false(mem.dirty);
+		tdo_crypto_free(c);
+	}
+	tdo_crypto_free(all);
+	assert_string_equal(logged, "");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(table_has_names_numbers_and_lengths),
+	    cmocka_unit_test(unknown_algorithms_are_not_found),
+	    cmocka_unit_test(key_lengths),
+	    cmocka_unit_test(drivers_are_in_order_of_priority),
+	    cmocka_unit_test(one_driver_can_be_chosen),
+	    cmocka_unit_test(illegal_pairs_are_refused),
+	    cmocka_unit_test(wrong_key_lengths_are_refused),
+	    cmocka_unit_test(pair_without_driver_is_not_supported),
+	    cmocka_unit_test(bad_operations_are_refused),
+	    cmocka_unit_test(processing_allocates_nothing),
+	    cmocka_unit_test(failing_allocations_undo_everything),
+	    cmocka_unit_test(failing_session_leaves_nothing),
+	    cmocka_unit_test(session_memory_is_wiped),
+	};
+
+	mem.left = -1;
+	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
