@@ -25,22 +25,42 @@ print_head(const json_t *s)
 		puts("recovering from a crash: nothing passes in clear until policies are loaded");
 }
 
+/* The counters of one group, with its name above them. */
 static void
-print_counters(const json_t *s, bool all)
+print_group(const json_t *list, const char *group, bool all)
 {
-	const json_t *list = json_object_get(s, "counters"), *c;
-	const char *group = "";
+	bool named = false;
+	const json_t *c;
 	size_t i;
 
 	json_array_foreach(list, i, c)
 	{
-		if (tdo_cmd_int(c, "value") == 0 && !all)
+		if (strcmp(group, tdo_cmd_str(c, "group")) != 0 ||
+		    (tdo_cmd_int(c, "value") == 0 && !all))
 			continue;
-		if (strcmp(group, tdo_cmd_str(c, "group")) != 0) {
-			group = tdo_cmd_str(c, "group");
+		if (!named)
 			printf("%s:\n", group);
-		}
+		named = true;
 		printf("  " NUM " %s\n", tdo_cmd_int(c, "value"), tdo_cmd_str(c, "text"));
+	}
+}
+
+static void
+print_counters(const json_t *s, bool all)
+{
+	const json_t *list = json_object_get(s, "counters"), *c, *earlier;
+	size_t i, k;
+
+	json_array_foreach(list, i, c)
+	{
+		/* Groups in the order in which they first appear. */
+		for (k = 0; k < i; k++) {
+			earlier = json_array_get(list, k);
+			if (strcmp(tdo_cmd_str(earlier, "group"), tdo_cmd_str(c, "group")) == 0)
+				break;
+		}
+		if (k == i)
+			print_group(list, tdo_cmd_str(c, "group"), all);
 	}
 }
 
