@@ -65,14 +65,23 @@ free_old(void *ctx, struct tdo_qsbr_node *node)
 	t->mem->free(t->mem->ctx, b, buckets_size(b->mask + 1));
 }
 
+/* Lets the link `at` lead to n and from there to next, in one step for readers. */
+static void
+put(struct tdo_hnode *_Atomic *at, struct tdo_hnode *n, struct tdo_hnode *next, uint8_t link)
+{
+	atomic_store_explicit(&n->next[link], next, memory_order_relaxed);
+	n->at = at;
+	if (next)
+		next->at = &n->next[link];
+	atomic_store_explicit(at, n, memory_order_release);
+}
+
 static void
 chain(struct tdo_hbuckets *b, struct tdo_hnode *n)
 {
 	struct tdo_hnode *_Atomic *head = &b->head[n->hash & b->mask];
 
-	atomic_store_explicit(&n->next[b->link], atomic_load_explicit(head, memory_order_relaxed),
-	    memory_order_relaxed);
-	atomic_store_explicit(head, n, memory_order_release);
+	put(head, n, atomic_load_explicit(head, memory_order_relaxed), b->link);
 }
 
 /* Into at least four times as many buckets, and enough for twice the nodes there are. */
@@ -110,26 +119,15 @@ tdo_htab_insert(struct tdo_htab *t, struct tdo_hnode *node, uint64_t hash)
 	t->n++;
 }
 
-/* The link that points to the node. */
-static struct tdo_hnode *_Atomic *
-link_to(struct tdo_htab *t, const struct tdo_hnode *node)
-{
-	struct tdo_hbuckets *b = current(t);
-	struct tdo_hnode *_Atomic *p = &b->head[node->hash & b->mask];
-	struct tdo_hnode *h;
-
-	while ((h = atomic_load_explicit(p, memory_order_relaxed)) != node)
-		p = &h->next[b->link];
-	return p;
-}
-
 void
 tdo_htab_remove(struct tdo_htab *t, struct tdo_hnode *node)
 {
 	uint8_t link = current(t)->link;
+	struct tdo_hnode *next = atomic_load_explicit(&node->next[link], memory_order_relaxed);
 
-	atomic_store_explicit(link_to(t, node),
-	    atomic_load_explicit(&node->next[link], memory_order_relaxed), memory_order_release);
+	if (next)
+		next->at = node->at;
+	atomic_store_explicit(node->at, next, memory_order_release);
 	t->n--;
 }
 
@@ -139,9 +137,7 @@ tdo_htab_replace(struct tdo_htab *t, struct tdo_hnode *old, struct tdo_hnode *no
 	uint8_t link = current(t)->link;
 
 	node->hash = old->hash;
-	atomic_store_explicit(&node->next[link],
-	    atomic_load_explicit(&old->next[link], memory_order_relaxed), memory_order_relaxed);
-	atomic_store_explicit(link_to(t, old), node, memory_order_release);
+	put(old->at, node, atomic_load_explicit(&old->next[link], memory_order_relaxed), link);
 }
 
 void

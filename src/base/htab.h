@@ -18,6 +18,7 @@
 
 struct tdo_hnode {
 	struct tdo_hnode *_Atomic next[2];
+	struct tdo_hnode *_Atomic *at; /* control: the link of the current buckets to this node */
 	uint64_t hash;
 };
 

@@ -148,7 +148,7 @@ pick_reqid(struct tdo_engine *e, const struct tdo_sp *sp, unsigned i)
 	struct tdo_spd *d = e->spd;
 	uint32_t id;
 
-	for (unsigned try = 0; try < REQIDS_16 && d->nreqids < REQIDS_16; try++) {
+	for (unsigned try = 0; try < REQIDS_16 && d->nreqids16 < REQIDS_16; try++) {
 		id = d->next_reqid;
 		d->next_reqid = id == REQID_16_LAST ? REQID_FIRST : id + 1;
 		if (!reqid_used(e, id) && !in_requests(sp, i, id))
@@ -196,7 +196,7 @@ index_reqids(struct tdo_engine *e, struct tdo_sp *sp)
 			continue;
 		tdo_htab_insert(
 		    &e->spd->by_reqid, &sp->req[i].by_reqid, hash_u32(e, sp->param.req[i].reqid));
-		e->spd->nreqids++;
+		e->spd->nreqids16 += sp->param.req[i].reqid <= REQID_16_LAST;
 	}
 }
 
@@ -207,7 +207,7 @@ unindex_reqids(struct tdo_engine *e, struct tdo_sp *sp)
 		if (!is_picked(&sp->param.req[i]))
 			continue;
 		tdo_htab_remove(&e->spd->by_reqid, &sp->req[i].by_reqid);
-		e->spd->nreqids--;
+		e->spd->nreqids16 -= sp->param.req[i].reqid <= REQID_16_LAST;
 	}
 }
 

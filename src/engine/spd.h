@@ -123,7 +123,7 @@ struct tdo_spd {
 	struct tdo_sp *first[2];  /* [dir] in search order */
 	struct tdo_prios prios[2];
 	struct tdo_sp *timed;
-	unsigned n, nreqids;
+	unsigned n, nreqids16; /* policies; requests with a picked reqid of 16 bits */
 	uint32_t next_id, next_reqid, next_reqid32;
 };
 

@@ -84,21 +84,6 @@ counting_free(void *ctx, void *p, size_t size)
 	free(p);
 }
 
-static void *
-plain_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-plain_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
 static void
 random_bytes(void *ctx, void *buf, size_t len)
 {
@@ -123,7 +108,7 @@ log_text(void *ctx, enum tdo_log_level level, const char *text)
 static void
 note(struct ctl *c, char what)
 {
-	c->sps_when_called = c->probe && tdo_spd_match(c->e, c->probe_dir, c->probe).sp ? 1 : 0;
+	c->probe_hit = c->probe && tdo_spd_match(c->e, TDO_DIR_OUT, c->probe).sp;
 	if (c->ncover < CTL_WIDEN_MAX)
 		c->cover[c->ncover++] = what;
 	c->cover[c->ncover] = '\0';
@@ -180,14 +165,14 @@ ctl_engine_free(struct ctl *c)
 {
 	tdo_engine_free(c->e);
 	c->e = NULL;
-	check(c->allocated == 0, "the engine left memory");
+	check(c->allocated == c->baseline, "the engine left memory");
 }
 
 void
 ctl_open(struct ctl *c, unsigned nworkers)
 {
 	struct tdo_crypto_config cfg = {
-	    .mem = {plain_alloc, plain_free, NULL},
+	    .mem = {counting_alloc, counting_free, c},
 	    .nworkers = nworkers,
 	};
 
@@ -195,6 +180,7 @@ ctl_open(struct ctl *c, unsigned nworkers)
 	c->now = 1000 * TDO_SEC;
 	c->rng.state = 1;
 	check(tdo_crypto_new(&cfg, &c->crypto) == 0, "no crypto");
+	c->baseline = c->allocated;
 	check(ctl_engine(c, nworkers) == 0, "no engine");
 }
 
@@ -203,6 +189,7 @@ ctl_close(struct ctl *c)
 {
 	ctl_engine_free(c);
 	tdo_crypto_free(c->crypto);
+	check(c->allocated == 0, "the crypto framework left memory");
 }
 
 void

@@ -32,6 +32,7 @@ struct ctl {
 	struct ctl_rng rng; /* behind the engine's random bytes */
 
 	size_t allocated;     /* bytes not yet freed */
+	size_t baseline;      /* of them the crypto framework's */
 	uint64_t allocations; /* so far */
 	uint64_t fail_at;     /* the allocation with this number fails; 0: none */
 	bool failed;
@@ -42,13 +43,12 @@ struct ctl {
 	/* cover: what was called, newest last: 'w' widen, 'n' narrow, 'd', 'c' set_default */
 	char cover[CTL_WIDEN_MAX + 1];
 	unsigned ncover;
-	int cover_result;         /* of widen and set_default */
-	unsigned sps_when_called; /* policies that matched the probe then */
-	uint8_t probe_dir;        /* with probe set: counts hits of this flow at each call */
-	const struct tdo_flow *probe;
+	int cover_result;             /* of widen and set_default */
+	const struct tdo_flow *probe; /* looked up (outbound) at each call ... */
+	bool probe_hit;               /* ... and whether it hit a policy */
 };
 
-/* Makes the crypto framework (outside of the counting allocator) and the engine. */
+/* Makes the crypto framework and the engine. */
 void ctl_open(struct ctl *c, unsigned nworkers);
 /* Frees both; fails the test when the engine left memory. */
 void ctl_close(struct ctl *c);

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Engine object, knobs, clock, own addresses, counters, offenders, random pool, acquires. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "ctl.h"
+#include "engine/engine.h"
+
+static struct ctl c;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	ctl_open(&c, 2);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	ctl_close(&c);
+	return 0;
+}
+
+static uint32_t
+generation(void)
+{
+	return atomic_load(&c.e->generation);
+}
+
+/* ---- configuration ---- */
+
+static void
+bad_configurations_are_refused(void **state)
+{
+	struct tdo_engine_config good = c.e->cfg, cfg = good;
+	struct tdo_engine *e = NULL;
+
+	(void)state;
+	cfg.nworkers = 0;
+	assert_int_equal(tdo_engine_new(&cfg, &e), -EINVAL);
+	cfg.nworkers = 65;
+	assert_int_equal(tdo_engine_new(&cfg, &e), -EINVAL);
+	cfg = good;
+	cfg.random = NULL;
+	assert_int_equal(tdo_engine_new(&cfg, &e), -EINVAL);
+	cfg = good;
+	cfg.crypto = NULL;
+	assert_int_equal(tdo_engine_new(&cfg, &e), -EINVAL);
+	cfg = good;
+	cfg.mem.alloc = NULL;
+	assert_int_equal(tdo_engine_new(&cfg, &e), -EINVAL);
+	assert_null(e);
+	tdo_engine_free(NULL);
+	assert_ptr_equal(tdo_engine_crypto(c.e), c.crypto);
+}
+
+/* ---- knobs ---- */
+
+static void
+knobs_have_defaults_and_limits(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < TDO_KNOB_COUNT; k++) {
+		const struct tdo_knob_info *i = tdo_knob_info(k);
+		uint32_t g = generation();
+
+		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
+		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET6), i->def);
+		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->min - 1), -ERANGE);
+		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max + 1), -ERANGE);
+		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
+		assert_int_equal(generation(), g);
+		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max), 0);
+		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET6, i->min), 0);
+		assert_int_not_equal(generation(), g);
+		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->name6 ? i->max : i->min);
+		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET6), i->min);
+	}
+}
+
+/* More is covered before it is discarded, less afterwards. */
+static void
+default_policy_tells_the_attachment(void **state)
+{
+	(void)state;
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 1), 0);
+	assert_string_equal(c.cover, "");
+	c.cover_result = -ENOBUFS;
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 0), -ENOBUFS);
+	assert_int_equal(tdo_knob_get(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET), 1);
+	c.cover_result = 0;
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 0), 0);
+	assert_int_equal(tdo_knob_get(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET6), 1);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 1), 0);
+	assert_string_equal(c.cover, "ddc");
+}
+
+/* ---- clock ---- */
+
+static void
+wall_clock_is_shown(void **state)
+{
+	struct tdo_sa_param p = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+	struct tdo_sa_info i;
+	struct tdo_sa *sa;
+
+	(void)state;
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	sa = tdo_sad_find_in(c.e, &p.key.dst, 1000, 50);
+	tdo_engine_set_wall(c.e, 1800000000, c.now + 10 * TDO_SEC);
+	assert_int_equal(tdo_sa_get(c.e, &p.key, &i), 0);
+	assert_int_equal(i.current.addtime, 1799999990);
+	assert_int_equal(i.current.usetime, 0);
+	assert_int_equal(i.last_used, 0);
+	atomic_store(&sa->first_use, c.now + TDO_SEC / 2);
+	atomic_store(&sa->last_use, c.now + 25 * TDO_SEC);
+	assert_int_equal(tdo_sa_get(c.e, &p.key, &i), 0);
+	assert_int_equal(i.current.usetime, 1799999990);
+	assert_int_equal(i.last_used, 1800000015);
+	/* A clock that was set to long ago does not wrap. */
+	tdo_engine_set_wall(c.e, 5, c.now + 10 * TDO_SEC);
+	assert_int_equal(tdo_sa_get(c.e, &p.key, &i), 0);
+	assert_int_equal(i.current.addtime, 0);
+	assert_int_equal(i.current.usetime, 1);
+}
+
+/* ---- own addresses ---- */
+
+static void
+own_addresses_are_known(void **state)
+{
+	struct tdo_addr a[3] = {
+	    ctl_addr("192.0.2.9"), ctl_addr("2001:db8::1"), ctl_addr("10.0.0.1")};
+	struct tdo_addr zero = {.af = TDO_AF_INET6, .b = {192, 0, 2, 9}};
+	uint32_t g = generation();
+
+	(void)state;
+	assert_false(tdo_is_local(c.e, &a[0]));
+	assert_int_equal(tdo_engine_set_local(c.e, a, 3), 0);
+	assert_int_not_equal(generation(), g);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(tdo_is_local(c.e, &a[i]));
+	assert_false(tdo_is_local(c.e, &zero));
+	assert_int_equal(tdo_engine_set_local(c.e, a, 1), 0);
+	assert_true(tdo_is_local(c.e, &a[0]));
+	assert_false(tdo_is_local(c.e, &a[1]));
+	c.fail_at = c.allocations + 1;
+	assert_int_equal(tdo_engine_set_local(c.e, a, 3), -ENOMEM);
+	assert_false(tdo_is_local(c.e, &a[1]));
+	assert_int_equal(tdo_engine_set_local(c.e, NULL, 0), 0);
+	assert_false(tdo_is_local(c.e, &a[0]));
+}
+
+/* ---- counters ---- */
+
+static void
+counters_are_sums(void **state)
+{
+	struct tdo_worker *a = tdo_engine_worker(c.e, 0), *b = tdo_engine_worker(c.e, 1);
+
+	(void)state;
+	tdo_worker_stat(a, TDO_STAT_ESP_IN, 3);
+	tdo_worker_stat(b, TDO_STAT_ESP_IN, 4);
+	assert_int_equal(tdo_stat_read(c.e, TDO_STAT_ESP_IN), 7);
+	assert_int_equal(tdo_stat_read(c.e, TDO_STAT_ESP_OUT), 0);
+	tdo_worker_count_drop(a, TDO_REASON_GUARD, 5);
+	tdo_worker_count_drop(b, TDO_REASON_GUARD, 6);
+	assert_int_equal(tdo_drops_read(c.e, TDO_REASON_GUARD), 11);
+}
+
+static void
+drops_name_the_last_offender(void **state)
+{
+	struct tdo_worker *a = tdo_engine_worker(c.e, 0), *b = tdo_engine_worker(c.e, 1);
+	struct tdo_sa_param sp = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+	struct tdo_sp_param pp = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "0.0.0.0", 0);
+	struct tdo_pkt p = {.seq = 77};
+	struct tdo_offender o;
+	struct tdo_sp_info i;
+	struct tdo_sa *sa;
+
+	(void)state;
+	tdo_offender_read(c.e, TDO_REASON_IN_ICV, &o);
+	assert_int_equal(o.when, 0);
+	assert_int_equal(tdo_sa_add(c.e, &sp, c.now, NULL), 0);
+	assert_int_equal(tdo_sp_add(c.e, &pp, c.now, NULL, NULL), 0);
+	sa = tdo_sad_find_in(c.e, &sp.key.dst, 1000, 50);
+	p.ip.flow = ctl_flow("10.0.0.1", "1.1.1.1", 6, 1, 2);
+	p.sp = tdo_spd_match(c.e, TDO_DIR_OUT, &p.ip.flow).sp;
+	tdo_worker_drop(a, &p, sa, TDO_REASON_IN_ICV, 50);
+	assert_int_equal(p.verdict, TDO_VERDICT_DROP);
+	assert_int_equal(p.reason, TDO_REASON_IN_ICV);
+	tdo_offender_read(c.e, TDO_REASON_IN_ICV, &o);
+	assert_int_equal(o.when, 50);
+	assert_int_equal(o.spi, 1000);
+	assert_int_equal(o.seq, 77);
+	assert_int_equal(o.flow.dport, 2);
+	p.sp = NULL;
+	p.ip.flow.dport = 3;
+	tdo_worker_drop(b, &p, NULL, TDO_REASON_IN_ICV, 60);
+	tdo_offender_read(c.e, TDO_REASON_IN_ICV, &o);
+	assert_int_equal(o.when, 60);
+	assert_int_equal(o.spi, 0);
+	assert_int_equal(o.flow.dport, 3);
+	assert_int_equal(tdo_drops_read(c.e, TDO_REASON_IN_ICV), 2);
+	assert_int_equal(tdo_drops_read(c.e, TDO_REASON_IN_CLEAR), 0);
+	assert_int_equal(atomic_load(&sa->drops), 1);
+	assert_int_equal(tdo_sp_get(c.e, 1, &i), 0);
+	assert_int_equal(i.drops, 1);
+}
+
+/* ---- random bytes ---- */
+
+static void
+random_bytes_are_used_once(void **state)
+{
+	struct tdo_worker *w = tdo_engine_worker(c.e, 0);
+	uint8_t seen[200][16], big[1000] = {0}, zero[16] = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		tdo_worker_random(w, seen[i], 16);
+		assert_memory_not_equal(seen[i], zero, 16);
+		for (unsigned j = 0; j < i; j++)
+			assert_memory_not_equal(seen[i], seen[j], 16);
+	}
+	tdo_worker_random(w, big, sizeof(big));
+	assert_memory_not_equal(big + 984, zero, 16);
+	tdo_worker_random(w, big, 512);
+	assert_memory_equal(w->random_pool, (uint8_t[512]){0}, 512);
+}
+
+/* ---- acquires ---- */
+
+static struct tdo_event ev;
+
+static void
+ask(unsigned worker, uint32_t reqid)
+{
+	static const struct tdo_sp sp = {.id = 5};
+	struct tdo_req r = {
+	    .proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_UNIQUE, .reqid = reqid};
+	struct tdo_addr a = ctl_addr("192.0.2.1"), b = ctl_addr("192.0.2.2");
+
+	tdo_event_acquire(tdo_engine_worker(c.e, worker), &sp, &r, &a, &b, c.now);
+}
+
+static void
+expect_acquire(uint32_t reqid)
+{
+	assert_true(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(ev.type, TDO_EVENT_ACQUIRE);
+	assert_int_equal(ev.acquire.req.reqid, reqid);
+	assert_int_equal(ev.acquire.sp_id, 5);
+	assert_int_equal(ev.acquire.dst.b[3], 2);
+	assert_int_not_equal(ev.acquire.seq, 0);
+}
+
+static void
+expect_nothing(void)
+{
+	assert_false(tdo_engine_next_event(c.e, &ev));
+}
+
+/* Repeated after blockacq_count further packets ... */
+static void
+acquires_are_not_repeated_for_every_packet(void **state)
+{
+	uint32_t seq;
+
+	(void)state;
+	ask(0, 1);
+	expect_acquire(1);
+	seq = ev.acquire.seq;
+	for (unsigned i = 0; i < 10; i++)
+		ask(i % 2, 1);
+	expect_nothing();
+	ask(0, 1);
+	expect_acquire(1);
+	assert_int_not_equal(ev.acquire.seq, seq);
+	ask(0, 2);
+	expect_acquire(2);
+}
+
+/* ... or after blockacq_lifetime. */
+static void
+acquires_are_repeated_after_a_time(void **state)
+{
+	(void)state;
+	ask(0, 1);
+	expect_acquire(1);
+	c.now += 20 * TDO_SEC;
+	ask(0, 1);
+	expect_nothing();
+	c.now += TDO_SEC;
+	ask(1, 1);
+	expect_acquire(1);
+	/* Also when nothing was asked meanwhile, and the entry was forgotten. */
+	ctl_pass(&c, 30);
+	ask(0, 1);
+	expect_acquire(1);
+}
+
+static void
+getspi_answers_an_acquire(void **state)
+{
+	struct tdo_sa_param p = ctl_sa("192.0.2.2", "192.0.2.1", 0, 1);
+	uint32_t spi;
+
+	(void)state;
+	ask(0, 1);
+	expect_acquire(1);
+	p.seq = ev.acquire.seq + 1;
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 5000, c.now, &spi), 0);
+	ask(0, 1);
+	expect_nothing();
+	p.seq = ev.acquire.seq;
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 5000, c.now, &spi), 0);
+	ask(0, 1);
+	expect_acquire(1);
+}
+
+/* A flood is bounded, without memory nothing is lost but the question. */
+static void
+acquires_are_bounded(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		ask(0, i + 1);
+	for (unsigned i = 0; i < 64; i++)
+		expect_acquire(i + 1);
+	expect_nothing();
+	c.fail_at = c.allocations + 1;
+	ask(0, 5000);
+	expect_nothing();
+	ask(0, 5000);
+	expect_acquire(5000);
+	ask(0, 1); /* stays in the ring until the engine goes */
+}
+
+/* ---- reclamation ---- */
+
+static void
+nothing_is_freed_under_a_worker(void **state)
+{
+	struct tdo_sa_param p = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+	size_t before = c.allocated;
+
+	(void)state;
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	assert_int_equal(tdo_sa_delete(c.e, &p.key), 0);
+	ctl_pass(&c, 3);
+	assert_true(c.allocated > before);
+	tdo_worker_quiesce(tdo_engine_worker(c.e, 0));
+	ctl_pass(&c, 3);
+	assert_true(c.allocated > before);
+	tdo_worker_idle(tdo_engine_worker(c.e, 1));
+	ctl_pass(&c, 1);
+	assert_int_equal(c.allocated, before);
+	tdo_worker_resume(tdo_engine_worker(c.e, 1));
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	assert_int_equal(tdo_sa_flush(c.e, TDO_SATYPE_UNSPEC), 1);
+	tdo_worker_quiesce(tdo_engine_worker(c.e, 0));
+	ctl_pass(&c, 1);
+	assert_true(c.allocated > before);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	    T(bad_configurations_are_refused),
+	    T(knobs_have_defaults_and_limits),
+	    T(default_policy_tells_the_attachment),
+	    T(wall_clock_is_shown),
+	    T(own_addresses_are_known),
+	    T(counters_are_sums),
+	    T(drops_name_the_last_offender),
+	    T(random_bytes_are_used_once),
+	    T(acquires_are_not_repeated_for_every_packet),
+	    T(acquires_are_repeated_after_a_time),
+	    T(getspi_answers_an_acquire),
+	    T(acquires_are_bounded),
+	    T(nothing_is_freed_under_a_worker),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lifetimes of SAs and policies, and the events they cause. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "ctl.h"
+#include "engine/engine.h"
+
+static struct ctl c;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	ctl_open(&c, 1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	ctl_close(&c);
+	return 0;
+}
+
+static struct tdo_event ev;
+
+static struct tdo_sa *
+add(struct tdo_sa_param p, struct tdo_lifetime soft, struct tdo_lifetime hard)
+{
+	static const struct tdo_lifetime none;
+
+	p.soft = soft;
+	p.hard = hard;
+	p.has_soft = memcmp(&soft, &none, sizeof(none)) != 0;
+	p.has_hard = memcmp(&hard, &none, sizeof(none)) != 0;
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	return tdo_sad_find_in(c.e, &p.key.dst, p.key.spi, 50);
+}
+
+static struct tdo_sa_param
+sa(void)
+{
+	return ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+}
+
+static void
+expect_event(enum tdo_event_type type, uint32_t spi)
+{
+	assert_true(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(ev.type, type);
+	assert_int_equal(ev.sa.param.key.spi, spi);
+	assert_memory_equal(ev.sa.param.key.dst.b, ((uint8_t[]){192, 0, 2, 2}), 4);
+}
+
+static void
+expect_no_event(void)
+{
+	assert_false(tdo_engine_next_event(c.e, &ev));
+}
+
+/* Gone when the age in whole seconds is greater than the lifetime; hard alone (D12). */
+static void
+hard_time_alone(void **state)
+{
+	(void)state;
+	add(sa(), (struct tdo_lifetime){0}, (struct tdo_lifetime){.addtime = 3});
+	ctl_pass(&c, 3);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 1);
+	expect_no_event();
+	ctl_pass(&c, 1);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	assert_int_equal(ev.sa.param.state, TDO_SA_DEAD);
+	expect_no_event();
+}
+
+/* Soft alone: reported once, SA stays usable. */
+static void
+soft_time_alone(void **state)
+{
+	struct tdo_sa *s = add(sa(), (struct tdo_lifetime){.addtime = 1}, (struct tdo_lifetime){0});
+	uint32_t generation = atomic_load(&c.e->generation);
+
+	(void)state;
+	ctl_pass(&c, 2);
+	assert_int_equal(atomic_load(&s->state), TDO_SA_DYING);
+	assert_int_not_equal(atomic_load(&c.e->generation), generation);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	assert_int_equal(ev.sa.param.state, TDO_SA_DYING);
+	ctl_pass(&c, 100);
+	expect_no_event();
+	assert_int_equal(tdo_engine_counts(c.e).sas, 1);
+}
+
+static void
+equal_limits_expire_in_one_tick(void **state)
+{
+	(void)state;
+	add(sa(), (struct tdo_lifetime){.addtime = 1}, (struct tdo_lifetime){.addtime = 1});
+	ctl_pass(&c, 2);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	expect_no_event();
+}
+
+/* D12: the hard limit is of another kind than the soft one. */
+static void
+kinds_are_independent(void **state)
+{
+	(void)state;
+	add(sa(), (struct tdo_lifetime){.bytes = 1000}, (struct tdo_lifetime){.addtime = 2});
+	ctl_pass(&c, 3);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	expect_no_event();
+}
+
+static void
+use_time_counts_from_first_use(void **state)
+{
+	struct tdo_sa *s =
+	    add(sa(), (struct tdo_lifetime){.usetime = 1}, (struct tdo_lifetime){.usetime = 5});
+
+	(void)state;
+	ctl_pass(&c, 20);
+	expect_no_event();
+	atomic_store(&s->first_use, c.now);
+	ctl_pass(&c, 2);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	ctl_pass(&c, 4);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+}
+
+static void
+packets_and_bytes_are_limited(void **state)
+{
+	struct tdo_sa *s = add(sa(), (struct tdo_lifetime){.allocations = 10},
+	    (struct tdo_lifetime){.allocations = 20, .bytes = 5000});
+
+	(void)state;
+	atomic_store(&s->packets, 9);
+	ctl_pass(&c, 1);
+	expect_no_event();
+	assert_false(tdo_sa_over_hard(s));
+	atomic_store(&s->packets, 10);
+	ctl_pass(&c, 1);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	assert_int_equal(ev.sa.current.allocations, 10);
+	atomic_store(&s->bytes, 4999);
+	atomic_store(&s->packets, 19);
+	assert_false(tdo_sa_over_hard(s));
+	atomic_store(&s->packets, 20);
+	assert_true(tdo_sa_over_hard(s));
+	atomic_store(&s->packets, 19);
+	atomic_store(&s->bytes, 5000);
+	assert_true(tdo_sa_over_hard(s));
+	ctl_pass(&c, 1);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	assert_int_equal(ev.sa.current.bytes, 5000);
+}
+
+static void
+without_limits_nothing_is_over(void **state)
+{
+	struct tdo_sa *s = add(sa(), (struct tdo_lifetime){0}, (struct tdo_lifetime){0});
+
+	(void)state;
+	atomic_store(&s->packets, UINT64_MAX);
+	atomic_store(&s->bytes, UINT64_MAX);
+	assert_false(tdo_sa_over_hard(s));
+	ctl_pass(&c, 1);
+	expect_no_event();
+}
+
+static void
+larval_sas_die_silently(void **state)
+{
+	struct tdo_sa_param p = sa();
+	uint32_t spi;
+
+	(void)state;
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 10000, c.now, &spi), 0);
+	ctl_pass(&c, 30);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 1);
+	ctl_pass(&c, 1);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+	expect_no_event();
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_LARVAL_LIFETIME, TDO_AF_INET, 2), 0);
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 10000, c.now, &spi), 0);
+	ctl_pass(&c, 3);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+}
+
+/* An update brings new limits; with them the SA is mature again. */
+static void
+update_renews(void **state)
+{
+	struct tdo_sa_param p = sa();
+
+	(void)state;
+	add(p, (struct tdo_lifetime){.addtime = 1}, (struct tdo_lifetime){0});
+	ctl_pass(&c, 2);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	p.has_hard = true;
+	p.hard.addtime = 5;
+	assert_int_equal(tdo_sa_update(c.e, &p, c.now, NULL), 0);
+	assert_int_equal(
+	    atomic_load(&tdo_sad_find_in(c.e, &p.key.dst, 1000, 50)->state), TDO_SA_MATURE);
+	/* The age is that of the keys. */
+	ctl_pass(&c, 3);
+	expect_no_event();
+	ctl_pass(&c, 1);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+}
+
+/* Events survive the deletion of what they are about, and the end of the engine. */
+static void
+events_wait(void **state)
+{
+	struct tdo_sa_param p = sa();
+
+	(void)state;
+	add(p, (struct tdo_lifetime){.addtime = 1}, (struct tdo_lifetime){0});
+	ctl_pass(&c, 2);
+	assert_int_equal(tdo_sa_delete(c.e, &p.key), 0);
+	tdo_worker_idle(tdo_engine_worker(c.e, 0));
+	ctl_pass(&c, 2);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	assert_memory_equal(ev.sa.param.ekey, p.ekey, 16);
+	add(p, (struct tdo_lifetime){.addtime = 1}, (struct tdo_lifetime){.addtime = 1});
+	ctl_pass(&c, 2);
+}
+
+/* ---- policies ---- */
+
+static void
+policies_have_lifetimes(void **state)
+{
+	struct tdo_sp_param p = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "0.0.0.0", 0);
+
+	(void)state;
+	p.lifetime = 3;
+	assert_int_equal(tdo_sp_add(c.e, &p, c.now, NULL, NULL), 0);
+	ctl_pass(&c, 3);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 1);
+	ctl_pass(&c, 1);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 0);
+	assert_string_equal(c.cover, "wn");
+	assert_true(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(ev.type, TDO_EVENT_SP_EXPIRE);
+	assert_int_equal(ev.sp.id, 1);
+	assert_int_equal(ev.sp.param.lifetime, 3);
+	expect_no_event();
+}
+
+static void
+idle_policies_expire(void **state)
+{
+	struct tdo_sp_param p = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "0.0.0.0", 0);
+	struct tdo_flow f = ctl_flow("10.0.0.1", "1.1.1.1", 6, 1, 1);
+	struct tdo_sp *sp;
+
+	(void)state;
+	p.validtime = 3;
+	assert_int_equal(tdo_sp_add(c.e, &p, c.now, NULL, NULL), 0);
+	sp = (struct tdo_sp *)(uintptr_t)tdo_spd_match(c.e, TDO_DIR_OUT, &f).sp;
+	ctl_pass(&c, 3);
+	atomic_store(&sp->last_use, c.now);
+	ctl_pass(&c, 3);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 1);
+	ctl_pass(&c, 1);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 0);
+	assert_true(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(ev.type, TDO_EVENT_SP_EXPIRE);
+}
+
+/* An update with another lifetime: the old one is forgotten. */
+static void
+update_of_a_policy_renews(void **state)
+{
+	struct tdo_sp_param p = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "0.0.0.0", 0);
+
+	(void)state;
+	p.lifetime = 3;
+	assert_int_equal(tdo_sp_add(c.e, &p, c.now, NULL, NULL), 0);
+	p.lifetime = 0;
+	assert_int_equal(tdo_sp_update(c.e, &p, c.now, NULL, NULL), 0);
+	ctl_pass(&c, 10);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 1);
+	p.lifetime = 3;
+	assert_int_equal(tdo_sp_update(c.e, &p, c.now, NULL, NULL), 0);
+	ctl_pass(&c, 4);
+	assert_int_equal(tdo_engine_counts(c.e).sps, 0);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	    T(hard_time_alone),
+	    T(soft_time_alone),
+	    T(equal_limits_expire_in_one_tick),
+	    T(kinds_are_independent),
+	    T(use_time_counts_from_first_use),
+	    T(packets_and_bytes_are_limited),
+	    T(without_limits_nothing_is_over),
+	    T(larval_sas_die_silently),
+	    T(update_renews),
+	    T(events_wait),
+	    T(policies_have_lifetimes),
+	    T(idle_policies_expire),
+	    T(update_of_a_policy_renews),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
