@@ -16,10 +16,15 @@ static inline bool
 tdo_ct_equal(const void *a, const void *b, size_t n)
 {
 	const uint8_t *x = a, *y = b;
-	uint8_t d = 0;
+	uint64_t d = 0, v, w;
 
+	for (; n >= sizeof(v); n -= sizeof(v), x += sizeof(v), y += sizeof(v)) {
+		memcpy(&v, x, sizeof(v));
+		memcpy(&w, y, sizeof(w));
+		d |= v ^ w;
+	}
 	for (size_t i = 0; i < n; i++)
-		d |= (uint8_t)(x[i] ^ y[i]);
+		d |= (uint64_t)(x[i] ^ y[i]);
 	return d == 0;
 }
 

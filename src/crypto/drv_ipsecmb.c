@@ -15,7 +15,11 @@
 #include "crypto/alg.h"
 #include "crypto/driver.h"
 
-#define CHUNK 64 /* jobs in flight; at most IMB_MAX_BURST_SIZE */
+enum {
+	CHUNK = 64, /* packets at once; at most IMB_MAX_BURST_SIZE */
+	GCM_IV_LEN = 8,
+	GCM_TAG_LEN = 16,
+};
 
 struct mb_manager {
 	IMB_MGR *mgr;
@@ -134,29 +138,52 @@ supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *aut
 
 /* ---- AES-GCM ------------------------------------------------------------------------ */
 
-/* Encrypts or decrypts; the tag that belongs to the result goes to tag. */
-static inline void
-gcm_run(const struct mb_gcm *g, struct gcm_context_data *scratch, struct tdo_op *op, uint8_t *tag)
-{
-	uint8_t nonce[12], esn_aad[TDO_AEAD_HLEN + TDO_ESN_LEN];
-	uint8_t *iv = op->data + op->hdr_len, *text = iv + 8;
-	const uint8_t *aad = op->data;
-	uint64_t aad_len = op->hdr_len;
-
-	memcpy(nonce, g->salt, 4);
-	memcpy(nonce + 4, iv, 8);
-	if (g->esn) {
-		tdo_esn_aad(op, esn_aad);
-		aad = esn_aad;
-		aad_len = sizeof(esn_aad);
-	}
-	g->run(&g->key, scratch, text, text, op->text_len, nonce, aad, aad_len, tag, 16);
-}
+/*
+ * Nonces and, with ESN, AADs are made for a chunk of packets before the first is processed:
+ * the library loads them as vectors, and a load right behind the narrower stores that make
+ * up the bytes would wait for these to reach the cache.
+ */
+struct gcm_input {
+	uint8_t nonce[16]; /* 12 are used */
+	uint8_t aad[16];   /* 12 are used, with ESN */
+};
 
 static inline bool
 gcm_op_ok(const struct mb_gcm *g, const struct tdo_op *op)
 {
-	return tdo_op_ok(op, 8, 1) && (!g->esn || op->hdr_len == TDO_AEAD_HLEN);
+	return tdo_op_ok(op, GCM_IV_LEN, 1) && (!g->esn || op->hdr_len == TDO_AEAD_HLEN);
+}
+
+/* Checks the operations and makes their inputs. */
+static inline void
+gcm_prepare(const struct mb_gcm *g, struct tdo_op *ops, unsigned n, struct gcm_input *in)
+{
+	for (unsigned i = 0; i < n; i++) {
+		ops[i].status = gcm_op_ok(g, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
+		if (ops[i].status != TDO_OP_OK)
+			continue;
+		memcpy(in[i].nonce, g->salt, sizeof(g->salt));
+		memcpy(in[i].nonce + sizeof(g->salt), ops[i].data + ops[i].hdr_len, GCM_IV_LEN);
+		if (g->esn)
+			tdo_esn_aad(&ops[i], in[i].aad);
+	}
+}
+
+/* Encrypts or decrypts; the tag that belongs to the result goes to tag. */
+static inline void
+gcm_run(const struct mb_gcm *g, struct gcm_context_data *scratch, const struct gcm_input *in,
+    struct tdo_op *op, uint8_t *tag)
+{
+	uint8_t *text = op->data + op->hdr_len + GCM_IV_LEN;
+
+	g->run(&g->key, scratch, text, text, op->text_len, in->nonce, g->esn ? in->aad : op->data,
+	    g->esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, GCM_TAG_LEN);
+}
+
+static inline uint8_t *
+gcm_icv(const struct tdo_op *op)
+{
+	return op->data + op->hdr_len + GCM_IV_LEN + op->text_len;
 }
 
 static void
@@ -164,17 +191,17 @@ gcm_encrypt(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned
 {
 	const struct mb_gcm *g = (const void *)s->ctx;
 	struct gcm_context_data scratch;
+	struct gcm_input in[CHUNK];
 
 	(void)worker;
-	for (unsigned i = 0; i < n; i++) {
-		struct tdo_op *op = &ops[i];
-
-		op->status = TDO_OP_ERROR;
-		if (!gcm_op_ok(g, op))
-			continue;
-		gcm_run(g, &scratch, op, op->data + op->hdr_len + 8 + op->text_len);
-		op->status = TDO_OP_OK;
+	for (unsigned k; n > 0; ops += k, n -= k) {
+		k = n < CHUNK ? n : CHUNK;
+		gcm_prepare(g, ops, k, in);
+		for (unsigned i = 0; i < k; i++)
+			if (ops[i].status == TDO_OP_OK)
+				gcm_run(g, &scratch, &in[i], &ops[i], gcm_icv(&ops[i]));
 	}
+	tdo_wipe(&scratch, sizeof(scratch));
 }
 
 static void
@@ -182,19 +209,22 @@ gcm_decrypt(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned
 {
 	const struct mb_gcm *g = (const void *)s->ctx;
 	struct gcm_context_data scratch;
-	uint8_t tag[16];
+	struct gcm_input in[CHUNK];
+	uint8_t tag[CHUNK][GCM_TAG_LEN];
 
 	(void)worker;
-	for (unsigned i = 0; i < n; i++) {
-		struct tdo_op *op = &ops[i];
-		const uint8_t *icv = op->data + op->hdr_len + 8 + op->text_len;
-
-		op->status = TDO_OP_ERROR;
-		if (!gcm_op_ok(g, op))
-			continue;
-		gcm_run(g, &scratch, op, tag);
-		op->status = tdo_ct_equal(tag, icv, sizeof(tag)) ? TDO_OP_OK : TDO_OP_BAD_ICV;
+	for (unsigned k; n > 0; ops += k, n -= k) {
+		k = n < CHUNK ? n : CHUNK;
+		gcm_prepare(g, ops, k, in);
+		for (unsigned i = 0; i < k; i++)
+			if (ops[i].status == TDO_OP_OK)
+				gcm_run(g, &scratch, &in[i], &ops[i], tag[i]);
+		for (unsigned i = 0; i < k; i++)
+			if (ops[i].status == TDO_OP_OK &&
+			    !tdo_ct_equal(tag[i], gcm_icv(&ops[i]), GCM_TAG_LEN))
+				ops[i].status = TDO_OP_BAD_ICV;
 	}
+	tdo_wipe(&scratch, sizeof(scratch));
 }
 
 static int
@@ -227,7 +257,7 @@ gcm_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_session *s)
 /* Where a job leaves its tag when it is only to be compared. */
 struct verify {
 	uint8_t tag[TDO_ICV_MAX]; /* what we compute */
-	uint8_t icv[TDO_ICV_MAX]; /* what was in the packet */
+	uint8_t icv[TDO_ICV_MAX]; /* with ESN: what was in the packet */
 };
 
 static void
@@ -238,13 +268,16 @@ fill_job(const struct mb_chain *c, IMB_JOB *job, struct tdo_op *op, struct verif
 	uint32_t esn_len = 0;
 
 	*job = c->job;
-	if (!c->encrypt)
-		memcpy(v->icv, icv, c->icv_len);
+	job->auth_tag_output = c->encrypt && c->icv_len ? icv : v->tag;
+	job->user_data = op;
+	job->user_data2 = icv;
 	if (c->esn && c->icv_len) {
 		/*
 		 * RFC 4303 2.2.1: the MAC goes on over esn_hi, which is not sent.  It stands
 		 * where the ICV is until the tag is written; the ICV is longer.
 		 */
+		memcpy(v->icv, icv, c->icv_len);
+		job->user_data2 = v->icv;
 		tdo_put_be32(icv, op->esn_hi);
 		esn_len = TDO_ESN_LEN;
 	}
@@ -254,9 +287,6 @@ fill_job(const struct mb_chain *c, IMB_JOB *job, struct tdo_op *op, struct verif
 	job->cipher_start_src_offset_in_bytes = head;
 	job->msg_len_to_cipher_in_bytes = op->text_len;
 	job->msg_len_to_hash_in_bytes = head + op->text_len + esn_len;
-	job->auth_tag_output = c->encrypt && c->icv_len ? icv : v->tag;
-	job->user_data = op;
-	job->user_data2 = v;
 }
 
 /* Takes the results of completed jobs to their operations. */
@@ -265,12 +295,12 @@ finish_jobs(const struct mb_chain *c, IMB_JOB *const *job, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct tdo_op *op = job[i]->user_data;
-		const struct verify *v = job[i]->user_data2;
+		const uint8_t *icv = job[i]->user_data2;
 
 		if (job[i]->status != IMB_STATUS_COMPLETED)
 			continue;
 		op->status = TDO_OP_OK;
-		if (!c->encrypt && !tdo_ct_equal(v->tag, v->icv, c->icv_len))
+		if (!c->encrypt && !tdo_ct_equal(job[i]->auth_tag_output, icv, c->icv_len))
 			op->status = TDO_OP_BAD_ICV;
 	}
 }
