@@ -12,7 +12,7 @@
 
 #include <openssl/crypto.h>
 
-#include "testudo/crypto.h"
+#include "crypto/driver.h"
 
 /* ---- memory that counts, fails on demand, and looks at what is given back ------------ */
 
@@ -325,6 +325,60 @@ pair_without_driver_is_not_supported(void **state)
 	tdo_crypto_free(c);
 }
 
+/* ---- self-test ---------------------------------------------------------------------- */
+
+/* A driver that works like OpenSSL's, but for one fault. */
+static enum { FAULT_NONE, FAULT_TEXT, FAULT_ICV, FAULT_ACCEPT, FAULT_STATUS, FAULT_LAST } fault;
+static tdo_process_fn real_process;
+
+static void
+faulty_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	struct tdo_op *last = &ops[n - 1];
+	uint32_t end = last->hdr_len + 8 + last->text_len;
+
+	real_process(s, worker, ops, n);
+	if (fault == FAULT_TEXT)
+		last->data[end - 1] ^= 1;
+	else if (fault == FAULT_ICV)
+		last->data[end] ^= 1;
+	else if (fault == FAULT_ACCEPT)
+		last->status = TDO_OP_OK;
+	else if (fault == FAULT_STATUS)
+		last->status = TDO_OP_ERROR;
+}
+
+static int
+faulty_init(void *st, const struct tdo_session_param *p, struct tdo_session *s)
+{
+	int err = tdo_driver_openssl.session_init(st, p, s);
+
+	real_process = s->process;
+	s->process = faulty_process;
+	return err;
+}
+
+static void
+self_test_finds_faults(void **state)
+{
+	struct tdo_crypto *c = crypto("openssl");
+	struct tdo_driver faulty = tdo_driver_openssl;
+	struct tdo_driver_slot slot = {&faulty, c->slot[0].state};
+	const char *what = NULL;
+
+	(void)state;
+	faulty.session_init = faulty_init;
+	for (int f = FAULT_NONE; f < FAULT_LAST; f++) {
+		fault = f;
+		assert_int_equal(tdo_selftest(c, &slot, &what), f == FAULT_NONE ? 0 : -ELIBBAD);
+	}
+	assert_string_equal(what, "aes-gcm-16");
+	mem.left = 0;
+	assert_int_equal(tdo_selftest(c, &slot, &what), -ENOMEM);
+	mem.left = -1;
+	tdo_crypto_free(c);
+}
+
 /* ---- packets ------------------------------------------------------------------------ */
 
 #define PACKET_SIZE 70000
@@ -568,6 +622,7 @@ main(void)
 	    cmocka_unit_test(illegal_pairs_are_refused),
 	    cmocka_unit_test(wrong_key_lengths_are_refused),
 	    cmocka_unit_test(pair_without_driver_is_not_supported),
+	    cmocka_unit_test(self_test_finds_faults),
 	    cmocka_unit_test(bad_operations_are_refused),
 	    cmocka_unit_test(processing_allocates_nothing),
 	    cmocka_unit_test(failing_allocations_undo_everything),
