@@ -148,8 +148,7 @@ strip_transport(struct tdo_pkt *p, const struct content *c, uint16_t nh_off)
 	memmove(hdr, tdo_pkt_data(p), hdr_len);
 	p->off = (uint32_t)(hdr - p->buf);
 	p->len = hdr_len + c->len;
-	hdr[nh_off] = c->next;
-	tdo_ip_set_len(hdr, p->len);
+	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
 	return tdo_ip_parse(hdr, p->len, &p->ip);
 }
 

@@ -116,8 +116,7 @@ put_transport(struct tdo_pkt *p, uint32_t gap, uint32_t total)
 	uint8_t next = p->ip.esp_nh;
 
 	memmove(hdr, hdr + gap, p->ip.esp_off);
-	hdr[p->ip.nh_off] = TDO_IPPROTO_ESP;
-	tdo_ip_set_len(hdr, total);
+	tdo_ip_rewrite(hdr, p->ip.nh_off, TDO_IPPROTO_ESP, total);
 	p->ip.flow.proto = TDO_IPPROTO_ESP;
 	p->ip.flow.has_ports = false;
 	p->ip.flow.sport = p->ip.flow.dport = 0;

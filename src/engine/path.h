@@ -61,6 +61,12 @@ void tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t *hdr,
 void tdo_tunnel_ecn_out(struct tdo_worker *w, uint8_t outer_tos, uint8_t outer_af, uint8_t *inner,
     struct tdo_ip_info *ip);
 
+/*
+ * The IP header at hdr announces nh at nh_off and a packet of len bytes.  The IPv4 checksum
+ * is corrected by difference: what was wrong in it stays wrong.
+ */
+void tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len);
+
 /* ---- esp.c, esp_out.c, esp_in.c ---- */
 
 /* What is left of the hard limits of an SA. */

@@ -137,9 +137,12 @@ has_esp_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 	return !p->ip.frag && tdo_is_local(w->engine, &p->ip.flow.dst);
 }
 
-/* The SA of a packet, or NULL and the reason. */
+/*
+ * The SA of a packet, or NULL and the reason.  last is the SA of the packet before: packets of
+ * an SA come in rows.
+ */
 static struct tdo_sa *
-find_sa(struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason *ret_why)
+find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_reason *ret_why)
 {
 	const uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off;
 	struct tdo_sa *sa = NULL;
@@ -189,7 +192,7 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 	enum tdo_reason why;
 
 	for (unsigned i = 0; i < n; i++) {
-		sa[nfound] = find_sa(w, p[i], &why);
+		sa[nfound] = find_sa(w, p[i], nfound > 0 ? sa[nfound - 1] : NULL, &why);
 		if (sa[nfound])
 			found[nfound++] = p[i];
 		else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Outer headers of tunnels: how they are made from the inner ones, and what of them comes
- * back (RFC 4301 5.1.2, 5.1.2.1, 5.1.2.2, 8.1; spec 7.4, 7.5, 7.15).
+ * IP headers around ESP.  Outer headers of tunnels: how they are made from the inner ones, and
+ * what of them comes back (RFC 4301 5.1.2, 5.1.2.1, 5.1.2.2, 8.1; spec 7.4, 7.5, 7.15).
  */
 #include "base/addr.h"
 #include "base/be.h"
@@ -65,8 +65,7 @@ outer_df(const struct tdo_worker *w, const struct tdo_ip_info *inner)
 }
 
 /*
- * RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new.  What
- * was wrong in it stays wrong.
+ * RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new.
  */
 static void
 ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
@@ -76,6 +75,24 @@ ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~sum);
+}
+
+void
+tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len)
+{
+	uint16_t old_len, old_proto;
+
+	if (hdr[0] >> 4 != 4) {
+		hdr[nh_off] = nh;
+		tdo_put_be16(hdr + IP6_LEN_OFF, (uint16_t)(len - TDO_IP6_HLEN));
+		return;
+	}
+	old_len = tdo_be16(hdr + IP4_LEN_OFF);
+	old_proto = tdo_be16(hdr + IP4_PROTO_OFF - 1);
+	hdr[nh_off] = nh;
+	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)len);
+	ip4_fix_csum(hdr, old_len, (uint16_t)len);
+	ip4_fix_csum(hdr, old_proto, tdo_be16(hdr + IP4_PROTO_OFF - 1));
 }
 
 /* The fields that differ from the template; the checksum goes on from the template's. */
