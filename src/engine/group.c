@@ -26,8 +26,15 @@ tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
     struct tdo_pkt **sorted, struct tdo_group *groups)
 {
 	uint8_t slots[SLOTS], group[TDO_BURST_MAX], next[TDO_BURST_MAX];
-	unsigned ngroups = 0, first = 0;
+	unsigned ngroups = 0, first = 0, same = 0;
 
+	while (same < n && sa[same] == sa[0])
+		same++;
+	if (same == n) { /* the common case, and none at all */
+		memcpy(sorted, p, n * sizeof(p[0]));
+		groups[0] = (struct tdo_group){.sa = n > 0 ? sa[0] : NULL, .n = (uint8_t)n};
+		return n > 0;
+	}
 	memset(slots, EMPTY, sizeof(slots));
 	for (unsigned i = 0; i < n; i++) {
 		group[i] = (uint8_t)(i > 0 && sa[i] == sa[i - 1]

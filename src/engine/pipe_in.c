@@ -155,9 +155,12 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 	else if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
 		*ret_why = TDO_REASON_SHORT;
 	else {
+		p->spi = tdo_be32(esp + TDO_ESP_SPI_OFF);
 		p->seq = tdo_be32(esp + TDO_ESP_SEQ_OFF);
-		sa = tdo_sad_find_in(
-		    w->engine, &p->ip.flow.dst, tdo_be32(esp + TDO_ESP_SPI_OFF), TDO_IPPROTO_ESP);
+		if (last && last->id.spi == p->spi &&
+		    tdo_addr_equal(&last->id.dst, &p->ip.flow.dst))
+			return last;
+		sa = tdo_sad_find_in(w->engine, &p->ip.flow.dst, p->spi, TDO_IPPROTO_ESP);
 	}
 	return sa;
 }

@@ -64,6 +64,13 @@ outer_df(const struct tdo_worker *w, const struct tdo_ip_info *inner)
 	return dfbit == 1;
 }
 
+static uint16_t
+fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 /*
  * RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new.
  */
@@ -72,27 +79,28 @@ ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
 {
 	uint32_t sum = (uint16_t)~tdo_be16(hdr + IP4_CSUM_OFF) + (uint32_t)(uint16_t)~old + new;
 
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~sum);
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
 }
 
 void
 tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len)
 {
-	uint16_t old_len, old_proto;
+	uint16_t old_len, ttl_proto;
+	uint32_t sum;
 
 	if (hdr[0] >> 4 != 4) {
 		hdr[nh_off] = nh;
 		tdo_put_be16(hdr + IP6_LEN_OFF, (uint16_t)(len - TDO_IP6_HLEN));
 		return;
 	}
+	/* RFC 1624 eq. 3 for two words at once. */
 	old_len = tdo_be16(hdr + IP4_LEN_OFF);
-	old_proto = tdo_be16(hdr + IP4_PROTO_OFF - 1);
-	hdr[nh_off] = nh;
+	ttl_proto = tdo_be16(hdr + IP4_PROTO_OFF - 1);
+	sum = (uint16_t)~tdo_be16(hdr + IP4_CSUM_OFF) + (uint32_t)(uint16_t)~old_len + len;
+	sum += (uint32_t)(uint16_t)~ttl_proto + ((ttl_proto & 0xff00u) | nh);
+	hdr[IP4_PROTO_OFF] = nh;
 	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)len);
-	ip4_fix_csum(hdr, old_len, (uint16_t)len);
-	ip4_fix_csum(hdr, old_proto, tdo_be16(hdr + IP4_PROTO_OFF - 1));
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
 }
 
 /* The fields that differ from the template; the checksum goes on from the template's. */
@@ -104,13 +112,11 @@ put_ip4(struct tdo_worker *w, uint8_t *hdr, uint8_t tos, bool df, uint32_t total
 
 	/* In the template TOS, id and flags are zero, and the length is that of the header. */
 	sum += tos + total + (uint16_t) ~(uint16_t)TDO_IP4_HLEN + id + frag;
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
 	hdr[IP4_TOS_OFF] = tos;
 	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)total);
 	tdo_put_be16(hdr + IP4_ID_OFF, id);
 	tdo_put_be16(hdr + IP4_FRAG_OFF, frag);
-	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~sum);
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
 }
 
 void

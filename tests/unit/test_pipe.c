@@ -605,6 +605,7 @@ test_in_refused_early(void **state)
 	tdo_in(f.w, &p, 1, f.now);
 	expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_NO_SA);
 	tdo_offender_read(f.e, TDO_REASON_IN_NO_SA, &who);
+	assert_int_equal(who.spi, 1000 << 16 | 2000); /* what was the ports */
 	assert_int_equal(who.seq, 77);
 	p = fx_udp(&f.rng, A, B, 32);
 	tdo_pkt_data(p)[9] = TDO_IPPROTO_ESP;
@@ -648,7 +649,7 @@ test_group(void **state)
 	struct tdo_group groups[TDO_BURST_MAX];
 	struct tdo_sa *sa[TDO_BURST_MAX];
 
-	assert_int_equal(tdo_group_by_sa(NULL, NULL, 0, sorted, groups), 0);
+	assert_int_equal(tdo_group_by_sa(sa, p, 0, sorted, groups), 0);
 	for (unsigned kinds = 1; kinds <= TDO_BURST_MAX; kinds++) {
 		unsigned n, at = 0;
 
