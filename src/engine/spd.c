@@ -10,10 +10,6 @@
 #include "base/addr.h"
 #include "engine/spd.h"
 
-#define REQID_FIRST   (TDO_REQID_MANUAL_MAX + 1u)
-#define REQID_16_LAST 0xffffu
-#define REQIDS_16     (REQID_16_LAST - REQID_FIRST + 1)
-
 int
 tdo_spd_new(struct tdo_engine *e)
 {
@@ -24,8 +20,7 @@ tdo_spd_new(struct tdo_engine *e)
 		return -ENOMEM;
 	e->spd = d;
 	d->next_id = 1;
-	d->next_reqid = REQID_FIRST;
-	d->next_reqid32 = REQID_16_LAST + 1;
+	tdo_spd_reqids_init(d);
 	r = tdo_htab_init(&d->by_tunnel, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
 		r = tdo_htab_init(&d->by_key, &e->cfg.mem, &e->qsbr);
@@ -101,123 +96,13 @@ index_tunnels(struct tdo_engine *e, struct tdo_sp *sp)
 	}
 }
 
-/* ---- request ids that testudo picks (D11) ------------------------------------------- */
-
-static uint64_t
-hash_u32(const struct tdo_engine *e, uint32_t v)
-{
-	return tdo_siphash(&e->hash_key, &v, sizeof(v));
-}
-
-static bool
-is_picked(const struct tdo_req *q)
-{
-	return q->level == TDO_LEVEL_UNIQUE && q->reqid > TDO_REQID_MANUAL_MAX;
-}
-
-static bool
-reqid_used(const struct tdo_engine *e, uint32_t reqid)
-{
-	struct tdo_hwalk w;
-	struct tdo_hnode *n = tdo_htab_first(&e->spd->by_reqid, hash_u32(e, reqid), &w);
-
-	for (; n; n = tdo_htab_next(&w)) {
-		struct tdo_sp_req *r = TDO_CONTAINER_OF(n, struct tdo_sp_req, by_reqid);
-
-		if (r->sp->param.req[r->index].reqid == reqid)
-			return true;
-	}
-	/* An SA that outlived its policy must not serve another one. */
-	return tdo_sad_reqid_used(e, reqid);
-}
-
-/* True when one of the first n requests of sp has this reqid. */
-static bool
-in_requests(const struct tdo_sp *sp, unsigned n, uint32_t reqid)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (sp->param.req[i].reqid == reqid)
-			return true;
-	return false;
-}
-
-/* Round the 16-bit numbers first, because old clients know no others. */
-static uint32_t
-pick_reqid(struct tdo_engine *e, const struct tdo_sp *sp, unsigned i)
-{
-	struct tdo_spd *d = e->spd;
-	uint32_t id;
-
-	for (unsigned try = 0; try < REQIDS_16 && d->nreqids16 < REQIDS_16; try++) {
-		id = d->next_reqid;
-		d->next_reqid = id == REQID_16_LAST ? REQID_FIRST : id + 1;
-		if (!reqid_used(e, id) && !in_requests(sp, i, id))
-			return id;
-	}
-	do {
-		id = d->next_reqid32;
-		d->next_reqid32 = id == UINT32_MAX ? REQID_16_LAST + 1 : id + 1;
-	} while (reqid_used(e, id) || in_requests(sp, i, id));
-	return id;
-}
-
-/* The same SA is asked for, whatever its number is. */
-static bool
-same_request(const struct tdo_req *a, const struct tdo_req *b)
-{
-	return a->proto == b->proto && a->mode == b->mode && a->level == b->level &&
-	       tdo_addr_equal(&a->src, &b->src) && tdo_addr_equal(&a->dst, &b->dst);
-}
-
-/* Replaces 0 and numbers above the manual range; old: the policy that sp will replace. */
-static void
-pick_reqids(struct tdo_engine *e, struct tdo_sp *sp, const struct tdo_sp *old)
-{
-	for (unsigned i = 0; i < sp->param.nreq; i++) {
-		struct tdo_req *q = &sp->param.req[i];
-		const struct tdo_req *o = old && i < old->param.nreq ? &old->param.req[i] : NULL;
-
-		if (q->level != TDO_LEVEL_UNIQUE ||
-		    (q->reqid != 0 && q->reqid <= TDO_REQID_MANUAL_MAX))
-			continue;
-		/* The SAs of an unchanged request stay usable. */
-		if (o && same_request(o, q) && is_picked(o))
-			q->reqid = o->reqid;
-		else
-			q->reqid = pick_reqid(e, sp, i);
-	}
-}
-
-static void
-index_reqids(struct tdo_engine *e, struct tdo_sp *sp)
-{
-	for (unsigned i = 0; i < sp->param.nreq; i++) {
-		if (!is_picked(&sp->param.req[i]))
-			continue;
-		tdo_htab_insert(
-		    &e->spd->by_reqid, &sp->req[i].by_reqid, hash_u32(e, sp->param.req[i].reqid));
-		e->spd->nreqids16 += sp->param.req[i].reqid <= REQID_16_LAST;
-	}
-}
-
-static void
-unindex_reqids(struct tdo_engine *e, struct tdo_sp *sp)
-{
-	for (unsigned i = 0; i < sp->param.nreq; i++) {
-		if (!is_picked(&sp->param.req[i]))
-			continue;
-		tdo_htab_remove(&e->spd->by_reqid, &sp->req[i].by_reqid);
-		e->spd->nreqids16 -= sp->param.req[i].reqid <= REQID_16_LAST;
-	}
-}
-
 /* ---- ids ---------------------------------------------------------------------------- */
 
 static struct tdo_sp *
 find_id(const struct tdo_engine *e, uint32_t id)
 {
 	struct tdo_hwalk w;
-	struct tdo_hnode *n = tdo_htab_first(&e->spd->by_id, hash_u32(e, id), &w);
+	struct tdo_hnode *n = tdo_htab_first(&e->spd->by_id, tdo_hash_u32(e, id), &w);
 
 	for (; n; n = tdo_htab_next(&w)) {
 		struct tdo_sp *sp = TDO_CONTAINER_OF(n, struct tdo_sp, by_id);
@@ -351,7 +236,7 @@ static void
 kill_sp(struct tdo_engine *e, struct tdo_sp *sp)
 {
 	atomic_store_explicit(&sp->died, next_version(e->spd), memory_order_relaxed);
-	unindex_reqids(e, sp);
+	tdo_spd_unindex_reqids(e, sp);
 	unlink_timed(e->spd, sp);
 }
 
@@ -432,7 +317,7 @@ commit(struct tdo_engine *e, struct tdo_sp *sp, struct plan *plan)
 	tdo_shape_commit(e, &plan->shape, sp);
 	tdo_shape_commit(e, &plan->ashape, sp);
 	index_tunnels(e, sp);
-	index_reqids(e, sp);
+	tdo_spd_index_reqids(e, sp);
 	link_timed(e->spd, sp);
 }
 
@@ -442,7 +327,7 @@ commit_new(struct tdo_engine *e, struct tdo_sp *sp, struct plan *plan)
 	sp->id = pick_id(e);
 	commit(e, sp, plan);
 	link_sp(e->spd, sp);
-	tdo_htab_insert(&e->spd->by_id, &sp->by_id, hash_u32(e, sp->id));
+	tdo_htab_insert(&e->spd->by_id, &sp->by_id, tdo_hash_u32(e, sp->id));
 	e->spd->n++;
 	publish(e);
 }
@@ -479,7 +364,7 @@ install(struct tdo_engine *e, const struct tdo_sp_param *p, struct tdo_sp *old, 
 
 	if (sp == NULL)
 		return -ENOMEM;
-	pick_reqids(e, sp, old);
+	tdo_spd_pick_reqids(e, sp, old);
 	r = make_plan(e, sp, old, &plan);
 	if (r) {
 		if (sp->group)
@@ -607,65 +492,6 @@ tdo_spd_tick(struct tdo_engine *e, tdo_ns now)
 		tdo_event_sp(e, sp);
 		remove_sp(e, sp);
 	}
-}
-
-/* ---- snapshots ---------------------------------------------------------------------- */
-
-struct tdo_sp_snap {
-	struct tdo_engine *engine;
-	unsigned n, at;
-	size_t size;
-	struct tdo_sp *sp[]; /* referenced from at on */
-};
-
-int
-tdo_sp_snap_new(struct tdo_engine *e, struct tdo_sp_snap **ret)
-{
-	size_t size = sizeof(struct tdo_sp_snap) + e->spd->n * sizeof(struct tdo_sp *);
-	struct tdo_sp_snap *s = tdo_engine_alloc(e, size);
-
-	if (s == NULL)
-		return -ENOMEM;
-	s->engine = e;
-	s->size = size;
-	for (unsigned dir = 0; dir < 2; dir++) {
-		for (struct tdo_sp *sp = e->spd->first[dir]; sp; sp = sp->next) {
-			tdo_sp_ref(sp);
-			s->sp[s->n++] = sp;
-		}
-	}
-	*ret = s;
-	return 0;
-}
-
-unsigned
-tdo_sp_snap_left(const struct tdo_sp_snap *s)
-{
-	return s->n - s->at;
-}
-
-bool
-tdo_sp_snap_next(struct tdo_sp_snap *s, struct tdo_sp_info *ret)
-{
-	struct tdo_sp *sp;
-
-	if (s->at == s->n)
-		return false;
-	sp = s->sp[s->at++];
-	tdo_sp_fill_info(s->engine, sp, ret);
-	ret->refcnt--; /* the snapshot's own reference */
-	tdo_sp_unref(sp);
-	return true;
-}
-
-void
-tdo_sp_snap_free(struct tdo_sp_snap *s)
-{
-	if (s == NULL)
-		return;
-	while (s->at < s->n)
-		tdo_sp_unref(s->sp[s->at++]);
-	tdo_engine_release(s->engine, s, s->size);
 }
 
 /* ---- the end ------------------------------------------------------------------------ */

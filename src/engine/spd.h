@@ -127,11 +127,25 @@ struct tdo_spd {
 	uint32_t next_id, next_reqid, next_reqid32;
 };
 
+static inline uint64_t
+tdo_hash_u32(const struct tdo_engine *e, uint32_t v)
+{
+	return tdo_siphash(&e->hash_key, &v, sizeof(v));
+}
+
 /* Index of a direction in the arrays. */
 static inline unsigned
 tdo_dir_index(uint8_t dir)
 {
 	return dir == TDO_DIR_OUT;
 }
+
+/* ---- request ids -------------------------------------------------------------------- */
+
+void tdo_spd_reqids_init(struct tdo_spd *d);
+/* Replaces 0 and numbers above the manual range; old: the policy that sp will replace. */
+void tdo_spd_pick_reqids(struct tdo_engine *e, struct tdo_sp *sp, const struct tdo_sp *old);
+void tdo_spd_index_reqids(struct tdo_engine *e, struct tdo_sp *sp);
+void tdo_spd_unindex_reqids(struct tdo_engine *e, struct tdo_sp *sp);
 
 #endif

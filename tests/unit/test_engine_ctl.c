@@ -77,7 +77,8 @@ knobs_have_defaults_and_limits(void **state)
 		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
 		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET6), i->def);
 		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->min - 1), -ERANGE);
-		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max + 1), -ERANGE);
+		if (i->max < INT32_MAX)
+			assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max + 1), -ERANGE);
 		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
 		assert_int_equal(generation(), g);
 		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max), 0);

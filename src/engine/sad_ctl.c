@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Operations on the SAD (RFC 2367 3.1, spec 4.3): GETSPI, ADD, UPDATE, DELETE, GET, FLUSH. */
+#include <errno.h>
+
+#include "base/addr.h"
+#include "engine/sad.h"
+
+/* ---- operator warnings -------------------------------------------------------------- */
+
+/* Sets bit n of the map; true when it was clear. */
+static bool
+first_time(uint8_t map[32], uint8_t n)
+{
+	uint8_t bit = (uint8_t)(1 << (n % 8));
+	bool first = (map[n / 8] & bit) == 0;
+
+	map[n / 8] |= bit;
+	return first;
+}
+
+static void
+warn(struct tdo_engine *e, const struct tdo_sa_param *p)
+{
+	const struct tdo_alg *enc = tdo_alg_enc(p->ealg);
+	const struct tdo_alg *auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
+	struct tdo_sad *d = e->sad;
+
+	if (enc->weak && first_time(d->warned_enc, p->ealg))
+		tdo_engine_log(
+		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", enc->name);
+	if (auth && auth->weak && first_time(d->warned_auth, p->aalg))
+		tdo_engine_log(e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs",
+		    auth->name);
+	if (auth == NULL && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {
+		d->warned_clear = true;
+		/* RFC 4303 1: confidentiality-only service may be attacked actively. */
+		tdo_engine_log(e, TDO_LOG_WARN,
+		    "ESP without authentication protects neither the packets nor against replay");
+	}
+}
+
+/* ---- control calls ------------------------------------------------------------------ */
+
+/* The SA of this name, or NULL.  An empty source is not compared. */
+static struct tdo_sa *
+find(const struct tdo_engine *e, const struct tdo_sa_key *k)
+{
+	struct tdo_sa *sa = tdo_sad_find_in(e, &k->dst, k->spi, tdo_satype_proto(k->satype));
+
+	if (sa == NULL || sa->param.key.satype != k->satype)
+		return NULL;
+	if (k->src.af != TDO_AF_NONE && !tdo_addr_equal(&k->src, &sa->id.src))
+		return NULL;
+	return sa;
+}
+
+/* The counter's home, unless it was inherited. */
+static void
+settle_seq(struct tdo_engine *e, struct tdo_sa *sa)
+{
+	_Atomic uint64_t *slot;
+
+	if (e->cfg.seq_slot == NULL || sa->out_seq != &sa->own_seq)
+		return;
+	slot = e->cfg.seq_slot(e->cfg.seq_ctx, &sa->param);
+	if (slot)
+		sa->out_seq = slot;
+}
+
+int
+tdo_sa_add(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err)
+{
+	struct tdo_sa *sa;
+	int r;
+
+	tdo_engine_reclaim(e);
+	r = tdo_sa_validate(e, p, ret_err);
+	if (r)
+		return r;
+	if (tdo_sad_find_in(e, &p->key.dst, p->key.spi, tdo_satype_proto(p->key.satype)))
+		return -EEXIST;
+	r = tdo_sa_new(e, p, false, now, &sa, ret_err);
+	if (r)
+		return r;
+	settle_seq(e, sa);
+	warn(e, p);
+	tdo_sad_publish(e, sa);
+	return 0;
+}
+
+/* RFC 2367 3.1.2: an update of lifetimes alone says nothing about algorithms. */
+static struct tdo_sa_param
+completed(const struct tdo_sa_param *p, const struct tdo_sa *old)
+{
+	struct tdo_sa_param full = *p;
+
+	if (full.key.src.af == TDO_AF_NONE)
+		full.key.src = old->id.src;
+	if (p->ealg != 0 || p->aalg != 0)
+		return full;
+	full.ealg = old->param.ealg;
+	full.aalg = old->param.aalg;
+	full.ekey = old->param.ekey;
+	full.akey = old->param.akey;
+	full.ekey_bits = old->param.ekey_bits;
+	full.akey_bits = old->param.akey_bits;
+	return full;
+}
+
+int
+tdo_sa_update(
+    struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err)
+{
+	struct tdo_sa *old = find(e, &p->key), *sa;
+	struct tdo_sa_param full;
+	int r;
+
+	if (old == NULL)
+		return -ESRCH;
+	full = completed(p, old);
+	r = tdo_sa_validate(e, &full, ret_err);
+	if (r == 0)
+		r = tdo_sa_new(e, &full, false, now, &sa, ret_err);
+	if (r)
+		return r;
+	tdo_sa_inherit(sa, old);
+	settle_seq(e, sa);
+	warn(e, &full);
+	tdo_sad_swap(e, old, sa);
+	return 0;
+}
+
+/* ---- GETSPI ------------------------------------------------------------------------- */
+
+static uint64_t
+random64(struct tdo_engine *e)
+{
+	uint64_t v;
+
+	e->cfg.random(e->cfg.random_ctx, &v, sizeof(v));
+	return v;
+}
+
+/* A free SPI in [min, max], or 0. */
+static uint32_t
+pick_spi(struct tdo_engine *e, const struct tdo_sa_key *k, uint32_t min, uint32_t max)
+{
+	uint32_t tries = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_TRY, k->dst.af);
+	uint64_t n = (uint64_t)max - min + 1, at = random64(e) % n;
+
+	for (uint32_t i = 0; i < tries; i++) {
+		uint32_t spi = (uint32_t)(min + at);
+
+		if (tdo_sad_find_in(e, &k->dst, spi, tdo_satype_proto(k->satype)) == NULL)
+			return spi;
+		/* A small range is searched completely, a large one at random. */
+		if (n > tries)
+			at = random64(e) % n;
+		else if (i + 1 < n)
+			at = (at + 1) % n;
+		else
+			break;
+	}
+	return 0;
+}
+
+/* One SPI is taken as it is; a range is limited by the knobs. */
+static bool
+spi_range(const struct tdo_engine *e, uint8_t af, uint32_t *min, uint32_t *max)
+{
+	uint32_t lo = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_MIN, af);
+	uint32_t hi = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_MAX, af);
+
+	if (*min == *max)
+		return true;
+	if (*min < lo)
+		*min = lo;
+	if (*max > hi)
+		*max = hi;
+	return *min <= *max;
+}
+
+int
+tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, uint32_t max,
+    tdo_ns now, uint32_t *ret_spi)
+{
+	struct tdo_sa_param full = *p;
+	struct tdo_sa *sa;
+	int r;
+
+	if (p->key.satype == TDO_SATYPE_AH || p->key.satype == TDO_SATYPE_IPCOMP)
+		return -EOPNOTSUPP;
+	if (p->key.satype != TDO_SATYPE_ESP || p->mode > TDO_MODE_TUNNEL ||
+	    tdo_af_len(p->key.src.af) == 0 || p->key.src.af != p->key.dst.af)
+		return -EINVAL;
+	if (min > max || min < TDO_SPI_MIN)
+		return -EINVAL;
+	if (!spi_range(e, p->key.dst.af, &min, &max))
+		return -ENOENT;
+	full.key.spi = pick_spi(e, &p->key, min, max);
+	if (full.key.spi == 0)
+		return -ENOENT;
+	/* A larval SA has neither algorithms nor keys nor lifetimes. */
+	full.ealg = full.aalg = 0;
+	full.ekey_bits = full.akey_bits = 0;
+	full.replay = 0;
+	full.has_hard = full.has_soft = false;
+	r = tdo_sa_new(e, &full, true, now, &sa, NULL);
+	if (r)
+		return r;
+	tdo_event_answered(e, p->seq);
+	tdo_sad_publish(e, sa);
+	*ret_spi = full.key.spi;
+	return 0;
+}
+
+/* ---- deleting and reading ----------------------------------------------------------- */
+
+int
+tdo_sa_delete(struct tdo_engine *e, const struct tdo_sa_key *key)
+{
+	struct tdo_sa *sa = find(e, key);
+
+	if (sa == NULL)
+		return -ESRCH;
+	tdo_sad_remove(e, sa);
+	return 0;
+}
+
+unsigned
+tdo_sa_delete_all(struct tdo_engine *e, const struct tdo_sa_key *key)
+{
+	struct tdo_hwalk walk;
+	struct tdo_sa *sa = tdo_sad_first_of_pair(e, key, &walk), *next;
+	unsigned count = 0;
+
+	for (; sa; sa = next) {
+		next = tdo_sad_next_of_pair(key, &walk);
+		tdo_sad_remove(e, sa);
+		count++;
+	}
+	return count;
+}
+
+unsigned
+tdo_sa_flush(struct tdo_engine *e, uint8_t satype)
+{
+	struct tdo_sa *next;
+	unsigned count = 0;
+
+	for (struct tdo_sa *sa = e->sad->first; sa; sa = next) {
+		next = sa->next;
+		if (satype != TDO_SATYPE_UNSPEC && sa->param.key.satype != satype)
+			continue;
+		tdo_sad_remove(e, sa);
+		count++;
+	}
+	return count;
+}
+
+int
+tdo_sa_get(struct tdo_engine *e, const struct tdo_sa_key *key, struct tdo_sa_info *ret)
+{
+	struct tdo_sa *sa = find(e, key);
+
+	if (sa == NULL)
+		return -ESRCH;
+	tdo_sa_fill_info(e, sa, ret);
+	return 0;
+}
