@@ -27,10 +27,7 @@ append(struct tdo_decision *d, struct tdo_sa *sa, const struct tdo_req *req, str
 {
 	bool tunnel = req->mode == TDO_MODE_TUNNEL || !tdo_addr_equal(&sa->id.dst, s->dst);
 
-	if (d->nsas == TDO_HIST_MAX) {
-		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_LOOP);
-		return false;
-	}
+	_Static_assert(TDO_REQ_MAX <= TDO_HIST_MAX, "every request of a policy has its place");
 	if (tunnel && sa->esp.outer_len == 0) {
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FAMILY);
 		return false;

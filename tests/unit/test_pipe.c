@@ -219,6 +219,17 @@ test_out_implied_tunnel(void **state)
 	expect(p, TDO_VERDICT_PASS, TDO_REASON_NONE);
 }
 
+/* An SA from any address is good for transport mode, but no tunnel can begin there. */
+static void
+test_out_no_tunnel_source(void **state)
+{
+	fx_add_sp(&f, OUT, A, B, ANY, "esp/transport/0.0.0.0-" H "/require");
+	fx_add_sp(&f, OUT, A, H, ANY, "esp/transport/0.0.0.0-" H "/require");
+	fx_add_sa(&f, SA("0.0.0.0", H, 0x1001, ANY));
+	out_drop(A, B, TDO_REASON_OUT_FAMILY);
+	expect(out(A, H), TDO_VERDICT_SEND, TDO_REASON_NONE);
+}
+
 static void
 test_out_fragments(void **state)
 {
@@ -308,6 +319,17 @@ test_out_endpoint_loop(void **state)
 	expect(p, TDO_VERDICT_DROP, TDO_REASON_OUT_ENDPOINT_LOOP);
 	/* ESP of somebody else between the same hosts is traffic like any other. */
 	tdo_put_be32(tdo_pkt_data(q) + 20, 0x7777);
+	tdo_out(f.w, &q, 1, f.now);
+	expect(q, TDO_VERDICT_SEND, TDO_REASON_NONE);
+	/* Of other hosts, or too short to have an SPI. */
+	q = fx_udp(&f.rng, A, B, 8);
+	tdo_pkt_data(q)[9] = TDO_IPPROTO_ESP;
+	tdo_out(f.w, &q, 1, f.now);
+	expect(q, TDO_VERDICT_SEND, TDO_REASON_NONE);
+	q = fx_udp(&f.rng, G, H, 0);
+	tdo_pkt_data(q)[9] = TDO_IPPROTO_ESP;
+	tdo_pkt_data(q)[3] = 27;
+	tdo_ip4_set_csum(tdo_pkt_data(q));
 	tdo_out(f.w, &q, 1, f.now);
 	expect(q, TDO_VERDICT_SEND, TDO_REASON_NONE);
 }
@@ -683,6 +705,7 @@ main(void)
 	    T(test_out_use),
 	    T(test_out_bundle),
 	    T(test_out_implied_tunnel),
+	    T(test_out_no_tunnel_source),
 	    T(test_out_fragments),
 	    T(test_fragment_uncertain),
 	    T(test_nd_exempt),
