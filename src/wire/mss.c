@@ -31,7 +31,7 @@ find_mss(const uint8_t *tcp, uint32_t hlen)
 static uint16_t
 swap_if(bool odd, uint16_t v)
 {
-	return odd ? (uint16_t)(v << 8 | v >> 8) : v;
+	return (uint16_t)(odd ? (v << 8 | v >> 8) & 0xffff : v);
 }
 
 bool
