@@ -19,10 +19,11 @@
 #include "daemon/process.h"
 #include "os/clock.h"
 
-#define TICK_MS     100
-#define EVENTS_MAX  64
-#define PARENT_TURN 64 /* messages of the parent before others have their turn */
-#define NOBODY      65534u
+#define TICK_MS        100
+#define EVENTS_MAX     64
+#define PARENT_TURN    64 /* messages of the parent before others have their turn */
+#define RECOVERY_PAUSE (2 * TDO_SEC)
+#define NOBODY         65534u
 
 /* ---- what the library takes from its caller ----------------------------------------- */
 
@@ -144,13 +145,32 @@ messages_processed(void *ctx)
 	tdo_journal_hear(&d->journal, tdo_clock_now());
 }
 
+/*
+ * After a crash, policies are complete when who loads them has gone.  Scripts load them by
+ * several runs of setkey in a row, so there must be a pause, too.
+ */
 static void
 spd_client_gone(void *ctx)
 {
 	struct tdo_process *d = ctx;
 
-	if (!atomic_load(&d->recovering) || tdo_engine_counts(d->engine).sps == 0)
-		return;
+	if (atomic_load(&d->recovering) && tdo_engine_counts(d->engine).sps > 0)
+		d->recovered_at = tdo_clock_now() + RECOVERY_PAUSE;
+}
+
+static void
+spd_changed(void *ctx)
+{
+	struct tdo_process *d = ctx;
+
+	if (d->recovered_at != 0)
+		d->recovered_at = tdo_clock_now() + RECOVERY_PAUSE;
+}
+
+static void
+end_recovery(struct tdo_process *d)
+{
+	d->recovered_at = 0;
 	atomic_store(&d->recovering, false);
 	tdo_process_log(d, TDO_LOG_INFO, "policies were loaded again: clear traffic may pass");
 	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_RECOVERED, NULL, 0);
@@ -257,7 +277,7 @@ make_engine(struct tdo_process *d)
 static int
 make_servers(struct tdo_process *d)
 {
-	struct tdo_keyserver_hooks hooks = {messages_processed, spd_client_gone, d};
+	struct tdo_keyserver_hooks hooks = {messages_processed, spd_changed, spd_client_gone, d};
 	struct tdo_pfkey_config pc = {.mem = heap, .engine = d->engine, .wake = tdo_keyserver_wake};
 	int rc;
 
@@ -380,6 +400,8 @@ tick(struct tdo_process *d)
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
 	tdo_engine_tick(d->engine, now);
 	tdo_pfkey_events(d->pfkey, now);
+	if (d->recovered_at != 0 && now >= d->recovered_at)
+		end_recovery(d);
 	if (d->has_state)
 		tdo_journal_hear(&d->journal, now);
 }

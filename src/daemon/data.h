@@ -43,7 +43,7 @@ struct tdo_data_env {
 	struct tdo_state_region state;
 	bool first_run;  /* false: an earlier data process of this parent died; replay the state */
 	bool recovering; /* a crashed testudod left its table: drop what would pass in clear until
-			    a client that changed the SPD has gone */
+			    a client that changed the SPD has gone, and two seconds more */
 	uid_t owner;     /* user id of the parent, as its clients see it */
 	uint32_t tun_ifindex;
 };

@@ -221,7 +221,10 @@ read_one(struct client *c)
 		return -1;
 	/* A message that was cut off has a length field that is wrong now: answered EMSGSIZE. */
 	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());
-	c->changed_spd |= changes_spd(ks->buf, (size_t)n);
+	if (changes_spd(ks->buf, (size_t)n)) {
+		c->changed_spd = true;
+		ks->hooks.spd_changed(ks->hooks.ctx);
+	}
 	tdo_wipe(ks->buf, (size_t)n);
 	return 1;
 }

@@ -17,6 +17,8 @@ struct tdo_keyserver;
 struct tdo_keyserver_hooks {
 	/* Messages were processed: write down what changed before they are answered. */
 	void (*processed)(void *ctx);
+	/* A client sent a message that changes the SPD. */
+	void (*spd_changed)(void *ctx);
 	/* A client that had changed the SPD is gone. */
 	void (*spd_client_gone)(void *ctx);
 	void *ctx;
