@@ -137,10 +137,18 @@ void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_reason r, uint64_t n);
  */
 TDO_MUST_CHECK int tdo_sa_add(
     struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
-/* Completes a larval SA, or replaces keys and lifetimes of a mature one.  -ESRCH. */
+/*
+ * Completes a larval SA, or replaces keys and lifetimes of a mature one; without algorithms
+ * (both 0) those of the SA and its keys stay.  With the same keys the sequence counter, the
+ * replay window and the age continue; packets and bytes always do.  -ESRCH, and as above.
+ */
 TDO_MUST_CHECK int tdo_sa_update(
     struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
-/* Makes a larval SA with a free SPI in [min, max]; p->key.spi is not read.  -ENOENT: none free. */
+/*
+ * Makes a larval SA with a free SPI in [min, max], limited by the SPI knobs unless min = max;
+ * p->key.spi is not read; p->seq answers the ACQUIRE of that number.  -ENOENT: none free;
+ * -EINVAL, -EOPNOTSUPP, -ENOMEM.
+ */
 TDO_MUST_CHECK int tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min,
     uint32_t max, tdo_ns now, uint32_t *ret_spi);
 /* Deletes one SA; -ESRCH. */
@@ -167,12 +175,16 @@ void tdo_sa_snap_free(struct tdo_sa_snap *s); /* s may be NULL */
 
 /*
  * Adds a policy at the end of its priority.  -EEXIST when the selectors and direction
- * exist, -EINVAL (with *ret_err), -ENOMEM, or what cover.widen returned.  ret_info (may
- * be NULL) gets id and reqids.
+ * exist, -EINVAL (with *ret_err), -ENOMEM, or what cover.widen returned.  -ENOSPC when 2^32
+ * policies were added to a priority that was never empty.  ret_info (may be NULL) gets id
+ * and reqids.
  */
 TDO_MUST_CHECK int tdo_sp_add(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
     struct tdo_sp_info *ret_info, struct tdo_err *ret_err);
-/* Replaces the policy with these selectors, keeping its place (D34), or adds it. */
+/*
+ * Replaces the policy with these selectors, or adds it.  A replaced one keeps its id, its
+ * counters, the reqids of unchanged requests and, at the same priority, its place (D34).
+ */
 TDO_MUST_CHECK int tdo_sp_update(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
     struct tdo_sp_info *ret_info, struct tdo_err *ret_err);
 /* Deletes by selectors and direction, or by id; -ENOENT.  ret_info may be NULL. */
@@ -233,6 +245,12 @@ struct tdo_event {
 		struct tdo_req req;
 	} acquire;
 };
+
+/*
+ * The acquire with this number was answered, with an SA or with an error: the next packet
+ * that needs the SA asks again.  tdo_sa_getspi() calls it for p->seq.
+ */
+void tdo_acquire_answered(struct tdo_engine *e, uint32_t seq);
 
 /* Takes the oldest event; false when there is none.  Wipe ret->sa after use. */
 bool tdo_engine_next_event(struct tdo_engine *e, struct tdo_event *ret);

@@ -28,8 +28,8 @@ struct tdo_sp {
 	/* in force for lookups that began with version v iff born <= v < died (spd_match.c) */
 	uint64_t born;
 	_Atomic uint64_t died;
-	struct tdo_hnode by_shape;       /* bucket of its shape */
-	struct tdo_hnode by_addr;        /* bucket of its prefix lengths, for opaque flows */
+	struct tdo_hnode by_shape; /* bucket of its shape */
+	struct tdo_hnode by_addr;  /* bucket of its prefix lengths, for opaque flows */
 	struct tdo_shape *shape, *ashape;
 
 	/* control thread only */
@@ -42,7 +42,7 @@ struct tdo_sp {
 	struct tdo_hnode by_id;
 	struct tdo_sp *prev_timed, *next_timed; /* those with a lifetime */
 	struct tdo_event_link expired;
-	size_t size; /* bytes of this object */
+	size_t size;             /* bytes of this object */
 	struct tdo_sp_req req[]; /* param.nreq */
 };
 
@@ -125,7 +125,7 @@ struct tdo_sa *tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_req
  */
 struct tdo_spd_hit {
 	const struct tdo_sp *sp; /* NULL: no policy matches */
-	bool uncertain; /* opaque flow: candidates disagree */
+	bool uncertain;          /* opaque flow: candidates disagree */
 };
 /* First policy in search order that matches the flow; all fields of it are honoured. */
 struct tdo_spd_hit tdo_spd_match(const struct tdo_engine *e, uint8_t dir, const struct tdo_flow *f);

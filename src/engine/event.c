@@ -261,7 +261,7 @@ next_acquire(struct tdo_engine *e, struct tdo_event *ret)
 }
 
 void
-tdo_event_answered(struct tdo_engine *e, uint32_t seq)
+tdo_acquire_answered(struct tdo_engine *e, uint32_t seq)
 {
 	struct pending **p = &e->events->pending;
 

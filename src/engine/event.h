@@ -24,8 +24,6 @@ void tdo_events_free(struct tdo_engine *e);
 
 void tdo_event_sa(struct tdo_engine *e, struct tdo_sa *sa, uint8_t type);
 void tdo_event_sp(struct tdo_engine *e, struct tdo_sp *sp);
-/* GETSPI or ACQUIRE with this acquire number came: the next packet may ask again. */
-void tdo_event_answered(struct tdo_engine *e, uint32_t seq);
 /* Forgets acquires that are older than blockacq_lifetime. */
 void tdo_event_tick(struct tdo_engine *e, tdo_ns now);
 

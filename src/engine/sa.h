@@ -96,8 +96,9 @@ tdo_sa_over_hard(const struct tdo_sa *sa)
 	const struct tdo_lifetime *h = &sa->hard;
 
 	return (h->allocations != 0 &&
-	           atomic_load_explicit(&sa->packets, memory_order_relaxed) >= h->allocations) ||
-	    (h->bytes != 0 && atomic_load_explicit(&sa->bytes, memory_order_relaxed) >= h->bytes);
+		   atomic_load_explicit(&sa->packets, memory_order_relaxed) >= h->allocations) ||
+	       (h->bytes != 0 &&
+		   atomic_load_explicit(&sa->bytes, memory_order_relaxed) >= h->bytes);
 }
 
 /* ---- sa.c, for sad.c, life.c and event.c (control thread) ---- */

@@ -208,7 +208,7 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 	r = tdo_sa_new(e, &full, true, now, &sa, NULL);
 	if (r)
 		return r;
-	tdo_event_answered(e, p->seq);
+	tdo_acquire_answered(e, p->seq);
 	tdo_sad_publish(e, sa);
 	*ret_spi = full.key.spi;
 	return 0;

@@ -329,6 +329,14 @@ getspi_answers_an_acquire(void **state)
 	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 5000, c.now, &spi), 0);
 	ask(0, 1);
 	expect_acquire(1);
+	/* An error is an answer, too; 0 and numbers that were never given out are none. */
+	tdo_acquire_answered(c.e, 0);
+	tdo_acquire_answered(c.e, ev.acquire.seq + 1);
+	ask(0, 1);
+	expect_nothing();
+	tdo_acquire_answered(c.e, ev.acquire.seq);
+	ask(0, 1);
+	expect_acquire(1);
 }
 
 /* A flood is bounded, without memory nothing is lost but the question. */
