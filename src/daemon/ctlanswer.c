@@ -75,7 +75,7 @@ counters(const struct tdo_process *d)
 
 		(void)json_array_append_new(list,
 		    json_pack("{s:s, s:s, s:o, s:s}", "group", info->group, "name", info->name,
-			"value", number(tdo_stat_read(d->engine, (enum tdo_stat)s)), "text",
+			"count", number(tdo_stat_read(d->engine, (enum tdo_stat)s)), "text",
 			info->text));
 	}
 	return list;

@@ -36,12 +36,12 @@ print_group(const json_t *list, const char *group, bool all)
 	json_array_foreach(list, i, c)
 	{
 		if (strcmp(group, tdo_cmd_str(c, "group")) != 0 ||
-		    (tdo_cmd_int(c, "value") == 0 && !all))
+		    (tdo_cmd_int(c, "count") == 0 && !all))
 			continue;
 		if (!named)
 			printf("%s:\n", group);
 		named = true;
-		printf("  " NUM " %s\n", tdo_cmd_int(c, "value"), tdo_cmd_str(c, "text"));
+		printf("  " NUM " %s\n", tdo_cmd_int(c, "count"), tdo_cmd_str(c, "text"));
 	}
 }
 
