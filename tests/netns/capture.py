@@ -10,12 +10,13 @@ import sys
 import time
 
 dev, path = sys.argv[1:]
-done = False
+deadline = None
 
 
 def stop(*_):
-    global done
-    done = True
+    """What was sent before the order to stop is still written, for a bounded time."""
+    global deadline
+    deadline = time.monotonic() + 0.5
 
 
 signal.signal(signal.SIGTERM, stop)
@@ -33,14 +34,11 @@ s.settimeout(0.1)
 out = open(path, "wb", buffering=1 << 20)
 out.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1))
 print("listening", flush=True)
-quiet = 0
-while True:
+while deadline is None or time.monotonic() < deadline:
     try:
         frame = s.recv(262144)
-        quiet = 0
     except socket.timeout:
-        quiet += 1
-        if done:
+        if deadline is not None:
             break
         continue
     now = time.time()

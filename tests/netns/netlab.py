@@ -165,7 +165,7 @@ class Host:
     def stat(self, name):
         for r in self.stats()["counters"]:
             if r["name"] == name:
-                return r["count"]
+                return r["value"]
         raise AssertionError(f"no counter called {name}")
 
     # ---- traffic ----

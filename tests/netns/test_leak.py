@@ -3,6 +3,7 @@
 Every test runs traffic of several kinds while something goes wrong, and then looks for a
 covered packet that is not ESP.  Where traffic stops, a counter says why, and it comes back.
 """
+import contextlib
 import os
 import signal
 import time
@@ -69,8 +70,13 @@ def load(a, b, which=("a", "b"), spi=0x1000):
             b.setkey(sas + pb)
 
 
+@contextlib.contextmanager
 def chatter(host, *addresses):
-    return host.python_bg(CHATTER, *addresses)
+    p = host.python_bg(CHATTER, *addresses)
+    try:
+        yield p
+    finally:
+        p.wait()
 
 
 def assert_no_leak(c, nets=ALL):
@@ -117,7 +123,7 @@ def test_device_bound_sockets(lab, peer):
 def test_local_fragments(lab, conntrack):
     w, a, b = covered_pair(lab)
     if conntrack:
-        a.nft("table inet ct { chain o { type filter hook output priority 0; "
+        a.nft("table inet tracker { chain o { type filter hook output priority 0; "
               "ct state established accept; }; chain i { type filter hook input priority 0; "
               "ct state established accept; }; }")
     with w.capture() as c:
@@ -136,7 +142,7 @@ def test_forwarded_fragments(lab, conntrack, policy):
     for g in (g1, g2):
         g.start()
         if conntrack:
-            g.nft("table inet ct { chain f { type filter hook forward priority 0; "
+            g.nft("table inet tracker { chain f { type filter hook forward priority 0; "
                   "ct state established accept; }; }")
     for n1, n2, gw1, gw2, spi in (("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", 0x2000),
                                   ("fd01::/64", "fd02::/64", "fd20::1", "fd20::2", 0x2010)):
@@ -218,14 +224,12 @@ def test_expiring_ipv6_neighbours(lab):
 def test_kill_data_process(lab):
     """kill -9 of the process with the keys: nothing leaks, and traffic comes back by itself."""
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         for _ in range(3):
             pid = a.data_pid()
             os.kill(pid, signal.SIGKILL)
             wait_for("a new data process", lambda: a.data_pid() not in (None, pid))
             back(a)
-        p.kill()
     assert_no_leak(c)
     assert a.stats()["attachment"]["restarts"] == 3
     # The sequence numbers went on: no number was used twice with these keys.
@@ -236,8 +240,7 @@ def test_kill_data_process(lab):
 def test_kill_parent_process(lab):
     """kill -9 of the privileged process: everything stays closed until policies are back."""
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         time.sleep(0.2)
         a.kill_parent()
         time.sleep(1)
@@ -246,14 +249,12 @@ def test_kill_parent_process(lab):
         time.sleep(0.5)
         load(a, b, which="a")
         back(a)
-        p.kill()
     assert_no_leak(c)
 
 
 def test_kill_both_processes(lab):
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         pid = a.data_pid()
         os.kill(pid, signal.SIGKILL)
         a.kill_parent()
@@ -261,40 +262,34 @@ def test_kill_both_processes(lab):
         a.start()
         load(a, b, which="a")
         back(a)
-        p.kill()
     assert_no_leak(c)
 
 
 def test_flush_ruleset(lab):
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         for _ in range(5):
             a.run("nft", "flush", "ruleset", check=False)
             time.sleep(0.2)
         back(a)
-        p.kill()
     assert_no_leak(c)
 
 
 def test_removed_rule(lab):
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         for _ in range(5):
             a.ip("rule", "del", "priority", "5800", check=False)
             a.ip("-6", "rule", "del", "priority", "5800", check=False)
             time.sleep(0.2)
         back(a)
-        p.kill()
     assert_no_leak(c)
     assert a.stats()["attachment"]["repairs"] >= 2
 
 
 def test_removed_routes(lab):
     w, a, b = covered_pair(lab)
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         for _ in range(3):
             a.ip("route", "flush", "table", "5800", check=False)
             a.ip("-6", "route", "flush", "table", "5800", check=False)
@@ -302,7 +297,6 @@ def test_removed_routes(lab):
         a.ip("link", "set", "testudo0", "down", check=False)
         time.sleep(0.3)
         back(a)
-        p.kill()
     assert_no_leak(c)
     assert a.stats()["attachment"]["repairs"] >= 2
 
@@ -315,8 +309,7 @@ def test_reload_of_ten_thousand_policies(lab):
             "spdadd fd10::1 fd20::1 any -P out ipsec esp/transport//require;\n")
     back_in = ("spdadd 20.1.1.1 10.1.1.1 any -P in ipsec esp/transport//require;\n"
                "spdadd fd20::1 fd10::1 any -P in ipsec esp/transport//require;\n")
-    with w.capture() as c:
-        p = chatter(a, B4, B6)
+    with w.capture() as c, chatter(a, B4, B6):
         start = time.monotonic()
         a.setkey(text)
         took = time.monotonic() - start
@@ -325,7 +318,6 @@ def test_reload_of_ten_thousand_policies(lab):
                          for line in (text + mine + back_in).splitlines()))
         a.setkey(text.replace("spdadd", "spddelete").replace("ipsec esp/transport//require", ""))
         back(a)
-        p.kill()
     assert_no_leak(c)
     assert took < 30, f"10,000 policies took {took:.1f} s"
 
@@ -342,17 +334,16 @@ def test_start_and_stop(lab):
                 f.write(t[0] + t[side])
         files.append(path)
     b.start(f"setkey {files[1]}\n")
-    p = chatter(a, B4, B6)
-    for _ in range(3):
-        a.start(f"setkey {files[0]}\n")
-        with w.capture() as c:
-            back(a)
-            time.sleep(0.3)
-        assert_no_leak(c)
-        a.stop()
-        left = a.run("nft", "list", "tables") + a.ip("rule") + a.ip("-6", "rule") + a.ip("link")
-        assert "testudo" not in left and "5800" not in left
-    p.kill()
+    with chatter(a, B4, B6):
+        for _ in range(3):
+            a.start(f"setkey {files[0]}\n")
+            with w.capture() as c:
+                back(a)
+                time.sleep(0.3)
+            assert_no_leak(c)
+            a.stop()
+            left = a.run("nft", "list", "tables") + a.ip("rule") + a.ip("-6", "rule") + a.ip("link")
+            assert "testudo" not in left and "5800" not in left
 
 
 def test_input_stays_closed_after_crash(lab):
