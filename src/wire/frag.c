@@ -73,7 +73,7 @@ headers(const struct tdo_pkt *p, struct cut *c)
 
 	if (p->ip.flow.src.af == TDO_AF_INET6) {
 		/* RFC 8200 4.5: only a source fragments, and once. */
-		if (p->ip.frag || has_fragment_header(p))
+		if (has_fragment_header(p))
 			return false;
 		c->from = p->ip.esp_off;
 		c->hlen[0] = c->hlen[1] = c->from + TDO_IP6_FRAGLEN;
@@ -107,7 +107,7 @@ plan(const struct tdo_pkt *p, uint32_t mtu, struct cut *c)
 	/* The last one need not be a multiple of 8 bytes. */
 	spare = mtu - c->hlen[1] - c->step[1];
 	c->count = 2;
-	if (left > c->step[1] + spare)
+	if (left > spare)
 		c->count = 1 + (left - spare + c->step[1] - 1) / c->step[1];
 	return true;
 }

@@ -147,7 +147,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	p.cap = p.len;
 	memcpy(p.buf, data, len);
-	fragment(&p, arg);
+	fragment(&p, arg / 8);
 	if (tdo_icmp_too_big(&p, arg, &out)) {
 		check_out(&out);
 		FUZZ_CHECK(out.len <= (p.ip.flow.src.af == TDO_AF_INET6 ? TDO_IP6_MTU_MIN : 576));

@@ -4,7 +4,7 @@ import os
 
 from scapy.all import (
     AH, ESP, ICMP, IP, TCP, UDP, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
-    IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, IPOption_Router_Alert, PadN, Raw, raw)
+    IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, IPOption, IPOption_Router_Alert, PadN, Raw, raw)
 
 A4, B4, A6, B6 = '192.0.2.1', '198.51.100.2', '2001:db8::1', '2001:db8::2'
 ip4 = IP(src=A4, dst=B4, id=7)
@@ -16,8 +16,13 @@ routing = IPv6ExtHdrRouting(type=0, addresses=[A6])
 seeds = {
     'v4-tcp': ip4 / TCP(sport=1, dport=2, seq=9, flags='PA', options=ts) / Raw(pad),
     'v4-tcp-syn': ip4 / syn,
+    'v4-tcp-syn-odd-mss': ip4 / TCP(flags='SA', options=[('NOP', None), ('MSS', 1460)]),
+    'v4-tcp-syn-bad-option': ip4 / TCP(flags='S', dataofs=6) / Raw(b'\x03\x09\2\4'),
+    'v4-tcp-syn-mss-length': ip4 / TCP(flags='S', dataofs=6) / Raw(b'\2\3\4\1'),
     'v4-udp-df': IP(src=A4, dst=B4, flags='DF') / UDP(sport=5, dport=6) / Raw(pad),
     'v4-options': IP(src=A4, dst=B4, options=[IPOption_Router_Alert()]) / UDP() / Raw(pad),
+    'v4-options-bad': IP(src=A4, dst=B4, options=[IPOption(b'\x94\x09\0\0')]) / UDP() / Raw(pad),
+    'v4-options-not-copied': IP(src=A4, dst=B4, options=[IPOption(b'\7\3\4\1')]) / UDP() / Raw(pad),
     'v4-frag-first': IP(src=A4, dst=B4, flags='MF') / UDP() / Raw(pad),
     'v4-frag-later': IP(src=A4, dst=B4, frag=20, proto=17) / Raw(pad),
     'v4-icmp': ip4 / ICMP() / Raw(b'ping'),
