@@ -96,6 +96,7 @@ set_host(struct tdo_host *h, const json_t *s)
 	h->rule_priority = (unsigned)tdo_cmd_int(c, "rule-priority");
 	h->table = (unsigned)tdo_cmd_int(c, "table");
 	h->queue = (unsigned)tdo_cmd_int(c, "queue");
+	h->nfqueue = json_is_true(json_object_get(json_object_get(s, "attachment"), "nfqueue"));
 }
 
 static void
@@ -126,7 +127,7 @@ int
 tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv)
 {
 	struct tdo_report r = {.list = json_array()};
-	struct tdo_host h = {"testudo0", 0x3ff00000, 5800, 5800, 5800};
+	struct tdo_host h = {"testudo0", 0x3ff00000, 5800, 5800, 5800, false};
 	int rc;
 
 	(void)argv;

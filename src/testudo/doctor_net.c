@@ -161,15 +161,13 @@ tdo_doctor_nft(struct tdo_report *r, const struct tdo_host *h)
 void
 tdo_doctor_queue(struct tdo_report *r, const struct tdo_host *h)
 {
-	char line[128];
-
-	if (!tdo_probe_line("/proc/net/netfilter/nfnetlink_queue", line, sizeof(line)))
+	if (h->nfqueue)
+		tdo_report(r, TDO_OK, "nfqueue", NULL, "queue %u works", h->queue);
+	else
 		tdo_report(r, TDO_WARN, "nfqueue",
 		    "a kernel with NFQUEUE; without it, packets that rules cannot judge are "
 		    "dropped",
 		    "queue %u has no listener", h->queue);
-	else
-		tdo_report(r, TDO_OK, "nfqueue", NULL, "a queue has a listener");
 	if (tdo_probe_number("/proc/sys/net/netfilter/nf_conntrack_max", "") < 0)
 		tdo_report(r, TDO_NOTE, "conntrack", NULL,
 		    "not active: forwarded fragments are diverted by address alone");

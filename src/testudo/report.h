@@ -22,6 +22,7 @@ void tdo_report_print(const struct tdo_report *r);
 struct tdo_host {
 	char tun[16];
 	unsigned mark_mask, rule_priority, table, queue;
+	bool nfqueue; /* the daemon says that its queue works */
 };
 
 /* doctor_host.c */
