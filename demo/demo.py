@@ -95,7 +95,7 @@ def counters(host, who, names):
     stats = host.stats()
     for c in stats["counters"]:
         if c["name"] in names:
-            print(f"    {c['value']:>12}  {c['name']}")
+            print(f"    {c['count']:>12}  {c['name']}")
     for d in stats["drops"]:
         if d["count"]:
             print(f"    {d['count']:>12}  dropped: {d['name']} ({d['text']})")

@@ -165,7 +165,7 @@ class Host:
     def stat(self, name):
         for r in self.stats()["counters"]:
             if r["name"] == name:
-                return r["value"]
+                return r["count"]
         raise AssertionError(f"no counter called {name}")
 
     # ---- traffic ----

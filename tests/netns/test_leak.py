@@ -76,6 +76,7 @@ def chatter(host, *addresses):
     try:
         yield p
     finally:
+        p.kill()
         p.wait()
 
 
@@ -157,7 +158,8 @@ def test_forwarded_fragments(lab, conntrack, policy):
         g2.setkey(sas + p2)
     with w.capture() as c:
         for peer in ("10.0.2.5", "fd02::5"):
-            if policy == "any" or conntrack:
+            # Linux cuts what conntrack reassembled into fragments again, whatever the MTU.
+            if policy == "any":
                 netlab.udp(h1, h2, peer, 5000, port=9)
             else:
                 h1.ok("/usr/bin/python3", "-c", netlab.UDP_CLIENT, peer, 9, 5000, 0.3, "")
@@ -165,7 +167,7 @@ def test_forwarded_fragments(lab, conntrack, policy):
     if policy == "udp-port":
         inner = [p for p in inner if p.proto in (17, 44) or p.fragment]
     assert not inner, f"{len(inner)} clear packets, first: {inner[:5]}"
-    if policy == "udp-port" and not conntrack:
+    if policy == "udp-port":
         assert g1.drops("out-fragment-opaque") > 0
 
 
