@@ -192,6 +192,9 @@ int tdo_sp_delete(
     struct tdo_engine *e, uint8_t dir, const struct tdo_sel *sel, struct tdo_sp_info *ret_info);
 int tdo_sp_delete_id(struct tdo_engine *e, uint32_t id, struct tdo_sp_info *ret_info);
 TDO_MUST_CHECK int tdo_sp_get(struct tdo_engine *e, uint32_t id, struct tdo_sp_info *ret);
+/* The policy in force with these selectors and direction; -ENOENT. */
+TDO_MUST_CHECK int tdo_sp_find(
+    struct tdo_engine *e, uint8_t dir, const struct tdo_sel *sel, struct tdo_sp_info *ret);
 unsigned tdo_sp_flush(struct tdo_engine *e);
 
 /* As for SAs: in search order (all inbound, then all outbound). */

@@ -89,7 +89,18 @@ void
 tdo_journal_sp_gone(struct tdo_journal *j, const struct tdo_sp_param *sp)
 {
 	struct tdo_rec_sp_key r = {.dir = sp->dir};
+	struct tdo_sp_info successor;
 
+	if (j->state == NULL || j->replaying)
+		return;
+	/*
+	 * It was updated.  A record of its end would, after a restart, leave nothing in its
+	 * place, or move the successor to the end of its priority (D34).
+	 */
+	if (tdo_sp_find(j->engine, sp->dir, &sp->sel, &successor) == 0) {
+		note_sp(j, &successor);
+		return;
+	}
 	r.sel = sp->sel;
 	note(j, TDO_REC_SP_GONE, &r, sizeof(r), NULL, 0);
 }

@@ -103,8 +103,11 @@ replay_sp(struct replay *r, const struct tdo_state_record *rec)
 
 	if (!tdo_rec_sp_read(rec->p, rec->len, r->wall, &sp, &over))
 		return -EINVAL;
-	if (over)
+	if (over) {
+		/* What it replaced is over, too. */
+		(void)tdo_sp_delete(r->j->engine, sp.dir, &sp.sel, NULL);
 		return 0;
+	}
 	rc = tdo_sp_update(r->j->engine, &sp, r->now, &info, NULL);
 	for (unsigned i = 0; rc == 0 && i < sp.nreq; i++)
 		rc = map_reqid(&r->reqids, sp.req[i].reqid, info.param.req[i].reqid);

@@ -454,6 +454,17 @@ tdo_sp_get(struct tdo_engine *e, uint32_t id, struct tdo_sp_info *ret)
 	return 0;
 }
 
+int
+tdo_sp_find(struct tdo_engine *e, uint8_t dir, const struct tdo_sel *sel, struct tdo_sp_info *ret)
+{
+	struct tdo_sp *sp = find_sel(e, dir, sel);
+
+	if (sp == NULL)
+		return -ENOENT;
+	tdo_sp_fill_info(e, sp, ret);
+	return 0;
+}
+
 unsigned
 tdo_sp_flush(struct tdo_engine *e)
 {

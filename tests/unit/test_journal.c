@@ -304,6 +304,81 @@ replaced_objects_are_the_new_ones(void **state)
 	free(region);
 }
 
+static void
+expect_ports(struct proc *p, uint16_t first, uint16_t second)
+{
+	struct tdo_sp_snap *snap;
+	struct tdo_sp_info info;
+
+	assert_int_equal(tdo_sp_snap_new(p->engine, &snap), 0);
+	assert_int_equal(tdo_sp_snap_left(snap), 2);
+	assert_true(tdo_sp_snap_next(snap, &info));
+	assert_int_equal(info.param.sel.dport.lo, first);
+	assert_true(tdo_sp_snap_next(snap, &info));
+	assert_int_equal(info.param.sel.dport.lo, second);
+	tdo_sp_snap_free(snap);
+}
+
+/* The first match counts: an update must not move a policy, also not by a restart (D34). */
+static void
+updates_keep_the_order(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE), t = sp(81, TDO_LEVEL_REQUIRE);
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	add_sp(&p, &t, TDO_SADB_X_SPDADD);
+	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
+	expect_ports(&p, 80, 81);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	expect_ports(&p, 80, 81);
+	proc_kill(&p);
+	free(region);
+}
+
+/* A process that is killed before it has heard of the update still leaves the policy behind. */
+static void
+updates_leave_no_gap(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	assert_int_equal(tdo_sp_update(p.engine, &s, p.now, NULL, NULL), 0);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
+	proc_kill(&p);
+	free(region);
+}
+
+/* An update gave the policy a lifetime that ends while no process runs. */
+static void
+updated_lifetime_ends(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	s.lifetime = 10;
+	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL + 60);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
+	proc_kill(&p);
+	free(region);
+}
+
 /* SAs that belong to a policy by a number that testudo picked find it again. */
 static void
 picked_reqids_stay_together(void **state)
@@ -400,6 +475,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
+	    cmocka_unit_test(updates_keep_the_order),
+	    cmocka_unit_test(updates_leave_no_gap),
+	    cmocka_unit_test(updated_lifetime_ends),
 	    cmocka_unit_test(picked_reqids_stay_together),
 	    cmocka_unit_test(flushes_are_replayed_and_keys_are_wiped),
 	    cmocka_unit_test(churn_does_not_fill_it),
