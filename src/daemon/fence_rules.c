@@ -14,6 +14,8 @@
 
 #define R(i) TDO_NFT_REG(i)
 
+enum { IP6_HOPS_OFF = 7 };
+
 /*
  * Behind dstnat (-100), so that addresses are the real ones, and in front of srcnat (100),
  * so that they are those that the policy names.
@@ -132,20 +134,26 @@ exempt_own(struct tdo_fence *f, const char *table, const char *chain)
 
 /*
  * O12: neighbour discovery (133-137) must work before any SA can; so must MLD (130-132, 143),
- * on which switches rely.  Only over IPv6: elsewhere 58 is nothing special.
+ * on which switches rely.  Only over IPv6: elsewhere 58 is nothing special.  Only with the
+ * hop limits that no router lets through (RFC 4861 7.1, RFC 3810 5): what is forwarded in
+ * their disguise meets the lookups, at the latest where its hop limit has become less.
  */
 static void
 exempt_nd(struct tdo_nft *n, const char *table, const char *chain)
 {
-	static const uint8_t range[2][2] = {{130, 137}, {143, 143}};
+	static const struct {
+		uint8_t first, last, hop_limit;
+	} range[] = {{130, 132, 1}, {133, 137, 255}, {143, 143, 1}};
 
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
 		tdo_nft_rule_begin(n, table, chain);
 		if_family(n, TDO_AF_INET6);
 		if_meta8(n, NFT_META_L4PROTO, TDO_IPPROTO_ICMPV6);
 		tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, R(0));
-		tdo_nft_cmp(n, NFT_CMP_GTE, R(0), &range[i][0], 1);
-		tdo_nft_cmp(n, NFT_CMP_LTE, R(0), &range[i][1], 1);
+		tdo_nft_cmp(n, NFT_CMP_GTE, R(0), &range[i].first, 1);
+		tdo_nft_cmp(n, NFT_CMP_LTE, R(0), &range[i].last, 1);
+		tdo_nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, IP6_HOPS_OFF, 1, R(0));
+		tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &range[i].hop_limit, 1);
 		accept_and_end(n);
 	}
 }

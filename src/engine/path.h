@@ -104,9 +104,10 @@ void tdo_esp_in(
 
 /*
  * ICMPv6 neighbour discovery and multicast listener discovery: needed before any SA can
- * exist, so never subject to policy.
+ * exist, so never subject to policy.  Only on the link: what a router forwarded, or may
+ * forward, is a packet as any other.
  */
-bool tdo_is_nd_or_mld(const struct tdo_flow *f);
+bool tdo_is_nd_or_mld(const struct tdo_ip_info *ip);
 
 /* Counts the use of policies (sp may be NULL): once per row of packets with the same one. */
 struct tdo_sp_use {

@@ -4,12 +4,16 @@
 #include "wire/ip.h"
 
 bool
-tdo_is_nd_or_mld(const struct tdo_flow *f)
+tdo_is_nd_or_mld(const struct tdo_ip_info *ip)
 {
+	const struct tdo_flow *f = &ip->flow;
+
 	if (f->proto != TDO_IPPROTO_ICMPV6 || f->src.af != TDO_AF_INET6 || !f->has_ports)
 		return false;
-	/* RFC 2710 and 3810, RFC 4861 */
-	return (f->sport >= 130 && f->sport <= 137) || f->sport == 143;
+	/* The hop limits that say that no router forwarded it: RFC 4861 7.1, RFC 3810 5. */
+	if (f->sport >= 133 && f->sport <= 137)
+		return ip->ttl == 255;
+	return ((f->sport >= 130 && f->sport <= 132) || f->sport == 143) && ip->ttl == 1;
 }
 
 void

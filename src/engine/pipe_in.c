@@ -244,7 +244,7 @@ is_exempt(const struct tdo_pkt *p)
 {
 	uint8_t proto = p->ip.flow.proto;
 
-	if (tdo_is_nd_or_mld(&p->ip.flow))
+	if (tdo_is_nd_or_mld(&p->ip))
 		return true;
 	return !(p->flags & TDO_PKT_FORWARDED) &&
 	       (proto == TDO_IPPROTO_ESP || proto == TDO_IPPROTO_AH || proto == TDO_IPPROTO_IPCOMP);

@@ -161,7 +161,7 @@ classify(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sp_use *use, tdo_ns
 		p->flags |= TDO_PKT_DF;
 	else
 		p->flags &= (uint8_t)~TDO_PKT_DF;
-	if (tdo_is_nd_or_mld(&p->ip.flow)) {
+	if (tdo_is_nd_or_mld(&p->ip)) {
 		apply(w, p, &pass, now);
 		return;
 	}

@@ -367,3 +367,39 @@ def test_foreign_fragments_do_not_get_in(lab):
     for address in (A4, A6):
         assert b.ping(address, 2, size=4000) == 0
     assert a.drops("in-clear-but-required") + a.drops("in-fragment-opaque") > before
+
+
+RAW6 = """
+import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+for kind in (130, 132, 135, 137, 143):
+    for hops in (255, 254, 64, 1):
+        s.setsockopt(41, 16, hops)
+        s.sendto(bytes([kind, 0, 0, 0]) + b"secret" * 10, (sys.argv[1], 0))
+"""
+
+
+def test_forwarded_neighbour_discovery(lab):
+    """Only the link's own ND and MLD are exempt, not what a router forwards in their disguise."""
+    w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
+    g1.start()
+    g2.start()
+    sas, p1, p2 = keys.tunnel("fd01::/64", "fd02::/64", "fd20::1", "fd20::2")
+    g1.setkey(sas + p1)
+    g2.setkey(sas + p2)
+    assert h1.ping("fd02::5", 2) == 2
+    with w.capture() as c:
+        h1.python(RAW6, "fd02::5")
+        time.sleep(0.5)
+    inner = [p for p in c.packets() if p.src == "fd01::5" and p.dst == "fd02::5"]
+    assert not inner, f"{len(inner)} forwarded packets in clear: {inner[:3]}"
+    assert c.esp(["fd20::1", "fd20::2"]), "those that a router may forward go through the tunnel"
+    # And in: the attacker on the wire gives them to the gateway of the network.
+    flood = [forge.IPv6(src="fd02::5", dst="fd01::5", hlim=hops, nh=58) /
+             (bytes([kind, 0, 0, 0]) + b"forged" * 10)
+             for kind in (130, 135, 137, 143) for hops in (255, 254, 64)]
+    with g1.lan.capture() as c:
+        forge.send_ip(w, g1, g2, *flood)
+        time.sleep(0.5)
+    got = [p for p in c.packets() if p.src == "fd02::5" and b"forged" in p.payload]
+    assert not got, f"{len(got)} forged packets got in: {got[:3]}"

@@ -279,6 +279,36 @@ test_fragment_uncertain(void **state)
 	expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_FRAGMENT);
 }
 
+static struct tdo_pkt *
+icmp6_hops(uint8_t type, uint8_t hop_limit)
+{
+	struct tdo_pkt *p = icmp6(type);
+
+	tdo_pkt_data(p)[7] = hop_limit;
+	return p;
+}
+
+/* What a router forwarded, or will, is neither: nothing may pass in its disguise. */
+static void
+test_nd_only_on_link(void **state)
+{
+	static const uint8_t type[] = {130, 131, 132, 133, 134, 135, 136, 137, 143};
+	struct tdo_pkt *p;
+
+	fx_add_sp(&f, OUT, A6, B6, ANY, "discard");
+	fx_add_sp(&f, IN, A6, B6, ANY, "discard");
+	for (unsigned i = 0; i < sizeof(type); i++) {
+		bool nd = type[i] >= 133 && type[i] <= 137;
+
+		p = icmp6_hops(type[i], nd ? 254 : 2);
+		tdo_out(f.w, &p, 1, f.now);
+		assert_int_equal(p->verdict, TDO_VERDICT_DROP);
+		p->flags |= TDO_PKT_FORWARDED;
+		tdo_in_clear(f.w, &p, 1, f.now);
+		expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_POLICY_DISCARD);
+	}
+}
+
 /* ND and MLD work before any SA can exist; other ICMPv6 is as everything else. */
 static void
 test_nd_exempt(void **state)
@@ -290,7 +320,7 @@ test_nd_exempt(void **state)
 	fx_add_sp(&f, OUT, A6, B6, ANY, "discard");
 	fx_add_sp(&f, IN, A6, B6, ANY, "discard");
 	for (unsigned i = 0; i < sizeof(exempt); i++) {
-		p = icmp6(exempt[i]);
+		p = icmp6_hops(exempt[i], exempt[i] >= 133 && exempt[i] <= 137 ? 255 : 1);
 		tdo_out(f.w, &p, 1, f.now);
 		assert_int_equal(p->verdict, TDO_VERDICT_PASS);
 		tdo_in_clear(f.w, &p, 1, f.now);
@@ -709,6 +739,7 @@ main(void)
 	    T(test_out_fragments),
 	    T(test_fragment_uncertain),
 	    T(test_nd_exempt),
+	    T(test_nd_only_on_link),
 	    T(test_out_endpoint_loop),
 	    T(test_out_groups),
 	    T(test_copy_class),
