@@ -274,7 +274,7 @@ tdo_conf_init(struct tdo_conf *c)
 	*c = (struct tdo_conf){.workers = 1,
 	    .mark_mask = 0x3ff00000,
 	    .fail = TDO_FAIL_CLOSED,
-	    .rule_priority = 5800,
+	    .rule_priority = 10,
 	    .table = 5800,
 	    .tun = "testudo0",
 	    .queue = 5800,

@@ -16,7 +16,7 @@ struct tdo_conf {
 	unsigned workers;       /* "workers N": packet threads, 1 .. 64, default 1 */
 	uint32_t mark_mask;     /* "mark-mask 0x3ff00000" */
 	enum tdo_fail fail;     /* "fail closed | open" */
-	uint32_t rule_priority; /* "rule-priority N": ip rule, default 5800 */
+	uint32_t rule_priority; /* "rule-priority N": ip rule, default 10: before those of others */
 	uint32_t table;         /* "table N": routing table, default 5800 */
 	char tun[16];           /* "tun NAME": default testudo0 */
 	uint16_t queue;         /* "queue N": nfqueue number, default 5800 */

@@ -127,7 +127,7 @@ int
 tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv)
 {
 	struct tdo_report r = {.list = json_array()};
-	struct tdo_host h = {"testudo0", 0x3ff00000, 5800, 5800, 5800, false};
+	struct tdo_host h = {"testudo0", 0x3ff00000, 10, 5800, 5800, false};
 	int rc;
 
 	(void)argv;

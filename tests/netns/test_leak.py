@@ -281,8 +281,8 @@ def test_removed_rule(lab):
     w, a, b = covered_pair(lab)
     with w.capture() as c, chatter(a, B4, B6):
         for _ in range(5):
-            a.ip("rule", "del", "priority", "5800", check=False)
-            a.ip("-6", "rule", "del", "priority", "5800", check=False)
+            a.ip("rule", "del", "priority", "10", check=False)
+            a.ip("-6", "rule", "del", "priority", "10", check=False)
             time.sleep(0.2)
         back(a)
     assert_no_leak(c)

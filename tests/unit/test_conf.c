@@ -43,7 +43,7 @@ defaults_are_as_documented(void **state)
 	assert_int_equal(c.workers, 1);
 	assert_int_equal(c.mark_mask, 0x3ff00000);
 	assert_int_equal(c.fail, TDO_FAIL_CLOSED);
-	assert_int_equal(c.rule_priority, 5800);
+	assert_int_equal(c.rule_priority, 10);
 	assert_int_equal(c.table, 5800);
 	assert_int_equal(c.queue, 5800);
 	assert_string_equal(c.tun, "testudo0");
