@@ -74,7 +74,6 @@ parse_inet6(const char *s, size_t len, uint8_t *ret)
 
 		if (at <= 12 && parse_quad(s + i, len - i, b + at)) {
 			at += 4;
-			i = len;
 			break;
 		}
 		if (at > 14)

@@ -32,7 +32,7 @@ oldest_seen(struct tdo_qsbr *q)
 {
 	uint64_t oldest = TDO_QSBR_OFFLINE;
 
-	atomic_thread_fence(memory_order_seq_cst);
+	tdo_qsbr_fence(q);
 	for (unsigned i = 0; i < q->nreaders; i++) {
 		uint64_t e = atomic_load_explicit(&q->reader[i].seen, memory_order_acquire);
 

@@ -238,8 +238,8 @@ tdo_selftest(struct tdo_crypto *c, const struct tdo_driver_slot *slot, const cha
 	for (size_t i = 0; i < sizeof(kats) / sizeof(kats[0]); i++) {
 		const struct kat *k = &kats[i];
 		struct tdo_session_param p = {
-		    .enc = k->ealg ? tdo_alg_enc(k->ealg) : NULL,
-		    .auth = k->aalg ? tdo_alg_auth(k->aalg) : NULL,
+		    .enc = tdo_alg_enc(k->ealg),
+		    .auth = tdo_alg_auth(k->aalg),
 		    .ekey = ekey,
 		    .ekey_len = k->ekey_len,
 		    .akey = akey,

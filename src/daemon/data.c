@@ -81,6 +81,10 @@ log_line(void *ctx, enum tdo_log_level level, const char *line)
 {
 	struct tdo_process *d = ctx;
 
+	/* The parent shows debug messages only with -d; a knob that asks for them is heard. */
+	if (level == TDO_LOG_DEBUG && d->engine &&
+	    tdo_knob_get(d->engine, TDO_KNOB_DEBUG, TDO_AF_INET))
+		level = TDO_LOG_INFO;
 	if (level != TDO_LOG_DEBUG || d->env->conf->debug)
 		tdo_parentlink_log(&d->parent, level, line);
 }
@@ -197,18 +201,16 @@ static void
 handle_parent(struct tdo_process *d)
 {
 	struct tdo_parent_msg m;
-	int rc = 0;
 
 	for (unsigned i = 0; i < PARENT_TURN && !d->stop; i++) {
-		rc = tdo_parentlink_next(&d->parent, &m);
-		if (rc <= 0)
+		if (tdo_parentlink_next(&d->parent, &m) <= 0)
 			break;
 		if (m.type == TDO_IPC_STOP)
 			d->stop = true;
-		else if (m.type == TDO_IPC_QUEUED)
-			rc = tdo_process_queued(d, m.body, m.len);
-		else if ((rc = set_local(d, &m)) != 0)
+		else if (m.type != TDO_IPC_QUEUED && set_local(d, &m) != 0)
 			tdo_process_log(d, TDO_LOG_ERR, "cannot keep the list of own addresses");
+		else if (m.type == TDO_IPC_QUEUED && tdo_process_queued(d, m.body, m.len) != 0)
+			break;
 	}
 	if (d->parent.broken)
 		d->stop = true;

@@ -235,10 +235,11 @@ write_knobs(struct tdo_journal *j)
 	for (int k = 0; k < TDO_KNOB_COUNT; k++) {
 		const struct tdo_knob_info *info = tdo_knob_info((enum tdo_knob)k);
 
-		for (uint8_t af = TDO_AF_INET; af <= TDO_AF_INET6; af += 2) {
+		for (unsigned i = 0; i < (info->name6 != NULL ? 2 : 1); i++) {
+			uint8_t af = i == 0 ? TDO_AF_INET : TDO_AF_INET6;
 			int32_t v = tdo_knob_get(j->engine, (enum tdo_knob)k, af);
 
-			if (v != info->def && (af == TDO_AF_INET || info->name6 != NULL))
+			if (v != info->def)
 				tdo_journal_knob(j, (enum tdo_knob)k, af, v);
 		}
 	}

@@ -271,10 +271,8 @@ tdo_parentlink_log(void *ctx, enum tdo_log_level level, const char *text)
 	const struct tdo_parentlink *l = ctx;
 	uint8_t msg[sizeof(struct tdo_ipc_hdr) + 1 + LOG_MAX];
 	struct tdo_ipc_hdr h = {TDO_IPC_LOG, 0};
-	size_t len = strlen(text);
+	size_t len = strnlen(text, LOG_MAX);
 
-	if (len > LOG_MAX)
-		len = LOG_MAX;
 	memcpy(msg, &h, sizeof(h));
 	msg[sizeof(h)] = (uint8_t)level;
 	memcpy(msg + sizeof(h) + 1, text, len);

@@ -23,8 +23,10 @@ may_pass(struct tdo_process *d, const struct tdo_nfq_packet *q)
 	struct tdo_pkt pkt = {.buf = d->clear_buf, .cap = CLEAR_CAP, .off = TDO_HEADROOM},
 		       *p = &pkt;
 
-	if (q->len > TDO_PKT_MAXLEN)
+	if (q->len > TDO_PKT_MAXLEN) {
+		tdo_worker_count_drop(d->clear, TDO_REASON_NO_CLASSIFIER, 1);
 		return false;
+	}
 	if (atomic_load_explicit(&d->recovering, memory_order_relaxed)) {
 		tdo_worker_count_drop(d->clear, TDO_REASON_RECOVERING, 1);
 		return false;
@@ -47,7 +49,9 @@ tdo_process_queued(struct tdo_process *d, const uint8_t *msg, size_t len)
 	if (tdo_nfq_parse(msg, len, &q)) {
 		v.id = q.id;
 		v.accept = may_pass(d, &q);
-	} else if (!tdo_nfq_id(msg, len, &v.id)) {
+	} else if (tdo_nfq_id(msg, len, &v.id)) {
+		tdo_worker_count_drop(d->clear, TDO_REASON_NO_CLASSIFIER, 1);
+	} else {
 		return 0; /* nothing that waits for a verdict */
 	}
 	return tdo_parentlink_tell(&d->parent, TDO_IPC_VERDICT, &v, sizeof(v));

@@ -100,9 +100,10 @@ header_ok(const struct tdo_state_hdr *h, size_t size)
 static bool
 is_untouched(const struct tdo_state_hdr *h)
 {
-	static const struct tdo_state_hdr zero;
+	static const uint8_t zero[sizeof(*h)];
+	const uint8_t *bytes = (const uint8_t *)h;
 
-	return memcmp(h, &zero, sizeof(zero)) == 0;
+	return memcmp(bytes, zero, sizeof(zero)) == 0;
 }
 
 static void

@@ -264,7 +264,7 @@ tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 uint32_t
 tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
 {
-	uint32_t hdr[TDO_HIST_MAX], cur = p->ip.esp_off, room = mtu;
+	uint32_t hdr[TDO_HIST_MAX] = {0}, cur = p->ip.esp_off, room = mtu;
 
 	/* Header in front of each ESP: of its tunnel, or what the packet has by then. */
 	for (unsigned i = 0; i < p->nsas; i++) {

@@ -3,7 +3,7 @@
 #include "io/io_tun.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -15,10 +15,15 @@ static bool
 kernel_has_uso(void)
 {
 	struct utsname u;
-	int major = 0, minor = 0;
+	unsigned long major, minor;
+	char *end;
 
-	if (uname(&u) != 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+	if (uname(&u) != 0)
 		return false;
+	major = strtoul(u.release, &end, 10);
+	if (*end != '.')
+		return false;
+	minor = strtoul(end + 1, NULL, 10);
 	return major > 6 || (major == 6 && minor >= 2);
 }
 

@@ -198,10 +198,10 @@ parse_prio(struct cur *c, struct tdo_sp_param *sp)
 		if (r != 0)
 			return r;
 	}
-	if (value < -0x7fffffffll)
+	if (value < -0x7fffffffLL)
 		return fail_tok(c, t, range);
 	/* The very highest would be 0, which means "none given". */
-	sp->prio = value == 0x80000000ll ? 1 : (uint32_t)((int64_t)PRIO_BASE - value);
+	sp->prio = value == 0x80000000LL ? 1 : (uint32_t)((int64_t)PRIO_BASE - value);
 	return 0;
 }
 

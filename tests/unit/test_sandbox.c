@@ -179,8 +179,5 @@ main(void)
 	    cmocka_unit_test(privileges_are_gone_before),
 	};
 
-#ifdef __SANITIZE_ADDRESS__
-	return puts("1..0 # SKIP there is no filter then: sandbox.c") == EOF;
-#endif
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
