@@ -338,8 +338,10 @@ tdo_keyserver_free(struct tdo_keyserver *ks)
 		return;
 	for (struct client *c = ks->clients; c != NULL; c = c->next)
 		hang_up(c);
-	while (ks->clients != NULL)
-		unlink_client(ks->clients);
+	for (struct client *c; (c = ks->clients) != NULL;) {
+		ks->clients = c->next;
+		free(c);
+	}
 	free(ks->buf);
 	free(ks);
 }

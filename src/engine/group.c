@@ -47,6 +47,6 @@ tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
 		first += groups[g].n;
 	}
 	for (unsigned i = 0; i < n; i++)
-		sorted[next[group[i]]++] = p[i];
+		sorted[next[group[i]]++] = p[i]; /* NOLINT: every group[i] is below ngroups */
 	return ngroups;
 }

@@ -194,7 +194,8 @@ int
 main(int argc, char **argv)
 {
 	struct tdo_mem mem = {mem_alloc, mem_free, NULL};
-	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1, .only = argc > 1 ? argv[1] : NULL};
+	struct tdo_crypto_config cc = {
+	    .mem = mem, .nworkers = 1, .only = argc > 1 ? argv[1] : NULL};
 	struct tdo_engine_config ec = {.mem = mem, .random = random_bytes, .nworkers = 1};
 	static char line[4 * TDO_PKT_MAXLEN];
 
