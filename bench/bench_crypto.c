@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "mem.h"
 #include "testudo/crypto.h"
 #ifdef TDO_HAVE_IPSECMB
 #include <intel-ipsec-mb.h>
@@ -44,21 +45,6 @@ static uint8_t *
 packet(unsigned i)
 {
 	return pool + (size_t)(i % POOL) * STRIDE;
-}
-
-static void *
-plain_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-plain_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
 }
 
 static double
@@ -184,8 +170,7 @@ bare(const struct algo *a, unsigned first, unsigned len)
 static struct tdo_crypto *
 make_crypto(const char *only)
 {
-	struct tdo_crypto_config cfg = {
-	    .mem = {plain_alloc, plain_free, NULL}, .nworkers = 1, .only = only};
+	struct tdo_crypto_config cfg = {.mem = TEST_MEM, .nworkers = 1, .only = only};
 	struct tdo_crypto *c;
 
 	if (tdo_crypto_new(&cfg, &c) != 0)

@@ -91,10 +91,10 @@ open_bare(struct bench *b)
 	b->bare = aligned_alloc(64, SAS_MAX * sizeof(*b->bare));
 	must(b->bare != NULL, "no memory");
 	for (unsigned i = 0; i < b->s.sas; i++) {
-		struct fx_rng keys = {0x1000 + i};
+		struct rng keys = {0x1000 + i};
 		uint8_t k[20];
 
-		fx_fill(&keys, k, sizeof(k));
+		rng_fill(&keys, k, sizeof(k));
 		IMB_AES128_GCM_PRE(b->mb, k, &b->bare[i].key);
 		memcpy(b->bare[i].salt, k + 16, 4);
 	}
@@ -103,7 +103,7 @@ open_bare(struct bench *b)
 static void
 open_bench(struct bench *b, IMB_MGR *mb, const struct setting *s)
 {
-	struct fx_rng r = {1};
+	struct rng r = {1};
 	char dst[32];
 
 	*b = (struct bench){.mb = mb, .s = *s};

@@ -232,7 +232,7 @@ tdo_esp_out(
 	if (got == 0)
 		return;
 	for (unsigned i = 0; i < b.n; i++)
-		/* NOLINTNEXTLINE: take_seq() gives no more than b.n, which select_packets() filled */
+		/* NOLINTNEXTLINE: take_seq() gives no more than select_packets() filled */
 		build(w, sa, b.p[i], b.payload[i], last + 1 + i, &b.op[i]);
 	tdo_session_process(sa->enc, w->index, b.op, b.n);
 	tdo_worker_stat(w, TDO_STAT_CRYPTO_CALLS, 1);

@@ -11,26 +11,12 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "mem.h"
 #include "testudo/pfkey.h"
 #include "wire/ip.h"
 #include "wire/pfkey_msg.h"
 
 enum { GUEST = 0x8000, MANAGER = 0x4000, UNREAD = 0x2000, WAIT = 0x1000, LENGTH = 0x0fff };
-
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
 
 static void
 fill_random(void *ctx, void *buf, size_t len)
@@ -44,7 +30,7 @@ fill_random(void *ctx, void *buf, size_t len)
 	}
 }
 
-static const struct tdo_mem mem = {mem_alloc, mem_free, NULL};
+static const struct tdo_mem mem = TEST_MEM;
 
 /* Made once: its self-tests take long. */
 static struct tdo_crypto *

@@ -18,29 +18,11 @@
 #include <sys/random.h>
 
 #include "base/addr.h"
+#include "mem.h"
 #include "testudo/engine.h"
 
 static struct tdo_engine *engine;
 static tdo_ns now = TDO_SEC;
-
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	void *p = NULL;
-
-	(void)ctx;
-	if (posix_memalign(&p, 64, size ? size : 1) != 0)
-		return NULL;
-	return memset(p, 0, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
 
 static void
 random_bytes(void *ctx, void *buf, size_t len)
@@ -193,7 +175,7 @@ command(char *line)
 int
 main(int argc, char **argv)
 {
-	struct tdo_mem mem = {mem_alloc, mem_free, NULL};
+	struct tdo_mem mem = TEST_MEM;
 	struct tdo_crypto_config cc = {
 	    .mem = mem, .nworkers = 1, .only = argc > 1 ? argv[1] : NULL};
 	struct tdo_engine_config ec = {.mem = mem, .random = random_bytes, .nworkers = 1};

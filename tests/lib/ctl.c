@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/addr.h"
 #include "engine/engine.h"
@@ -18,40 +17,6 @@ check(bool ok, const char *what)
 		return;
 	fprintf(stderr, "ctl: %s\n", what);
 	abort();
-}
-
-uint64_t
-ctl_rand(struct ctl_rng *r)
-{
-	uint64_t z = (r->state += 0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-uint32_t
-ctl_below(struct ctl_rng *r, uint32_t n)
-{
-	return (uint32_t)(ctl_rand(r) % n);
-}
-
-struct ctl_rng
-ctl_seed(void)
-{
-	const char *s = getenv("TDO_SEED");
-	struct ctl_rng r = {.state = s ? strtoull(s, NULL, 0) : (uint64_t)time(NULL)};
-
-	printf("# TDO_SEED=%llu\n", (unsigned long long)r.state);
-	return r;
-}
-
-unsigned
-ctl_rounds(unsigned n)
-{
-	const char *s = getenv("TDO_ROUNDS");
-
-	return n * (s ? (unsigned)strtoul(s, NULL, 0) : 1);
 }
 
 /* ---- what the engine gets ----------------------------------------------------------- */
@@ -91,7 +56,7 @@ random_bytes(void *ctx, void *buf, size_t len)
 	uint8_t *p = buf;
 
 	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)ctl_rand(&c->rng);
+		p[i] = (uint8_t)rng_next(&c->rng);
 }
 
 static void

@@ -6,22 +6,8 @@
 #ifndef TDO_TESTS_CTL_H
 #define TDO_TESTS_CTL_H
 
+#include "rng.h"
 #include "testudo/engine.h"
-
-/* ---- repeatable random numbers (splitmix64) ---- */
-
-struct ctl_rng {
-	uint64_t state;
-};
-
-uint64_t ctl_rand(struct ctl_rng *r);
-uint32_t ctl_below(struct ctl_rng *r, uint32_t n); /* 0 .. n - 1 */
-/* TDO_SEED of the environment, or a new seed; printed. */
-struct ctl_rng ctl_seed(void);
-/* n times TDO_ROUNDS of the environment (default 1). */
-unsigned ctl_rounds(unsigned n);
-
-/* ---- engines ---- */
 
 #define CTL_WIDEN_MAX 64
 
@@ -29,7 +15,7 @@ struct ctl {
 	struct tdo_engine *e;
 	struct tdo_crypto *crypto;
 	tdo_ns now;
-	struct ctl_rng rng; /* behind the engine's random bytes */
+	struct rng rng; /* behind the engine's random bytes */
 
 	size_t allocated;     /* bytes not yet freed */
 	size_t baseline;      /* of them the crypto framework's */

@@ -18,46 +18,6 @@
 		}                                                                                  \
 	} while (0)
 
-uint64_t
-fx_rand(struct fx_rng *r)
-{
-	uint64_t z = r->state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-uint32_t
-fx_below(struct fx_rng *r, uint32_t n)
-{
-	return (uint32_t)(fx_rand(r) % n);
-}
-
-void
-fx_fill(struct fx_rng *r, void *buf, size_t len)
-{
-	uint8_t *p = buf;
-	uint64_t v;
-
-	for (; len >= sizeof(v); p += sizeof(v), len -= sizeof(v)) {
-		v = fx_rand(r);
-		memcpy(p, &v, sizeof(v));
-	}
-	v = fx_rand(r);
-	memcpy(p, &v, len);
-}
-
-struct fx_rng
-fx_seed(uint64_t fallback)
-{
-	const char *text = getenv("TDO_SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : fallback;
-
-	printf("# TDO_SEED=0x%llx\n", (unsigned long long)seed);
-	return (struct fx_rng){seed};
-}
-
 static void *
 counted_alloc(void *ctx, size_t size)
 {
@@ -92,7 +52,7 @@ repeatable_random(void *ctx, void *buf, size_t len)
 	if (f->constant_random)
 		memset(buf, 0xa5, len);
 	else
-		fx_fill(&f->rng, buf, len);
+		rng_fill(&f->rng, buf, len);
 }
 
 void
@@ -139,7 +99,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	const struct tdo_alg *enc = sa->enc ? tdo_alg_enc_by_name(sa->enc) : NULL;
 	const struct tdo_alg *auth = sa->auth ? tdo_alg_auth_by_name(sa->auth) : NULL;
 	uint8_t ekey[TDO_KEY_MAX], akey[TDO_KEY_MAX];
-	struct fx_rng keys = {sa->spi};
+	struct rng keys = {sa->spi};
 	struct tdo_err err = {0};
 	struct tdo_sa_param p = {
 	    .key = {TDO_SATYPE_ESP, sa->spi, fx_addr(sa->src), fx_addr(sa->dst)},
@@ -156,8 +116,8 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 
 	CHECK(!sa->enc || enc);
 	CHECK(!sa->auth || auth);
-	fx_fill(&keys, ekey, sizeof(ekey));
-	fx_fill(&keys, akey, sizeof(akey));
+	rng_fill(&keys, ekey, sizeof(ekey));
+	rng_fill(&keys, akey, sizeof(akey));
 	if (enc) {
 		p.ealg = enc->pfkey;
 		p.ekey_bits = enc->key_min;
@@ -319,7 +279,7 @@ fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len)
 }
 
 struct tdo_pkt *
-fx_udp(struct fx_rng *r, const char *src, const char *dst, uint32_t payload)
+fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload)
 {
 	struct tdo_ip_hdr h = {
 	    .src = fx_addr(src), .dst = fx_addr(dst), .ttl = 61, .proto = TDO_IPPROTO_UDP};
@@ -331,6 +291,6 @@ fx_udp(struct fx_rng *r, const char *src, const char *dst, uint32_t payload)
 	tdo_put_be16(udp, 1000);
 	tdo_put_be16(udp + 2, 2000);
 	tdo_put_be16(udp + 4, (uint16_t)(8 + payload));
-	fx_fill(r, udp + 8, payload);
+	rng_fill(r, udp + 8, payload);
 	return p;
 }

@@ -6,24 +6,14 @@
 #ifndef TDO_TESTS_FIXTURE_H
 #define TDO_TESTS_FIXTURE_H
 
+#include "rng.h"
 #include "testudo/engine.h"
-
-/* Repeatable random numbers (splitmix64). */
-struct fx_rng {
-	uint64_t state;
-};
-
-uint64_t fx_rand(struct fx_rng *r);
-uint32_t fx_below(struct fx_rng *r, uint32_t n); /* 0 .. n - 1 */
-void fx_fill(struct fx_rng *r, void *buf, size_t len);
-/* Seed of the environment variable TDO_SEED, or the default; printed. */
-struct fx_rng fx_seed(uint64_t fallback);
 
 struct fx {
 	struct tdo_engine *e;
 	struct tdo_worker *w; /* worker 0 */
 	struct tdo_crypto *crypto;
-	struct fx_rng rng;
+	struct rng rng;
 	bool constant_random; /* the engine's random bytes are all 0xa5 */
 	size_t allocated;     /* bytes not yet freed */
 	tdo_ns now;
@@ -67,6 +57,6 @@ void fx_pkt_free(struct tdo_pkt *p);
 /* Makes p hold a copy of len bytes. */
 void fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len);
 /* A packet of UDP with random payload; ports 1000 and 2000. */
-struct tdo_pkt *fx_udp(struct fx_rng *r, const char *src, const char *dst, uint32_t payload);
+struct tdo_pkt *fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload);
 
 #endif

@@ -6,35 +6,23 @@
 #ifndef TDO_TESTS_RANDSEL_H
 #define TDO_TESTS_RANDSEL_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "base/addr.h"
+#include "rng.h"
 #include "testudo/sel.h"
 
-static uint64_t tdo_rand_state;
+static struct rng tdo_rand_state;
 
-/* From TDO_SEED, or the clock; printed, so that a failure can be repeated. */
 static inline void
 tdo_rand_init(void)
 {
-	const char *s = getenv("TDO_SEED");
-
-	tdo_rand_state = s ? strtoull(s, NULL, 0) : (uint64_t)time(NULL);
-	printf("# TDO_SEED=%llu\n", (unsigned long long)tdo_rand_state);
+	tdo_rand_state = rng_seed_new();
 }
 
-/* splitmix64, reduced to 0 .. n - 1 */
+/* 0 .. n - 1 */
 static inline unsigned
 tdo_rand(unsigned n)
 {
-	uint64_t z = tdo_rand_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return (unsigned)((z ^ (z >> 31)) >> 32) % n;
+	return rng_below(&tdo_rand_state, n);
 }
 
 static inline struct tdo_addr

@@ -49,16 +49,16 @@ struct bundle {
 
 /* An extension header of type nh in front of what next says; returns its length. */
 static unsigned
-put_ext(struct fx_rng *r, uint8_t *p, uint8_t type, uint8_t next)
+put_ext(struct rng *r, uint8_t *p, uint8_t type, uint8_t next)
 {
-	unsigned len = type == TDO_IPPROTO_FRAGMENT ? 8 : 8 * (1 + fx_below(r, 3));
+	unsigned len = type == TDO_IPPROTO_FRAGMENT ? 8 : 8 * (1 + rng_below(r, 3));
 
 	memset(p, 0, len);
 	p[0] = next;
 	if (type == TDO_IPPROTO_FRAGMENT) {
-		tdo_put_be32(p + 4, (uint32_t)fx_rand(r));
-		if (fx_below(r, 2))
-			tdo_put_be16(p + 2, (uint16_t)(fx_below(r, 100) << 3 | fx_below(r, 2)));
+		tdo_put_be32(p + 4, (uint32_t)rng_next(r));
+		if (rng_below(r, 2))
+			tdo_put_be16(p + 2, (uint16_t)(rng_below(r, 100) << 3 | rng_below(r, 2)));
 		return len;
 	}
 	p[1] = (uint8_t)(len / 8 - 1);
@@ -73,30 +73,30 @@ put_ext(struct fx_rng *r, uint8_t *p, uint8_t type, uint8_t next)
 
 /* An upper-layer protocol that says nothing to IPsec itself. */
 static uint8_t
-upper(struct fx_rng *r)
+upper(struct rng *r)
 {
 	static const uint8_t protos[] = {
 	    TDO_IPPROTO_TCP, TDO_IPPROTO_UDP, TDO_IPPROTO_ICMP, TDO_IPPROTO_SCTP, 47, 89, 253};
 
-	return protos[fx_below(r, sizeof(protos))];
+	return protos[rng_below(r, sizeof(protos))];
 }
 
 static uint32_t
-put_ip6(struct fx_rng *r, uint8_t *p, uint32_t payload)
+put_ip6(struct rng *r, uint8_t *p, uint32_t payload)
 {
 	static const uint8_t order[] = {TDO_IPPROTO_HOPOPTS, TDO_IPPROTO_DSTOPTS,
 	    TDO_IPPROTO_ROUTING, TDO_IPPROTO_FRAGMENT, TDO_IPPROTO_DSTOPTS};
 	struct tdo_ip_hdr h = {.src = fx_addr(inner6[0]),
 	    .dst = fx_addr(inner6[1]),
-	    .ttl = (uint8_t)fx_rand(r),
-	    .tos = (uint8_t)fx_rand(r),
-	    .flow_label = fx_below(r, 1 << 20)};
+	    .ttl = (uint8_t)rng_next(r),
+	    .tos = (uint8_t)rng_next(r),
+	    .flow_label = rng_below(r, 1 << 20)};
 	uint8_t types[sizeof(order) + 1];
 	uint32_t off = TDO_IP6_HLEN;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < sizeof(order); i++)
-		if (fx_below(r, 4) == 0)
+		if (rng_below(r, 4) == 0)
 			types[n++] = order[i];
 	types[n] = upper(r);
 	for (unsigned i = 0; i < n; i++)
@@ -107,22 +107,22 @@ put_ip6(struct fx_rng *r, uint8_t *p, uint32_t payload)
 }
 
 static uint32_t
-put_ip4(struct fx_rng *r, uint8_t *p, uint32_t payload)
+put_ip4(struct rng *r, uint8_t *p, uint32_t payload)
 {
 	struct tdo_ip_hdr h = {.src = fx_addr(inner4[0]),
 	    .dst = fx_addr(inner4[1]),
-	    .ttl = (uint8_t)fx_rand(r),
-	    .tos = (uint8_t)fx_rand(r),
+	    .ttl = (uint8_t)rng_next(r),
+	    .tos = (uint8_t)rng_next(r),
 	    .proto = upper(r),
-	    .id = (uint16_t)fx_rand(r),
-	    .df = fx_below(r, 2)};
-	uint32_t options = fx_below(r, 3) == 0 ? 4 * fx_below(r, 11) : 0;
+	    .id = (uint16_t)rng_next(r),
+	    .df = rng_below(r, 2)};
+	uint32_t options = rng_below(r, 3) == 0 ? 4 * rng_below(r, 11) : 0;
 
 	tdo_ip_build(p, &h, payload);
 	memset(p + TDO_IP4_HLEN, 1, options); /* no-operation options */
 	p[0] = (uint8_t)(0x45 + options / 4);
-	if (fx_below(r, 5) == 0) {
-		uint16_t frag = (uint16_t)(fx_below(r, 50) | (fx_below(r, 2) ? TDO_IP4_MF : 0));
+	if (rng_below(r, 5) == 0) {
+		uint16_t frag = (uint16_t)(rng_below(r, 50) | (rng_below(r, 2) ? TDO_IP4_MF : 0));
 
 		tdo_put_be16(p + 6, frag);
 	}
@@ -131,23 +131,23 @@ put_ip4(struct fx_rng *r, uint8_t *p, uint32_t payload)
 }
 
 static uint32_t
-random_size(struct fx_rng *r)
+random_size(struct rng *r)
 {
-	switch (fx_below(r, 8)) {
+	switch (rng_below(r, 8)) {
 	case 0:
-		return fx_below(r, 20);
+		return rng_below(r, 20);
 	case 1:
-		return fx_below(r, 9000);
+		return rng_below(r, 9000);
 	case 2:
-		return fx_below(r, 40) == 0 ? 60000 + fx_below(r, 5000) : fx_below(r, 64);
+		return rng_below(r, 40) == 0 ? 60000 + rng_below(r, 5000) : rng_below(r, 64);
 	default:
-		return fx_below(r, 1500);
+		return rng_below(r, 1500);
 	}
 }
 
 /* A packet that the parser accepts, with some bytes of link-layer padding behind it. */
 static void
-make_packet(struct fx_rng *r, uint8_t af, struct tdo_pkt *p)
+make_packet(struct rng *r, uint8_t af, struct tdo_pkt *p)
 {
 	static uint8_t bytes[TDO_PKT_MAXLEN + 64];
 	struct tdo_ip_info ip;
@@ -157,8 +157,8 @@ make_packet(struct fx_rng *r, uint8_t af, struct tdo_pkt *p)
 		memset(bytes, 0, 512);
 		payload = random_size(r);
 		hlen = af == TDO_AF_INET ? put_ip4(r, bytes, payload) : put_ip6(r, bytes, payload);
-		fx_fill(r, bytes + hlen, payload);
-		excess = fx_below(r, 4) == 0 ? fx_below(r, 20) : 0;
+		rng_fill(r, bytes + hlen, payload);
+		excess = rng_below(r, 4) == 0 ? rng_below(r, 20) : 0;
 	} while (tdo_ip_parse(bytes, hlen + payload, &ip) != TDO_REASON_NONE);
 	fx_pkt_set(p, bytes, hlen + payload + excess);
 }
@@ -187,42 +187,42 @@ list_pairs(struct fx *f, struct pair *pairs, unsigned max)
 /* Layer i of the bundle; cur is the address pair of the packet by then. */
 static void
 make_layer(
-    struct fx_rng *r, struct bundle *b, unsigned i, const struct pair *alg, const char *const **cur)
+    struct rng *r, struct bundle *b, unsigned i, const struct pair *alg, const char *const **cur)
 {
-	bool tunnel = fx_below(r, 2);
+	bool tunnel = rng_below(r, 2);
 	struct fx_sa *sa = &b->sa[i];
 	size_t used = strlen(b->requests);
 
 	if (tunnel)
-		*cur = fx_below(r, 2) ? outer4[i] : outer6[i];
+		*cur = rng_below(r, 2) ? outer4[i] : outer6[i];
 	*sa = (struct fx_sa){.src = (*cur)[0],
 	    .dst = (*cur)[1],
 	    .spi = 0x1000 + i,
-	    .mode = fx_below(r, 3) == 0 ? TDO_MODE_ANY
-		    : tunnel            ? TDO_MODE_TUNNEL
-					: TDO_MODE_TRANSPORT,
+	    .mode = rng_below(r, 3) == 0 ? TDO_MODE_ANY
+		    : tunnel             ? TDO_MODE_TUNNEL
+					 : TDO_MODE_TRANSPORT,
 	    .enc = alg->enc->name,
 	    .auth = alg->auth ? alg->auth->name : NULL,
 	    .reqid = 10 + i,
-	    .replay = fx_below(r, 2) ? 64 : 0,
-	    .flags = fx_below(r, 3) << 8};
+	    .replay = rng_below(r, 2) ? 64 : 0,
+	    .flags = rng_below(r, 3) << 8};
 	b->tunnel[i] = tunnel;
 	snprintf(b->requests + used, sizeof(b->requests) - used, "%sesp/%s/%s%s%s/%s:%u",
 	    i > 0 ? " " : "", tunnel ? "tunnel" : "transport", tunnel ? sa->src : "",
-	    tunnel ? "-" : "", tunnel ? sa->dst : "", fx_below(r, 2) ? "unique" : "require",
+	    tunnel ? "-" : "", tunnel ? sa->dst : "", rng_below(r, 2) ? "unique" : "require",
 	    sa->reqid);
 }
 
 static void
-make_bundle(struct fx_rng *r, struct bundle *b, unsigned n, const struct pair *first,
+make_bundle(struct rng *r, struct bundle *b, unsigned n, const struct pair *first,
     const struct pair *pairs, unsigned npairs)
 {
 	const char *const *cur;
 
-	*b = (struct bundle){.n = n, .af = fx_below(r, 2) ? TDO_AF_INET : TDO_AF_INET6};
+	*b = (struct bundle){.n = n, .af = rng_below(r, 2) ? TDO_AF_INET : TDO_AF_INET6};
 	cur = b->af == TDO_AF_INET ? inner4 : inner6;
 	for (unsigned i = 0; i < n; i++)
-		make_layer(r, b, i, i == 0 ? first : &pairs[fx_below(r, npairs)], &cur);
+		make_layer(r, b, i, i == 0 ? first : &pairs[rng_below(r, npairs)], &cur);
 }
 
 static void
@@ -309,7 +309,7 @@ may_drop(const struct bundle *b, const struct tdo_pkt *p)
 }
 
 static void
-round_trip(struct fx_rng *r, const struct bundle *b, unsigned count)
+round_trip(struct rng *r, const struct bundle *b, unsigned count)
 {
 	static uint8_t bytes[TDO_PKT_MAXLEN + 64];
 	struct tdo_pkt *p = fx_pkt_new(0), before;
@@ -317,8 +317,8 @@ round_trip(struct fx_rng *r, const struct bundle *b, unsigned count)
 
 	open_with(&out, b, TDO_DIR_OUT);
 	open_with(&in, b, TDO_DIR_IN);
-	fx_knob(&out, TDO_KNOB_ECN, (int32_t)fx_below(r, 3) - 1);
-	fx_knob(&out, TDO_KNOB_DFBIT, (int32_t)fx_below(r, 3));
+	fx_knob(&out, TDO_KNOB_ECN, (int32_t)rng_below(r, 3) - 1);
+	fx_knob(&out, TDO_KNOB_DFBIT, (int32_t)rng_below(r, 3));
 	for (unsigned i = 0; i < count; i++) {
 		make_packet(r, b->af, p);
 		memcpy(bytes, tdo_pkt_data(p), p->len);
@@ -343,10 +343,10 @@ round_trip(struct fx_rng *r, const struct bundle *b, unsigned count)
 
 /* The same packets in one burst and one by one, through fresh engines. */
 static void
-bursts(struct fx_rng *r, const struct bundle *b)
+bursts(struct rng *r, const struct bundle *b)
 {
 	struct tdo_pkt *one[TDO_BURST_MAX], *many[TDO_BURST_MAX];
-	unsigned n = 2 + fx_below(r, TDO_BURST_MAX - 1);
+	unsigned n = 2 + rng_below(r, TDO_BURST_MAX - 1);
 	struct fx f1, fn;
 
 	open_with(&f1, b, TDO_DIR_OUT);
@@ -373,14 +373,14 @@ bursts(struct fx_rng *r, const struct bundle *b)
 int
 main(void)
 {
-	struct fx_rng r;
+	struct rng r;
 	struct pair pairs[512];
 	struct bundle b;
 	struct fx f = {0};
 	unsigned npairs;
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* so that the seed is seen when a check fails */
-	r = fx_seed(0x7e57);
+	r = rng_seed(0x7e57);
 	fx_open(&f, NULL);
 	npairs = list_pairs(&f, pairs, 512);
 	fx_close(&f);

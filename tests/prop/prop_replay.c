@@ -6,25 +6,11 @@
 
 #include "ctl.h"
 #include "engine/replay.h"
+#include "mem.h"
 
 #define SPAN 20000u /* numbers in use in one round */
 
-static void *
-plain_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-plain_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-static const struct tdo_mem mem = {plain_alloc, plain_free, NULL};
+static const struct tdo_mem mem = TEST_MEM;
 
 struct oracle {
 	uint64_t base; /* numbers are base + 0 .. SPAN - 1 */
@@ -57,11 +43,11 @@ fail(const struct oracle *o, uint64_t seq, enum tdo_reason got, enum tdo_reason 
 
 /* A number near the right edge, sometimes far from it. */
 static uint64_t
-some_seq(struct ctl_rng *rng, const struct oracle *o)
+some_seq(struct rng *rng, const struct oracle *o)
 {
 	uint64_t at = o->top > o->base ? o->top - o->base : 0;
-	uint32_t reach = ctl_below(rng, 20) == 0 ? 3000 : 2 + ctl_below(rng, 2 * o->window + 100);
-	uint64_t seq = at + ctl_below(rng, reach);
+	uint32_t reach = rng_below(rng, 20) == 0 ? 3000 : 2 + rng_below(rng, 2 * o->window + 100);
+	uint64_t seq = at + rng_below(rng, reach);
 
 	seq = seq > reach * 2 / 3 ? seq - reach * 2 / 3 : 0;
 	return o->base + (seq < SPAN ? seq : SPAN - 1);
@@ -88,7 +74,7 @@ step(struct tdo_replay *r, struct oracle *o, uint64_t seq)
 
 /* Half-way the window moves to a new object, as in an update of an SA. */
 static void
-round_of(struct ctl_rng *rng, uint32_t window)
+round_of(struct rng *rng, uint32_t window)
 {
 	static struct oracle o;
 	struct tdo_replay r, next;
@@ -97,21 +83,21 @@ round_of(struct ctl_rng *rng, uint32_t window)
 	memset(&o, 0, sizeof(o));
 	o.window = window;
 	/* Below 2^32, around it, and at the start. */
-	if (ctl_below(rng, 2))
-		o.base = ctl_rand(rng) >> ctl_below(rng, 33);
+	if (rng_below(rng, 2))
+		o.base = rng_next(rng) >> rng_below(rng, 33);
 	if (o.base > UINT64_MAX - SPAN)
 		o.base = UINT64_MAX - SPAN;
 	o.top = 0;
 	if (tdo_replay_init(&r, &mem, window))
 		abort();
 	for (unsigned i = 0; i < 4000; i++) {
-		if (i == 2000 && ctl_below(rng, 2)) {
+		if (i == 2000 && rng_below(rng, 2)) {
 			if (tdo_replay_init(&next, &mem, window))
 				abort();
 			tdo_replay_move(&r, &next);
 			moved = true;
 		}
-		step(moved && ctl_below(rng, 2) ? &next : &r, &o, some_seq(rng, &o));
+		step(moved && rng_below(rng, 2) ? &next : &r, &o, some_seq(rng, &o));
 	}
 	if (moved)
 		tdo_replay_fini(&next, &mem);
@@ -123,15 +109,15 @@ main(void)
 {
 	static const uint32_t window[] = {
 	    0, 1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 2039, 2040};
-	unsigned rounds = ctl_rounds(3);
-	struct ctl_rng rng = ctl_seed();
+	unsigned rounds = rng_rounds(3);
+	struct rng rng = rng_seed_new();
 
 	printf("1..1\n");
 	for (unsigned i = 0; i < rounds; i++) {
 		for (unsigned j = 0; j < sizeof(window) / sizeof(window[0]); j++)
 			round_of(&rng, window[j]);
 		for (unsigned j = 0; j < 100; j++)
-			round_of(&rng, ctl_below(&rng, 2041));
+			round_of(&rng, rng_below(&rng, 2041));
 	}
 	printf("ok 1 - window and set agree\n");
 	return 0;

@@ -15,7 +15,7 @@
 #define POLICIES 300
 
 static struct ctl c;
-static struct ctl_rng rng;
+static struct rng rng;
 
 /* Few distinct values, so that things overlap. */
 static struct tdo_addr
@@ -26,7 +26,7 @@ some_addr(bool v6)
 
 	a.b[0] = 10;
 	for (unsigned i = 1; i < tdo_af_len(a.af); i++)
-		a.b[i] = byte[ctl_below(&rng, i < 3 ? 2 : 4)];
+		a.b[i] = byte[rng_below(&rng, i < 3 ? 2 : 4)];
 	return a;
 }
 
@@ -36,7 +36,7 @@ some_plen(bool v6)
 	static const uint8_t four[] = {0, 8, 9, 16, 24, 31, 32};
 	static const uint8_t six[] = {0, 8, 17, 64, 127, 128, 128};
 
-	return (v6 ? six : four)[ctl_below(&rng, 7)];
+	return (v6 ? six : four)[rng_below(&rng, 7)];
 }
 
 static uint8_t
@@ -44,7 +44,7 @@ some_proto(void)
 {
 	static const uint8_t proto[] = {6, 17, 58, 60, 0, 47};
 
-	return proto[ctl_below(&rng, 6)];
+	return proto[rng_below(&rng, 6)];
 }
 
 static uint16_t
@@ -52,7 +52,7 @@ some_port(void)
 {
 	static const uint16_t port[] = {0, 1, 22, 80, 500, 65535};
 
-	return port[ctl_below(&rng, 6)];
+	return port[rng_below(&rng, 6)];
 }
 
 static struct tdo_range
@@ -60,7 +60,7 @@ some_range(void)
 {
 	uint16_t a = some_port(), b = some_port();
 
-	switch (ctl_below(&rng, 4)) {
+	switch (rng_below(&rng, 4)) {
 	case 0:
 		return (struct tdo_range){a, a};
 	case 1:
@@ -73,20 +73,20 @@ some_range(void)
 static struct tdo_sp_param
 some_policy(void)
 {
-	bool v6 = ctl_below(&rng, 2);
+	bool v6 = rng_below(&rng, 2);
 	struct tdo_sp_param p = {
-	    .dir = ctl_below(&rng, 2) ? TDO_DIR_IN : TDO_DIR_OUT,
-	    .type = (uint8_t)(ctl_below(&rng, 3) ? TDO_POLICY_NONE : TDO_POLICY_DISCARD),
+	    .dir = rng_below(&rng, 2) ? TDO_DIR_IN : TDO_DIR_OUT,
+	    .type = (uint8_t)(rng_below(&rng, 3) ? TDO_POLICY_NONE : TDO_POLICY_DISCARD),
 	    .sel = {some_addr(v6), some_addr(v6), some_plen(v6), some_plen(v6),
-		ctl_below(&rng, 2) ? TDO_PROTO_ANY : some_proto(), some_range(), some_range()},
-	    .prio = TDO_PRIO_DEFAULT + ctl_below(&rng, 4) - 2,
+		rng_below(&rng, 2) ? TDO_PROTO_ANY : some_proto(), some_range(), some_range()},
+	    .prio = TDO_PRIO_DEFAULT + rng_below(&rng, 4) - 2,
 	};
 
-	if (ctl_below(&rng, 3) == 0) {
+	if (rng_below(&rng, 3) == 0) {
 		p.type = TDO_POLICY_IPSEC;
 		p.nreq = 1;
 		p.req[0] = (struct tdo_req){
-		    .proto = 50, .mode = TDO_MODE_TRANSPORT, .level = (uint8_t)ctl_below(&rng, 4)};
+		    .proto = 50, .mode = TDO_MODE_TRANSPORT, .level = (uint8_t)rng_below(&rng, 4)};
 	}
 	return p;
 }
@@ -94,11 +94,11 @@ some_policy(void)
 static struct tdo_flow
 some_flow(void)
 {
-	bool v6 = ctl_below(&rng, 2);
+	bool v6 = rng_below(&rng, 2);
 	struct tdo_flow f = {.src = some_addr(v6), .dst = some_addr(v6), .proto = some_proto()};
 
-	f.opaque = ctl_below(&rng, 3) == 0;
-	f.has_ports = !f.opaque && ctl_below(&rng, 4) != 0;
+	f.opaque = rng_below(&rng, 3) == 0;
+	f.has_ports = !f.opaque && rng_below(&rng, 4) != 0;
 	if (f.has_ports) {
 		f.sport = some_port();
 		f.dport = some_port();
@@ -125,7 +125,7 @@ compare(unsigned flows)
 {
 	for (unsigned i = 0; i < flows; i++) {
 		struct tdo_flow f = some_flow();
-		uint8_t dir = ctl_below(&rng, 2) ? TDO_DIR_IN : TDO_DIR_OUT;
+		uint8_t dir = rng_below(&rng, 2) ? TDO_DIR_IN : TDO_DIR_OUT;
 		struct tdo_spd_hit a = tdo_spd_match(c.e, dir, &f);
 		struct tdo_spd_hit b = tdo_spd_match_naive(c.e, dir, &f);
 
@@ -163,11 +163,11 @@ change(unsigned *adds)
 	struct tdo_engine *e = c.e;
 	int r;
 
-	if (tdo_engine_counts(e).sps > POLICIES || ctl_below(&rng, 3) == 0) {
-		uint32_t id = 1 + ctl_below(&rng, *adds + 1);
+	if (tdo_engine_counts(e).sps > POLICIES || rng_below(&rng, 3) == 0) {
+		uint32_t id = 1 + rng_below(&rng, *adds + 1);
 
 		(void)tdo_sp_delete_id(e, id, NULL);
-	} else if (ctl_below(&rng, 4) == 0) {
+	} else if (rng_below(&rng, 4) == 0) {
 		r = tdo_sp_update(e, &p, c.now, NULL, NULL);
 		if (r)
 			abort();
@@ -178,12 +178,12 @@ change(unsigned *adds)
 			abort();
 		*adds += r == 0;
 	}
-	if (ctl_below(&rng, 50) == 0 &&
-	    tdo_knob_set(e, TDO_KNOB_DEF_POLICY, ctl_below(&rng, 2) ? TDO_AF_INET : TDO_AF_INET6,
-		(int32_t)ctl_below(&rng, 2)))
+	if (rng_below(&rng, 50) == 0 &&
+	    tdo_knob_set(e, TDO_KNOB_DEF_POLICY, rng_below(&rng, 2) ? TDO_AF_INET : TDO_AF_INET6,
+		(int32_t)rng_below(&rng, 2)))
 		abort();
-	if (ctl_below(&rng, 20) == 0) {
-		if (ctl_below(&rng, 2))
+	if (rng_below(&rng, 20) == 0) {
+		if (rng_below(&rng, 2))
 			tdo_worker_quiesce(tdo_engine_worker(e, 0));
 		tdo_engine_tick(e, c.now);
 	}
@@ -192,9 +192,9 @@ change(unsigned *adds)
 int
 main(void)
 {
-	unsigned rounds = ctl_rounds(24);
+	unsigned rounds = rng_rounds(24);
 
-	rng = ctl_seed();
+	rng = rng_seed_new();
 	printf("1..1\n");
 	for (unsigned i = 0; i < rounds; i++) {
 		unsigned adds = 0;

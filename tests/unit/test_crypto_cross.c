@@ -13,42 +13,13 @@
 
 #include <cmocka.h>
 
+#include "mem.h"
+#include "rng.h"
 #include "testudo/crypto.h"
 
 enum { HDR = 8, MARGIN = 32, NWORKERS = 2 };
 
-static uint64_t seed;
-
-static uint64_t
-rnd(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
-
-static void
-rnd_bytes(uint8_t *p, size_t n)
-{
-	while (n--)
-		*p++ = (uint8_t)(rnd() >> 24);
-}
-
-static void *
-plain_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-plain_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
+static struct rng rng;
 
 /* All drivers, each alone in a framework. */
 static struct tdo_crypto *all[8];
@@ -57,8 +28,7 @@ static unsigned nall;
 static int
 make_all(void **state)
 {
-	struct tdo_crypto_config cfg = {
-	    .mem = {plain_alloc, plain_free, NULL}, .nworkers = NWORKERS};
+	struct tdo_crypto_config cfg = {.mem = TEST_MEM, .nworkers = NWORKERS};
 	struct tdo_crypto *c;
 
 	(void)state;
@@ -107,13 +77,13 @@ burst_make(const struct tdo_session_param *p, unsigned n, uint32_t max)
 	assert_non_null(b.op);
 	for (unsigned i = 0; i < n; i++) {
 		b.op[i].hdr_len = HDR;
-		b.op[i].text_len = (max ? (uint32_t)(rnd() % (max / block + 1)) : i) * block;
-		b.op[i].esn_hi = (uint32_t)rnd();
+		b.op[i].text_len = (max ? rng_below(&rng, max / block + 1) : i) * block;
+		b.op[i].esn_hi = (uint32_t)rng_next(&rng);
 		b.size += packet_size(&b, &b.op[i]);
 	}
 	b.mem = malloc(b.size);
 	assert_non_null(b.mem);
-	rnd_bytes(b.mem, b.size);
+	rng_fill(&rng, b.mem, b.size);
 	for (unsigned i = 0; i < n; i++) {
 		b.op[i].data = b.mem + at;
 		at += packet_size(&b, &b.op[i]);
@@ -199,7 +169,7 @@ spoil(struct burst *b)
 		struct tdo_op *op = &b->op[i];
 		uint32_t len = HDR + b->iv_len + op->text_len + b->icv_len;
 
-		op->data[rnd() % len] ^= (uint8_t)(1 << rnd() % 8);
+		op->data[rng_below(&rng, len)] ^= (uint8_t)(1 << rng_below(&rng, 8));
 	}
 }
 
@@ -259,8 +229,8 @@ cross_pair(const struct tdo_alg *enc, const struct tdo_alg *auth, unsigned ebits
 	p.esn = esn;
 	p.ekey_len = (uint16_t)(ebits / 8);
 	p.akey_len = auth ? auth->key_min / 8 : 0;
-	rnd_bytes(ekey, sizeof(ekey));
-	rnd_bytes(akey, sizeof(akey));
+	rng_fill(&rng, ekey, sizeof(ekey));
+	rng_fill(&rng, akey, sizeof(akey));
 	for (unsigned i = 0; i < sizeof(bursts) / sizeof(bursts[0]); i++)
 		cross(&p, bursts[i], i % 2 ? 1500 : 256);
 	cross(&p, 2, 65280);
@@ -313,7 +283,7 @@ every_small_size(void **state)
 	uint8_t key[64];
 
 	(void)state;
-	rnd_bytes(key, sizeof(key));
+	rng_fill(&rng, key, sizeof(key));
 	for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		struct tdo_session_param p = {.ekey = key, .akey = key, .esn = true};
 
@@ -332,9 +302,7 @@ main(void)
 	    cmocka_unit_test(every_pair),
 	    cmocka_unit_test(every_small_size),
 	};
-	const char *s = getenv("TDO_SEED");
 
-	seed = s ? strtoull(s, NULL, 0) : 0x9e3779b97f4a7c15u;
-	printf("# TDO_SEED=%llu\n", (unsigned long long)seed);
+	rng = rng_seed(1);
 	return cmocka_run_group_tests(tests, make_all, free_all);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "mem.h"
 #include "testudo/crypto.h"
 #include "vector_reader.h"
 
@@ -20,21 +21,6 @@ struct vector {
 	uint8_t head[64], plain[FIELD_MAX], cipher[FIELD_MAX], icv[32]; /* head: header and IV */
 	uint32_t hdr_len, head_len, text_len, icv_len, esn;
 };
-
-static void *
-plain_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-plain_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
 
 static const struct tdo_alg *
 enc_field(const struct vector_reader *r)
@@ -147,7 +133,7 @@ run_both(struct tdo_crypto *c, struct vector *v)
 static unsigned
 run_file(const char *driver, const char *file, unsigned *ret_all)
 {
-	struct tdo_crypto_config cfg = {.mem = {plain_alloc, plain_free, NULL}, .nworkers = 1};
+	struct tdo_crypto_config cfg = {.mem = TEST_MEM, .nworkers = 1};
 	struct vector_reader r;
 	struct tdo_crypto *c;
 	unsigned n = 0;
@@ -175,7 +161,7 @@ static void
 file_over_all_drivers(void **state)
 {
 	const char *file = *state;
-	struct tdo_crypto_config cfg = {.mem = {plain_alloc, plain_free, NULL}, .nworkers = 1};
+	struct tdo_crypto_config cfg = {.mem = TEST_MEM, .nworkers = 1};
 	struct tdo_crypto *c;
 	const char *driver;
 	unsigned all = 0, most = 0;

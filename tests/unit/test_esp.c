@@ -124,7 +124,7 @@ test_out_transport_layout(void **state)
 	uint8_t *d;
 
 	open_sa(&f, &null_tr);
-	clear = fx_udp(&(struct fx_rng){7}, A, B, 5); /* 13 bytes of UDP */
+	clear = fx_udp(&(struct rng){7}, A, B, 5); /* 13 bytes of UDP */
 	f.rng.state = 7;
 	p = send_udp(&f, A, B, 5);
 	assert_int_equal(p->verdict, TDO_VERDICT_SEND);

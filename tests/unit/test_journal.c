@@ -12,28 +12,11 @@
 #include <cmocka.h>
 
 #include "daemon/journal.h"
+#include "mem.h"
 #include "wire/pfkey_msg.h"
 
 #define SIZE (4 * 1024 * 1024)
 #define WALL 1700000000u
-
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	void *p = aligned_alloc(64, (size + 63) / 64 * 64);
-
-	(void)ctx;
-	assert_non_null(p);
-	return memset(p, 0, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
 
 static void
 fill(void *ctx, void *buf, size_t len)
@@ -82,7 +65,7 @@ narrow(void *ctx, const struct tdo_sp_param *sp)
 static void
 proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 {
-	static const struct tdo_mem mem = {mem_alloc, mem_free, NULL};
+	static const struct tdo_mem mem = TEST_MEM;
 	static const struct tdo_pfkey_cred cred = {.privileged = true, .pid = 1};
 	static const struct tdo_hash_key key = {{3, 4}};
 	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1};
