@@ -176,6 +176,8 @@ end_recovery(struct tdo_process *d)
 {
 	d->recovered_at = 0;
 	atomic_store(&d->recovering, false);
+	if (d->has_state)
+		tdo_state_mark(&d->state, TDO_STATE_LOST, false);
 	tdo_process_log(d, TDO_LOG_INFO, "policies were loaded again: clear traffic may pass");
 	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_RECOVERED, NULL, 0);
 }
@@ -271,6 +273,7 @@ make_engine(struct tdo_process *d)
 		return rc;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), tdo_clock_now());
 	d->clear = tdo_engine_worker(d->engine, d->nworkers);
+	tdo_worker_idle(d->clear); /* it reads only while a queued packet is checked */
 	if (!d->has_state)
 		return 0;
 	return tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);
@@ -324,11 +327,27 @@ enter_cage(struct tdo_process *d)
 	return tdo_sandbox_drop(uid, gid, &d->sandbox);
 }
 
+/*
+ * Not all policies are back: what those that are missing covered stays so, and nothing passes
+ * in clear, until they are loaded again, as after a crash of the parent.
+ */
+static int
+wait_for_policies(struct tdo_process *d)
+{
+	tdo_state_mark(&d->state, TDO_STATE_LOST, true);
+	tdo_state_mark(&d->state, TDO_STATE_GAPS, false);
+	atomic_store(&d->recovering, true);
+	tdo_process_log(d, TDO_LOG_ERR,
+	    "policies are missing: nothing passes in clear until they are loaded again");
+	return tdo_parentlink_tell(&d->parent, TDO_IPC_INCOMPLETE, NULL, 0);
+}
+
 static int
 restore(struct tdo_process *d)
 {
 	struct tdo_spd_counts n;
 	unsigned failed;
+	int rc = 0;
 
 	if (!d->has_state)
 		return 0;
@@ -338,7 +357,9 @@ restore(struct tdo_process *d)
 		tdo_process_log(d, TDO_LOG_ERR, "%u SAs or policies could not be put back", failed);
 	if (!d->env->first_run)
 		tdo_process_log(d, TDO_LOG_INFO, "put back %u SAs and %u policies", n.sas, n.sps);
-	return tdo_journal_listen(&d->journal, d->pfkey);
+	if (tdo_state_marks(&d->state) != 0)
+		rc = wait_for_policies(d);
+	return rc != 0 ? rc : tdo_journal_listen(&d->journal, d->pfkey);
 }
 
 static int

@@ -40,7 +40,10 @@ note(struct tdo_journal *j, uint32_t type, const void *a, size_t alen, const voi
 {
 	if (j->state == NULL || j->replaying)
 		return;
-	if (tdo_state_append(j->state, type, a, alen, b, blen) == 0 || j->full)
+	if (tdo_state_append(j->state, type, a, alen, b, blen) == 0)
+		return;
+	tdo_state_mark(j->state, TDO_STATE_GAPS, true);
+	if (j->full)
 		return;
 	j->full = true;
 	j->log(j->log_ctx, TDO_LOG_WARN,
@@ -259,6 +262,7 @@ compact(struct tdo_journal *j, tdo_ns now)
 		j->full = was_full;
 	} else {
 		tdo_state_compact_commit(j->state);
+		tdo_state_mark(j->state, TDO_STATE_GAPS, j->full);
 		j->stale = false;
 	}
 	j->compacted = now;

@@ -33,7 +33,7 @@ void tdo_journal_fini(struct tdo_journal *j);
 
 /*
  * Puts what the journal holds into the engine, as of wall-clock time wall.  Returns how
- * many records could not be applied.
+ * many records could not be applied; when policies or knobs are among them, the state is marked.
  */
 unsigned tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall);
 

@@ -145,7 +145,7 @@ start_data(struct tdo_parent *p)
 		return pid;
 	}
 	p->data = pid;
-	p->ready = false;
+	p->ready = p->incomplete = false; /* the new one says so itself */
 	p->env.first_run = false;
 	p->started_at = tdo_parent_now();
 	tdo_parent_tell_local(p);

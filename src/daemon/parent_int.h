@@ -20,12 +20,13 @@ struct tdo_parent {
 	enum tdo_parent_phase phase;
 	int status; /* exit status, when stopping */
 
-	int signals;    /* signalfd */
-	int ipc;        /* to the data process, -1: none */
-	pid_t data;     /* 0: none */
-	bool ready;     /* this data process sent READY */
-	pid_t setkey;   /* 0: none */
-	unsigned files; /* setkey files that were started */
+	int signals;     /* signalfd */
+	int ipc;         /* to the data process, -1: none */
+	pid_t data;      /* 0: none */
+	bool ready;      /* this data process sent READY */
+	bool incomplete; /* ... and before it INCOMPLETE: aged covers stay */
+	pid_t setkey;    /* 0: none */
+	unsigned files;  /* setkey files that were started */
 
 	/* Times when something is due, 0 = nothing. */
 	tdo_ns flush_at, restart_at, kill_at;

@@ -144,7 +144,7 @@ on_status(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, s
 	s.restarts = p->restarts;
 	s.cover_entries = tdo_cover_entries(tdo_fence_cover(a->fence));
 	s.cover_coarsened = tdo_cover_coarsened(tdo_fence_cover(a->fence));
-	s.recovering = tdo_fence_recovering(a->fence);
+	s.recovering = tdo_fence_recovering(a->fence) || p->incomplete;
 	s.has_owner_table = tdo_fence_has_owner(a->fence);
 	s.has_nfqueue = tdo_fence_has_queue(a->fence);
 	s.has_inet = a->has_inet;
@@ -159,9 +159,19 @@ on_ready(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, si
 		return -EPROTO;
 	p->ready = true;
 	/* Its own entries are in force now; those of its predecessor are not needed any more. */
-	tdo_fence_drop_aged(p->attach.fence);
+	if (!p->incomplete)
+		tdo_fence_drop_aged(p->attach.fence);
 	narrow_later(p);
 	tdo_parent_on_ready(p);
+	return 0;
+}
+
+static int
+on_incomplete(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
+{
+	if (p->ready)
+		return -EPROTO;
+	p->incomplete = true;
 	return 0;
 }
 
@@ -173,6 +183,10 @@ on_recovered(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body
 		    TDO_LOG_INFO, "policies are loaded; removing the table of the crashed run");
 	tdo_fence_recovered(p->attach.fence);
 	p->env.recovering = false;
+	if (p->incomplete)
+		tdo_fence_drop_aged(p->attach.fence);
+	p->incomplete = false;
+	narrow_later(p);
 	return 0;
 }
 
@@ -222,6 +236,7 @@ static const struct verb {
     [TDO_IPC_RECOVERED] = {on_recovered, 0, 0, true},
     [TDO_IPC_VERDICT] = {on_verdict, sizeof(struct tdo_ipc_verdict), 0, false},
     [TDO_IPC_LOG] = {on_log, 1, TDO_IPC_MSG_MAX, false},
+    [TDO_IPC_INCOMPLETE] = {on_incomplete, 0, 0, false},
 };
 
 static int

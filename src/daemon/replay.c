@@ -168,9 +168,14 @@ tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
 	size_t pos = 0;
 
 	j->replaying = true;
-	while (tdo_state_next(j->state, &pos, &rec))
-		if (replay_one(&r, &rec) != 0)
-			r.failed++;
+	while (tdo_state_next(j->state, &pos, &rec)) {
+		if (replay_one(&r, &rec) == 0)
+			continue;
+		r.failed++;
+		/* Without its SA a packet is dropped; without its policy it would go in clear. */
+		if (rec.type != TDO_REC_SA)
+			tdo_state_mark(j->state, TDO_STATE_LOST, true);
+	}
 	j->replaying = false;
 	free(r.reqids.pair);
 	return r.failed;

@@ -23,6 +23,7 @@ struct tdo_state_hdr {
 	uint32_t gen;            /* of the last sweep that ended */
 	_Atomic uint64_t used[2];
 	_Atomic uint32_t taken; /* slots that were ever taken since the last sweep */
+	_Atomic uint32_t marks; /* enum tdo_state_mark */
 };
 _Static_assert(sizeof(struct tdo_state_hdr) <= HDR_SIZE, "header fits");
 
@@ -144,8 +145,22 @@ tdo_state_open(struct tdo_state *s, void *base, size_t size, bool keep,
 		make_empty(base, size, key);
 		attach(s, base);
 	}
+	if (found == TDO_STATE_CORRUPT)
+		tdo_state_mark(s, TDO_STATE_LOST, true);
 	*ret = found;
 	return 0;
+}
+
+void
+tdo_state_mark(struct tdo_state *s, enum tdo_state_mark m, bool set)
+{
+	s->hdr->marks = set ? s->hdr->marks | m : s->hdr->marks & ~(uint32_t)m;
+}
+
+unsigned
+tdo_state_marks(const struct tdo_state *s)
+{
+	return s->hdr->marks;
 }
 
 /* ---- sequence counters -------------------------------------------------------------- */

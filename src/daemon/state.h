@@ -45,6 +45,16 @@ enum tdo_state_found {
 TDO_MUST_CHECK int tdo_state_open(struct tdo_state *s, void *base, size_t size, bool keep,
     const struct tdo_hash_key *key, enum tdo_state_found *ret);
 
+/* What is missing in the region; a successor must know. */
+enum tdo_state_mark {
+	TDO_STATE_GAPS = 1, /* changes are not in the journal: it was full */
+	TDO_STATE_LOST = 2, /* policies or knobs were lost: until they were loaded again */
+};
+
+void tdo_state_mark(struct tdo_state *s, enum tdo_state_mark m, bool set);
+/* The marks that are set; TDO_STATE_CORRUPT sets LOST. */
+unsigned tdo_state_marks(const struct tdo_state *s);
+
 /* ---- sequence counters -------------------------------------------------------------- */
 
 /*

@@ -34,6 +34,8 @@ enum tdo_ipc_type {
 	TDO_IPC_QUEUED,       /* a raw nfnetlink_queue packet message, unparsed */
 	TDO_IPC_LOCAL, /* struct tdo_addr[]: the host's own addresses, whenever they change */
 	TDO_IPC_STOP,  /* finish in order */
+	/* data -> parent again, not answered */
+	TDO_IPC_INCOMPLETE, /* before READY: policies were lost, covers stay until RECOVERED */
 };
 
 struct tdo_ipc_hdr {

@@ -403,3 +403,35 @@ def test_forwarded_neighbour_discovery(lab):
         time.sleep(0.5)
     got = [p for p in c.packets() if p.src == "fd02::5" and b"forged" in p.payload]
     assert not got, f"{len(got)} forged packets got in: {got[:3]}"
+
+
+def state_of(pid):
+    """Start and size of the memory that outlives data processes."""
+    with open(f"/proc/{pid}/maps") as f:
+        for line in f:
+            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if end - start == 256 << 20:
+                return start, end - start
+    raise AssertionError("no such mapping")
+
+
+def test_damaged_state(lab):
+    """A successor that does not know the policies keeps everything closed until they are back."""
+    w, a, b = covered_pair(lab)
+    with w.capture() as c, chatter(a, B4, B6):
+        with open(f"/proc/{a.daemon.pid}/mem", "r+b", buffering=0) as mem:
+            mem.seek(state_of(a.daemon.pid)[0])
+            mem.write(b"damage!!")
+        for _ in range(2):  # the second successor finds nothing damaged
+            pid = a.data_pid()
+            os.kill(pid, signal.SIGKILL)
+            wait_for("a new data process", lambda: a.data_pid() not in (None, pid))
+            wait_for("its answer", lambda: a.run(netlab.TESTUDO, "stats", "--json",
+                                                 check=False).startswith("{"))
+            time.sleep(0.3)
+            assert a.ping(B4, 1) == 0 and a.ping(B6, 1) == 0
+        load(a, b, which="a")
+        back(a)
+        wait_for("the end of it", lambda: not a.stats()["attachment"]["recovering"])
+    assert_no_leak(c)
+    assert "policies are missing" in a.log()

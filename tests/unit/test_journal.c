@@ -62,6 +62,17 @@ narrow(void *ctx, const struct tdo_sp_param *sp)
 	tdo_journal_sp_gone(&p->journal, sp);
 }
 
+/* What the kernel answers when a policy is to be covered. */
+static int cover_result;
+
+static int
+widen(void *ctx, const struct tdo_sp_param *sp)
+{
+	(void)ctx;
+	(void)sp;
+	return cover_result;
+}
+
 static void
 proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 {
@@ -82,11 +93,12 @@ proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 	ec.seq_slot = seq_slot;
 	ec.seq_ctx = p;
 	ec.cover.narrow = narrow;
+	ec.cover.widen = widen;
 	ec.cover.ctx = p;
 	assert_int_equal(tdo_engine_new(&ec, &p->engine), 0);
 	tdo_engine_set_wall(p->engine, wall, p->now);
 	assert_int_equal(tdo_journal_init(&p->journal, &p->state, p->engine, log_line, NULL), 0);
-	assert_int_equal(tdo_journal_replay(&p->journal, p->now, wall), 0);
+	assert_int_equal(tdo_journal_replay(&p->journal, p->now, wall) != 0, cover_result != 0);
 	pc.engine = p->engine;
 	assert_int_equal(tdo_pfkey_new(&pc, &p->pfkey), 0);
 	assert_int_equal(tdo_pfkey_open(p->pfkey, &cred, NULL, &p->client), 0);
@@ -362,6 +374,57 @@ updated_lifetime_ends(void **state)
 	free(region);
 }
 
+/* A policy that cannot be put back is missed, by later successors too. */
+static void
+lost_policies_are_known(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	proc_kill(&p);
+	cover_result = -ENOSPC;
+	proc_start(&p, region, true, WALL);
+	cover_result = 0;
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
+	assert_int_equal(tdo_state_marks(&p.state), TDO_STATE_LOST);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_state_marks(&p.state), TDO_STATE_LOST);
+	proc_kill(&p);
+	free(region);
+}
+
+static void
+full_journal_is_known(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE), t = sp(81, TDO_LEVEL_REQUIRE);
+	struct proc p;
+	size_t size;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	size = p.state.half_size;
+	p.state.half_size = tdo_state_used(&p.state); /* no further record fits */
+	add_sp(&p, &t, TDO_SADB_X_SPDADD);
+	assert_int_equal(tdo_state_marks(&p.state), TDO_STATE_GAPS);
+	/* With room again, compaction writes down what is missing. */
+	p.state.half_size = size;
+	p.journal.stale = true;
+	tdo_journal_tick(&p.journal, p.now + 60 * TDO_SEC);
+	assert_int_equal(tdo_state_marks(&p.state), 0);
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 2);
+	proc_kill(&p);
+	free(region);
+}
+
 /* SAs that belong to a policy by a number that testudo picked find it again. */
 static void
 picked_reqids_stay_together(void **state)
@@ -461,6 +524,8 @@ main(void)
 	    cmocka_unit_test(updates_keep_the_order),
 	    cmocka_unit_test(updates_leave_no_gap),
 	    cmocka_unit_test(updated_lifetime_ends),
+	    cmocka_unit_test(lost_policies_are_known),
+	    cmocka_unit_test(full_journal_is_known),
 	    cmocka_unit_test(picked_reqids_stay_together),
 	    cmocka_unit_test(flushes_are_replayed_and_keys_are_wiped),
 	    cmocka_unit_test(churn_does_not_fill_it),

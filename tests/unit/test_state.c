@@ -217,8 +217,14 @@ damage_is_found(void **state)
 	rec = look_for(mem, "record one");
 	assert_non_null(rec);
 	memcpy(rec - 8, &huge, sizeof(huge));
+	assert_int_equal(tdo_state_marks(&s), 0);
 	s = open_state(mem, true, TDO_STATE_CORRUPT);
 	assert_int_equal(count_records(&s), 0);
+	/* The one after the next still has to know. */
+	s = open_state(mem, true, TDO_STATE_KEPT);
+	assert_int_equal(tdo_state_marks(&s), TDO_STATE_LOST);
+	tdo_state_mark(&s, TDO_STATE_LOST, false);
+	assert_int_equal(tdo_state_marks(&s), 0);
 	mem[0] ^= 1; /* magic */
 	(void)open_state(mem, true, TDO_STATE_CORRUPT);
 	mem[8] ^= 1; /* version */
