@@ -63,3 +63,30 @@ def test_data_process_is_confined(lab):
             whole = "4294967295" in f.read()
         if whole:
             assert status["Uid"].split()[0] != "0"
+
+
+def holds(pid, needle):
+    """Whether a process has these bytes in memory that it can write to."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            place, rights = line.split()[:2]
+            start, end = (int(x, 16) for x in place.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            try:
+                mem.seek(start)
+                if needle in mem.read(end - start):
+                    return True
+            except (OSError, ValueError, OverflowError):
+                pass
+    return False
+
+
+def test_keys_of_deleted_sas_are_wiped(lab):
+    w, a, b = netlab.two_hosts(lab)
+    a.start()
+    key = os.urandom(20)
+    a.setkey(f"add 10.1.1.1 20.1.1.1 esp 0x900 -E aes-gcm-16 0x{key.hex()};\n")
+    assert holds(a.data_pid(), key[:16]), "the test would see it"
+    a.setkey("delete 10.1.1.1 20.1.1.1 esp 0x900;\n")
+    netlab.wait_for("wiping", lambda: not holds(a.data_pid(), key[:16]), seconds=20, step=1)
