@@ -27,7 +27,7 @@ struct tdo_ctlserver {
 	tdo_ctl_answer_fn answer;
 	void *ctx;
 	struct client *clients;
-	unsigned nclients;
+	unsigned nclients, nstrangers; /* strangers: clients without privileges */
 };
 
 static void
@@ -41,6 +41,7 @@ hang_up(struct client *c)
 	free(c->text);
 	c->text = NULL;
 	c->server->nclients--;
+	c->server->nstrangers -= !c->privileged;
 }
 
 void
@@ -140,6 +141,13 @@ client_ready(struct tdo_source *s, uint32_t events)
 		read_request(c);
 }
 
+/* Those who are only told that they may not ask cannot keep out those who may. */
+static bool
+may_stay(const struct client *c)
+{
+	return c->privileged || c->server->nstrangers < TDO_CTL_STRANGERS_MAX;
+}
+
 static void
 listener_ready(struct tdo_source *s, uint32_t events)
 {
@@ -157,7 +165,7 @@ listener_ready(struct tdo_source *s, uint32_t events)
 		c->server = server;
 		c->privileged = tdo_peer_privileged(fd, server->env, &pid);
 	}
-	if (c == NULL || tdo_source_ctl(server->epfd, EPOLL_CTL_ADD, &c->source, EPOLLIN) != 0) {
+	if (c == NULL || !may_stay(c) || tdo_source_ctl(server->epfd, EPOLL_CTL_ADD, &c->source, EPOLLIN) != 0) {
 		free(c);
 		(void)close(fd);
 		return;
@@ -165,6 +173,7 @@ listener_ready(struct tdo_source *s, uint32_t events)
 	c->next = server->clients;
 	server->clients = c;
 	server->nclients++;
+	server->nstrangers += !c->privileged;
 }
 
 int

@@ -9,7 +9,8 @@
 #include "daemon/loop.h"
 #include "testudo/types.h"
 
-#define TDO_CTL_CLIENTS_MAX 64
+#define TDO_CTL_CLIENTS_MAX   64
+#define TDO_CTL_STRANGERS_MAX 16
 
 struct tdo_ctlserver;
 

@@ -23,6 +23,7 @@ struct client {
 	struct client *prev, *next;
 	struct client *next_awake;
 	bool awake;       /* is in the list of clients that may have output */
+	bool privileged;
 	bool changed_spd; /* sent a message that changes the SPD */
 	bool gone;        /* to be freed at the end of the turn */
 	uint32_t events;  /* that epoll waits for */
@@ -37,7 +38,7 @@ struct tdo_keyserver {
 	struct tdo_keyserver_hooks hooks;
 	struct tdo_pfkey *pfkey;
 	struct client *clients, *awake;
-	unsigned nclients;
+	unsigned nclients, nstrangers; /* strangers: clients without privileges */
 	uint8_t *buf; /* one message */
 };
 
@@ -85,6 +86,7 @@ hang_up(struct client *c)
 	c->end = NULL;
 	drop_stash(c);
 	ks->nclients--;
+	ks->nstrangers -= !c->privileged;
 	if (c->changed_spd)
 		ks->hooks.spd_client_gone(ks->hooks.ctx);
 	tdo_keyserver_wake(ks, c);
@@ -221,7 +223,8 @@ read_one(struct client *c)
 		return -1;
 	/* A message that was cut off has a length field that is wrong now: answered EMSGSIZE. */
 	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());
-	if (changes_spd(ks->buf, (size_t)n)) {
+	/* What strangers send is refused: it says nothing about who loads policies. */
+	if (c->privileged && changes_spd(ks->buf, (size_t)n)) {
 		c->changed_spd = true;
 		ks->hooks.spd_changed(ks->hooks.ctx);
 	}
@@ -270,8 +273,10 @@ add_client(struct tdo_keyserver *ks, int fd)
 	c->source = (struct tdo_source){.fd = fd, .ready = client_ready};
 	c->server = ks;
 	c->events = EPOLLIN;
-	cred.privileged = tdo_peer_privileged(fd, ks->env, &cred.pid);
-	rc = tdo_pfkey_open(ks->pfkey, &cred, c, &c->end);
+	cred.privileged = c->privileged = tdo_peer_privileged(fd, ks->env, &cred.pid);
+	rc = c->privileged || ks->nstrangers < TDO_PFKEY_STRANGERS_MAX ? 0 : -EUSERS;
+	if (rc == 0)
+		rc = tdo_pfkey_open(ks->pfkey, &cred, c, &c->end);
 	if (rc == 0) {
 		rc = tdo_source_ctl(ks->epfd, EPOLL_CTL_ADD, &c->source, c->events);
 		if (rc != 0)
@@ -286,6 +291,7 @@ add_client(struct tdo_keyserver *ks, int fd)
 		c->next->prev = c;
 	ks->clients = c;
 	ks->nclients++;
+	ks->nstrangers += !c->privileged;
 	return 0;
 }
 

@@ -10,7 +10,8 @@
 #include "daemon/loop.h"
 #include "testudo/pfkey.h"
 
-#define TDO_PFKEY_CLIENTS_MAX 1024
+#define TDO_PFKEY_CLIENTS_MAX   1024
+#define TDO_PFKEY_STRANGERS_MAX 256 /* of them without privileges: they cannot lock root out */
 
 struct tdo_keyserver;
 

@@ -1,4 +1,6 @@
 """testudo beside what hosts have: rp_filter, one family only, NAT, firewalls, marks."""
+import subprocess
+
 import pytest
 
 import keys
@@ -154,3 +156,36 @@ def test_none_exception_goes_out_in_clear(lab):
         tcp(a, b, "20.1.1.1", port=5001, size=3_000_000)
         assert a.ping("20.1.1.1", 2) == 2
     assert {p.proto for p in c.between(["10.1.1.1", "20.1.1.1"])} == {6, 50}
+
+
+CROWD = """
+import os, resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+socks = []
+for name in sys.argv[1:]:
+    for i in range(1100):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.setblocking(False)
+        for _ in range(200):
+            try:
+                s.connect("\\0" + name)
+                break
+            except BlockingIOError:
+                time.sleep(0.005)
+        socks.append(s)
+print("there", flush=True)
+time.sleep(30)
+"""
+
+
+def test_crowd_does_not_lock_root_out(lab):
+    w, a, b = netlab.two_hosts(lab)
+    a.start()
+    p = a.popen("/usr/bin/python3", "-c", CROWD, "testudo/pfkey", "testudo/ctl",
+                stdout=subprocess.PIPE)
+    assert p.stdout.readline().strip() == b"there"
+    a.setkey("add 10.1.1.1 20.1.1.1 esp 0x900 -E null;\n")
+    assert a.stats()["drops"] is not None
