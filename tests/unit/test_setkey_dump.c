@@ -36,7 +36,7 @@ begin(struct tdo_wr *w, uint8_t type, uint8_t satype)
 static struct tdo_sadb_msg
 end(struct tdo_wr *w)
 {
-	struct tdo_sadb_msg m;
+	struct tdo_sadb_msg m = {0};
 	struct tdo_sadb_err err;
 
 	len = tdo_sadb_end(w);
