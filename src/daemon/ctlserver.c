@@ -165,7 +165,8 @@ listener_ready(struct tdo_source *s, uint32_t events)
 		c->server = server;
 		c->privileged = tdo_peer_privileged(fd, server->env, &pid);
 	}
-	if (c == NULL || !may_stay(c) || tdo_source_ctl(server->epfd, EPOLL_CTL_ADD, &c->source, EPOLLIN) != 0) {
+	if (c == NULL || !may_stay(c) ||
+	    tdo_source_ctl(server->epfd, EPOLL_CTL_ADD, &c->source, EPOLLIN) != 0) {
 		free(c);
 		(void)close(fd);
 		return;

@@ -22,7 +22,7 @@ struct client {
 	struct tdo_pfkey_client *end;
 	struct client *prev, *next;
 	struct client *next_awake;
-	bool awake;       /* is in the list of clients that may have output */
+	bool awake; /* is in the list of clients that may have output */
 	bool privileged;
 	bool changed_spd; /* sent a message that changes the SPD */
 	bool gone;        /* to be freed at the end of the turn */
@@ -39,7 +39,7 @@ struct tdo_keyserver {
 	struct tdo_pfkey *pfkey;
 	struct client *clients, *awake;
 	unsigned nclients, nstrangers; /* strangers: clients without privileges */
-	uint8_t *buf; /* one message */
+	uint8_t *buf;                  /* one message */
 };
 
 unsigned
