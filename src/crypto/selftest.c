@@ -120,7 +120,9 @@ make_packet(uint8_t *p, unsigned iv_len)
 static unsigned
 icv_len(const struct tdo_session_param *p)
 {
-	return p->auth ? p->auth->icv_len : p->enc->icv_len;
+	const struct tdo_alg *a = p->auth ? p->auth : p->enc;
+
+	return a ? a->icv_len : 0;
 }
 
 static void

@@ -146,7 +146,7 @@ static uint32_t
 pick_spi(struct tdo_engine *e, const struct tdo_sa_key *k, uint32_t min, uint32_t max)
 {
 	uint32_t tries = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_TRY, k->dst.af);
-	uint64_t n = (uint64_t)(max - min) + 1, at = random64(e) % n;
+	uint64_t n = (uint64_t)max - min + 1, at = random64(e) % n;
 
 	for (uint32_t i = 0; i < tries; i++) {
 		uint32_t spi = (uint32_t)(min + at);
@@ -155,7 +155,7 @@ pick_spi(struct tdo_engine *e, const struct tdo_sa_key *k, uint32_t min, uint32_
 			return spi;
 		/* A small range is searched completely, a large one at random. */
 		if (n > tries)
-			at = random64(e) % n;
+			at = random64(e) % n; /* NOLINT: more than tries is not 0 */
 		else if (i + 1 < n)
 			at = (at + 1) % n;
 		else

@@ -235,12 +235,18 @@ tdo_exec_spdflush(struct exec *x, unsigned line)
 
 /* ---- statements --------------------------------------------------------------------- */
 
+static uint8_t
+satype_of(const struct stmt *s)
+{
+	return s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
+}
+
 static int
 send_sa(
     struct exec *x, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
 	struct exec_pending p = {
-	    .line = s->line, .type = tdo_request_type(s->kind), .satype = s->sa.proto->satype};
+	    .line = s->line, .type = tdo_request_type(s->kind), .satype = satype_of(s)};
 	struct tdo_wr w;
 
 	p.seq = tdo_client_begin(x->client, &w, p.type, p.satype);
@@ -282,7 +288,7 @@ exec_sp(struct exec *x, const struct stmt *s)
 int
 tdo_exec_stmt(struct exec *x, const struct stmt *s)
 {
-	uint8_t satype = s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
+	uint8_t satype = satype_of(s);
 
 	switch (s->kind) {
 	case STMT_FLUSH:

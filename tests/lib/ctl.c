@@ -157,6 +157,25 @@ ctl_close(struct ctl *c)
 	check(c->allocated == 0, "the crypto framework left memory");
 }
 
+uint64_t
+ctl_fail_each(struct ctl *c, void (*scenario)(void))
+{
+	uint64_t n = 0;
+
+	do {
+		ctl_engine_free(c);
+		c->allocations = 0;
+		c->fail_at = ++n;
+		c->failed = false;
+		if (ctl_engine(c, 1) == 0)
+			scenario();
+		else
+			c->e = NULL;
+	} while (c->failed);
+	c->fail_at = 0;
+	return n;
+}
+
 void
 ctl_pass(struct ctl *c, unsigned seconds)
 {

@@ -41,6 +41,11 @@ void ctl_close(struct ctl *c);
 /* The engine alone, for tests of failing allocations: 0 or its errno. */
 int ctl_engine(struct ctl *c, unsigned nworkers);
 void ctl_engine_free(struct ctl *c);
+/*
+ * Plays the scenario with a new engine again and again, each time with the next allocation
+ * failing, until none fails any more; returns how often.
+ */
+uint64_t ctl_fail_each(struct ctl *c, void (*scenario)(void));
 /* Lets seconds pass, with a tick after each. */
 void ctl_pass(struct ctl *c, unsigned seconds);
 
