@@ -6,8 +6,18 @@
 #include "base/ct.h"
 #include "pfkey/endpoint.h"
 
-/* Dumps that one client may have under way: each keeps its entries alive. */
-#define DUMPS_MAX 16
+/*
+ * Dumps that one client may have under way: each keeps its entries alive.  Strangers, who may
+ * only read policies, and never finish, get one.
+ */
+#define DUMPS_MAX          16
+#define DUMPS_MAX_STRANGER 1
+
+static bool
+may_dump(const struct tdo_pfkey_client *c)
+{
+	return c->ndump < (c->cred.privileged ? DUMPS_MAX : DUMPS_MAX_STRANGER);
+}
 
 int
 tdo_pfkey_do_get(struct tdo_pfkey_call *call)
@@ -47,7 +57,7 @@ tdo_pfkey_do_dump(struct tdo_pfkey_call *call)
 	struct tdo_pfkey_dump d = {.pid = call->m->base.pid};
 	int r;
 
-	if (call->c->ndump >= DUMPS_MAX)
+	if (!may_dump(call->c))
 		return -EBUSY;
 	r = tdo_sa_snap_new(call->e, call->m->base.satype, &d.sa);
 	return r < 0 ? r : start_dump(call, &d, tdo_sa_snap_left(d.sa));
@@ -59,7 +69,7 @@ tdo_pfkey_do_spddump(struct tdo_pfkey_call *call)
 	struct tdo_pfkey_dump d = {.pid = call->m->base.pid};
 	int r;
 
-	if (call->c->ndump >= DUMPS_MAX)
+	if (!may_dump(call->c))
 		return -EBUSY;
 	r = tdo_sp_snap_new(call->e, &d.sp);
 	return r < 0 ? r : start_dump(call, &d, tdo_sp_snap_left(d.sp));

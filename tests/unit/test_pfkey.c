@@ -565,6 +565,22 @@ dumps_of_one_client_are_bounded(void **state)
 	hear(w->a, TDO_SADB_DUMP, 0);
 }
 
+/* A stranger who asks again and again, and never reads, keeps one snapshot. */
+static void
+strangers_dump_one_at_a_time(void **state)
+{
+	struct tdo_sp_param p = sample_sp(1);
+	struct world *w = *state;
+
+	spd(w, TDO_SADB_X_SPDADD, &p, 0);
+	say_base(w->guest, TDO_SADB_X_SPDDUMP, TDO_SATYPE_UNSPEC);
+	say_base(w->guest, TDO_SADB_X_SPDDUMP, TDO_SATYPE_UNSPEC);
+	hear(w->guest, TDO_SADB_X_SPDDUMP, 0);
+	hear(w->guest, TDO_SADB_X_SPDDUMP, EBUSY);
+	say_base(w->guest, TDO_SADB_X_SPDDUMP, TDO_SATYPE_UNSPEC);
+	hear(w->guest, TDO_SADB_X_SPDDUMP, 0);
+}
+
 static void
 pull_needs_a_buffer_for_every_message(void **state)
 {
@@ -1130,6 +1146,7 @@ main(void)
 	    T(dump_counts_down_to_zero),
 	    T(a_large_dump_is_a_consistent_snapshot),
 	    T(dumps_of_one_client_are_bounded),
+	    T(strangers_dump_one_at_a_time),
 	    T(pull_needs_a_buffer_for_every_message),
 	    T(register_lists_what_works),
 	    T(a_promiscuous_client_sees_everything_wrapped),
