@@ -62,20 +62,32 @@ reserve(const struct tdo_esp *x, struct tdo_pkt *p, uint32_t *ret_payload)
 	return TDO_REASON_NONE;
 }
 
+/* Why no packet may use the SA now. */
+static enum tdo_reason
+sa_unusable(const struct tdo_worker *w, const struct tdo_sa *sa)
+{
+	uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
+
+	if (tdo_knob(w->engine, TDO_KNOB_ESP_ENABLE, sa->id.dst.af) == 0)
+		return TDO_REASON_OUT_DISABLED;
+	if (state != TDO_SA_MATURE && state != TDO_SA_DYING)
+		return TDO_REASON_OUT_SA_EXPIRED;
+	return TDO_REASON_NONE;
+}
+
 /* Drops what cannot be sent; what remains gets a sequence number each. */
 static void
 select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
     unsigned n, tdo_ns now)
 {
-	uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
-	bool usable = state == TDO_SA_MATURE || state == TDO_SA_DYING;
+	enum tdo_reason unusable = sa_unusable(w, sa);
 	struct tdo_quota quota = tdo_quota_of(sa);
 
 	b->n = 0;
 	for (unsigned i = 0; i < n; i++) {
-		enum tdo_reason r = TDO_REASON_OUT_SA_EXPIRED;
+		enum tdo_reason r = unusable;
 
-		if (usable)
+		if (r == TDO_REASON_NONE)
 			r = reserve(&sa->esp, p[i], &b->payload[b->n]);
 		if (r == TDO_REASON_NONE && !tdo_quota_take(&quota, p[i]->len))
 			r = TDO_REASON_OUT_SA_EXPIRED;

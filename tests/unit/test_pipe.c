@@ -120,6 +120,18 @@ test_out_none_discard(void **state)
 	out_drop(A, C, TDO_REASON_OUT_POLICY_DISCARD);
 }
 
+/* Switched off is no reason to send in clear (spec 5.2). */
+static void
+test_out_disabled(void **state)
+{
+	fx_add_sp(&f, OUT, A, B, ANY, "esp/transport//use");
+	fx_add_sa(&f, SA(A, B, 0x1000, TRANSPORT));
+	fx_knob(&f, TDO_KNOB_ESP_ENABLE, 0);
+	out_drop(A, B, TDO_REASON_OUT_DISABLED);
+	fx_knob(&f, TDO_KNOB_ESP_ENABLE, 1);
+	expect(out(A, B), TDO_VERDICT_SEND, TDO_REASON_NONE);
+}
+
 static void
 test_out_malformed(void **state)
 {
@@ -730,6 +742,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_out_no_policy),
 	    T(test_out_none_discard),
+	    T(test_out_disabled),
 	    T(test_out_malformed),
 	    T(test_out_no_sa),
 	    T(test_out_use),
