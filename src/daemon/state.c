@@ -207,7 +207,8 @@ find_room(const struct tdo_state *s, uint64_t tag)
 
 		if (p->tag == 0)
 			return p;
-		if (old == NULL && p->gen != s->live_gen && p->gen != s->hdr->gen)
+		/* A newer one than that is of a sweep that goes on, or was cut off by a kill. */
+		if (old == NULL && p->gen < s->hdr->gen)
 			old = p;
 	}
 	return old;

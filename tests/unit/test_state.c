@@ -122,6 +122,30 @@ slots_are_taken_only_from_the_dead(void **state)
 	free(mem);
 }
 
+/* A process is killed in the middle of a sweep: what it had found alive is alive. */
+static void
+sweep_that_never_ended(void **state)
+{
+	void *mem = region();
+	struct tdo_state s = open_state(mem, false, TDO_STATE_FRESH);
+	struct tdo_sa_param a = sa(0x1000, k1);
+	_Atomic uint64_t *n = tdo_state_seq(&s, &a);
+
+	(void)state;
+	*n = 77;
+	tdo_state_sweep_begin(&s);
+	tdo_state_sweep_keep(&s, &a);
+	s = open_state(mem, true, TDO_STATE_KEPT);
+	for (uint32_t spi = 0x2000; s.no_slot < 1000; spi++) {
+		struct tdo_sa_param b = sa(spi, k1);
+
+		(void)tdo_state_seq(&s, &b);
+	}
+	assert_ptr_equal(tdo_state_seq(&s, &a), n);
+	assert_int_equal(*n, 77);
+	free(mem);
+}
+
 static unsigned
 count_records(const struct tdo_state *s)
 {
@@ -334,6 +358,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(counters_go_on),
 	    cmocka_unit_test(slots_are_taken_only_from_the_dead),
+	    cmocka_unit_test(sweep_that_never_ended),
 	    cmocka_unit_test(journal_is_read_back),
 	    cmocka_unit_test(journal_has_an_end),
 	    cmocka_unit_test(compaction_is_all_or_nothing),
