@@ -8,6 +8,7 @@
 #include "daemon/data.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "os/clock.h"
 
 #define TICK_MS        100
+#define LOCAL_WAIT_MS  5000
 #define EVENTS_MAX     64
 #define PARENT_TURN    64 /* messages of the parent before others have their turn */
 #define RECOVERY_PAUSE (2 * TDO_SEC)
@@ -196,6 +198,7 @@ set_local(struct tdo_process *d, const struct tdo_parent_msg *m)
 	memcpy(a, m->body, m->len);
 	rc = tdo_engine_set_local(d->engine, a, (unsigned)n);
 	free(a);
+	d->has_local = rc == 0;
 	return rc;
 }
 
@@ -362,6 +365,21 @@ restore(struct tdo_process *d)
 	return rc != 0 ? rc : tdo_journal_listen(&d->journal, d->pfkey);
 }
 
+/* Without them a forged own address would pass, and forwarded packets would look local. */
+static int
+learn_local(struct tdo_process *d)
+{
+	struct pollfd pfd = {.fd = d->env->ipc, .events = POLLIN};
+
+	for (;;) {
+		handle_parent(d);
+		if (d->has_local || d->stop)
+			return 0;
+		if (poll(&pfd, 1, LOCAL_WAIT_MS) <= 0)
+			return -ETIMEDOUT; /* the parent sends them first of all */
+	}
+}
+
 static int
 start_workers(struct tdo_process *d)
 {
@@ -387,6 +405,7 @@ start(struct tdo_process *d)
 	    {make_workers, "workers"},
 	    {enter_cage, "giving up privileges"},
 	    {restore, "journal"},
+	    {learn_local, "own addresses"},
 	    {start_workers, "threads"},
 	};
 

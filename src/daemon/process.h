@@ -34,6 +34,7 @@ struct tdo_process {
 	_Atomic bool recovering;
 	tdo_ns recovered_at; /* recovering ends then; 0: not known yet */
 	tdo_ns started, ticked;
+	bool has_local; /* the engine knows the host's own addresses */
 	bool stop;
 };
 
