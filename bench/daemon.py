@@ -33,7 +33,7 @@ def link(lab):
 
 
 def testudo_up(a, b):
-    sas, pa, pb = keys.tunnel("10.11.0.0/24", "10.12.0.0/24", "10.99.0.1", "10.99.0.2", window=1024)
+    sas, pa, pb = keys.tunnel("10.11.0.0/24", "10.12.0.0/24", "10.99.0.1", "10.99.0.2", window=128)
     for h, p in ((a, pa), (b, pb)):
         h.start()
         h.setkey(sas + p)
