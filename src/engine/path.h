@@ -30,12 +30,13 @@ struct tdo_flow_key {
 struct tdo_decision {
 	const struct tdo_sp *sp; /* NULL: no policy matches */
 	uint8_t verdict;         /* out: enum tdo_verdict */
-	uint8_t nsas;            /* out: innermost first, as in struct tdo_pkt */
+	uint8_t nsas;            /* as in struct tdo_pkt; in: the history that was checked ... */
 	uint8_t tunnelled;
+	bool checked;   /* ... if this is set, with this outcome: */
 	bool use_no_sa; /* out: PASS because a request of level use found no SA */
 	bool uncertain; /* in: see struct tdo_spd_hit */
 	uint16_t reason;
-	struct tdo_sa *sas[TDO_HIST_MAX];
+	const struct tdo_sa *sas[TDO_HIST_MAX];
 };
 
 /*

@@ -46,6 +46,33 @@ check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct
 	return tdo_check_requests(&c);
 }
 
+/* True when the packet came by the SAs whose check d remembers. */
+static bool
+same_history(const struct tdo_decision *d, const struct tdo_pkt *p)
+{
+	if (!d->checked || d->nsas != p->nsas || d->tunnelled != p->tunnelled)
+		return false;
+	for (unsigned i = 0; i < p->nsas; i++)
+		if (d->sas[i] != p->sas[i])
+			return false;
+	return true;
+}
+
+/* Packets of a flow come by the same SAs: the check is a pure function of these. */
+static enum tdo_reason
+check_history(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_decision *d)
+{
+	if (!same_history(d, p)) {
+		d->reason = (uint16_t)check_requests(w, p, d->sp);
+		d->nsas = p->nsas;
+		d->tunnelled = p->tunnelled;
+		for (unsigned i = 0; i < p->nsas; i++)
+			d->sas[i] = p->sas[i];
+		d->checked = true;
+	}
+	return (enum tdo_reason)d->reason;
+}
+
 static enum tdo_reason
 policy(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 {
@@ -62,7 +89,7 @@ policy(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 	if (d->uncertain)
 		return TDO_REASON_IN_FRAGMENT;
 	if (sp && sp->param.type == TDO_POLICY_IPSEC)
-		return check_requests(w, p, sp);
+		return check_history(w, p, d);
 	if (sp && sp->param.type != TDO_POLICY_NONE)
 		return TDO_REASON_IN_POLICY_DISCARD;
 	if (outside_of_tunnel(w, p))
