@@ -59,7 +59,8 @@ layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
 
 /* All that can be said of a packet before the cryptography. */
 static enum tdo_reason
-inspect(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op, uint16_t *ret_nh_off)
+inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p, struct tdo_op *op,
+    uint16_t *ret_nh_off)
 {
 	enum tdo_reason r = layout(&sa->esp, p, op);
 
@@ -69,7 +70,7 @@ inspect(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op, uint16_t *ret_n
 	if (*ret_nh_off == 0)
 		return TDO_REASON_EXT_HEADER;
 	/* RFC 4303 3.4.3: without authentication a window would only help an attacker. */
-	return sa->esp.authenticated ? tdo_replay_check(&sa->replay, p->seq) : TDO_REASON_NONE;
+	return sa->esp.authenticated ? tdo_replay_check_locked(window, p->seq) : TDO_REASON_NONE;
 }
 
 /* Why no packet may use the SA now. */
@@ -90,18 +91,20 @@ select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct 
     unsigned n, tdo_ns now)
 {
 	enum tdo_reason unusable = sa_unusable(w, sa);
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 
 	b->n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		enum tdo_reason r = unusable;
 
 		if (r == TDO_REASON_NONE)
-			r = inspect(sa, p[i], &b->op[b->n], &b->nh_off[b->n]);
+			r = inspect(sa, window, p[i], &b->op[b->n], &b->nh_off[b->n]);
 		if (r == TDO_REASON_NONE)
 			b->p[b->n++] = p[i];
 		else
 			tdo_worker_drop(w, p[i], sa, r, now);
 	}
+	tdo_replay_unlock(window);
 }
 
 /*
@@ -204,7 +207,8 @@ strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, const struct t
 
 /* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
 static enum tdo_reason
-admit(struct tdo_sa *sa, const struct tdo_pkt *p, const struct tdo_op *op, struct tdo_quota *quota)
+admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_pkt *p,
+    const struct tdo_op *op, struct tdo_quota *quota)
 {
 	enum tdo_reason r = TDO_REASON_NONE;
 
@@ -213,7 +217,7 @@ admit(struct tdo_sa *sa, const struct tdo_pkt *p, const struct tdo_op *op, struc
 	if (op->status != TDO_OP_OK)
 		return TDO_REASON_CRYPTO_FAILED;
 	if (sa->esp.authenticated)
-		r = tdo_replay_accept(&sa->replay, p->seq);
+		r = tdo_replay_accept_locked(window, p->seq);
 	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, p->ip.total_len))
 		r = TDO_REASON_IN_SA_EXPIRED;
 	return r;
@@ -223,15 +227,19 @@ static void
 finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 {
 	struct tdo_quota quota = tdo_quota_of(sa);
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
+	enum tdo_reason reason[TDO_BURST_MAX];
 	uint64_t packets = 0, bytes = 0;
 
+	for (unsigned i = 0; i < b->n; i++)
+		reason[i] = admit(sa, window, b->p[i], &b->op[i], &quota);
+	tdo_replay_unlock(window);
 	for (unsigned i = 0; i < b->n; i++) {
-		uint32_t len = b->p[i]->ip.total_len;
-		enum tdo_reason r = admit(sa, b->p[i], &b->op[i], &quota);
+		enum tdo_reason r = reason[i];
 
 		if (r == TDO_REASON_NONE) {
 			packets++;
-			bytes += len;
+			bytes += b->p[i]->ip.total_len;
 			r = strip(w, sa, b->p[i], &b->op[i], b->nh_off[i]);
 		}
 		if (r != TDO_REASON_NONE)

@@ -47,9 +47,8 @@ unlock(struct tdo_replay *r)
 	atomic_flag_clear_explicit(&r->lock, memory_order_release);
 }
 
-/* Locks the window that is in charge now. */
-static struct tdo_replay *
-lock_current(struct tdo_replay *r)
+struct tdo_replay *
+tdo_replay_lock(struct tdo_replay *r)
 {
 	lock(r);
 	while (r->moved) {
@@ -59,7 +58,13 @@ lock_current(struct tdo_replay *r)
 		r = to;
 		lock(r);
 	}
-	return r;
+	return r; /* the window that is in charge now */
+}
+
+void
+tdo_replay_unlock(struct tdo_replay *r)
+{
+	unlock(r);
 }
 
 static uint64_t *
@@ -102,14 +107,37 @@ slide(struct tdo_replay *r, uint64_t seq)
 }
 
 enum tdo_reason
+tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq)
+{
+	return r->window ? check(r, seq) : TDO_REASON_NONE;
+}
+
+enum tdo_reason
+tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
+{
+	enum tdo_reason reason;
+
+	if (r->window == 0) {
+		if (seq > r->top)
+			r->top = seq; /* shown, and the base if a window is configured later */
+		return TDO_REASON_NONE;
+	}
+	reason = check(r, seq);
+	if (reason != TDO_REASON_NONE)
+		return reason;
+	if (seq > r->top)
+		slide(r, seq);
+	*block(r, seq) |= bit(seq);
+	return TDO_REASON_NONE;
+}
+
+enum tdo_reason
 tdo_replay_check(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason;
 
-	if (r->window == 0)
-		return TDO_REASON_NONE;
-	r = lock_current(r);
-	reason = r->window ? check(r, seq) : TDO_REASON_NONE;
+	r = tdo_replay_lock(r);
+	reason = tdo_replay_check_locked(r, seq);
 	unlock(r);
 	return reason;
 }
@@ -117,19 +145,10 @@ tdo_replay_check(struct tdo_replay *r, uint64_t seq)
 enum tdo_reason
 tdo_replay_accept(struct tdo_replay *r, uint64_t seq)
 {
-	enum tdo_reason reason = TDO_REASON_NONE;
+	enum tdo_reason reason;
 
-	r = lock_current(r);
-	if (r->window) {
-		reason = check(r, seq);
-		if (reason == TDO_REASON_NONE) {
-			if (seq > r->top)
-				slide(r, seq);
-			*block(r, seq) |= bit(seq);
-		}
-	} else if (seq > r->top) {
-		r->top = seq; /* shown, and the base if a window is configured later */
-	}
+	r = tdo_replay_lock(r);
+	reason = tdo_replay_accept_locked(r, seq);
 	unlock(r);
 	return reason;
 }
@@ -137,7 +156,7 @@ tdo_replay_accept(struct tdo_replay *r, uint64_t seq)
 void
 tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 {
-	from = lock_current(from);
+	from = tdo_replay_lock(from);
 	to->top = from->top;
 	for (uint64_t i = 0; to->window && i < to->window && i < from->top; i++) {
 		uint64_t seq = from->top - i;
@@ -155,7 +174,7 @@ tdo_replay_top(struct tdo_replay *r)
 {
 	uint64_t top;
 
-	r = lock_current(r);
+	r = tdo_replay_lock(r);
 	top = r->top;
 	unlock(r);
 	return top;

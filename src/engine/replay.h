@@ -31,6 +31,15 @@ enum tdo_reason tdo_replay_check(struct tdo_replay *r, uint64_t seq);
 /* Checks again and accepts: for packets whose ICV was right. */
 enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
 /*
+ * The same for a row of packets of one SA: between lock and unlock, on what lock returned.
+ * The lock costs more than the check.
+ */
+struct tdo_replay *tdo_replay_lock(struct tdo_replay *r);
+void tdo_replay_unlock(struct tdo_replay *r);
+enum tdo_reason tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq);
+enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
+
+/*
  * Lets `to`, which nobody uses yet, continue from where `from` is.  Checks against `from`
  * are answered by `to` from now on, so that no number is accepted by both.
  */
