@@ -452,7 +452,7 @@ free_side(struct tdo_cover *c, struct side *sd)
 static int
 rebuild(struct tdo_cover *c, const struct side *from, struct side *to)
 {
-	bool unused;
+	bool unused = false;
 
 	for (const struct tdo_cover_shape *s = from->shapes; s; s = s->next) {
 		if (s->kind == TDO_COVER_TWIN)
