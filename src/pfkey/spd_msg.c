@@ -35,28 +35,32 @@ reply_installed(struct tdo_pfkey_call *call, const struct tdo_sp_info *info)
 	return 0;
 }
 
-int
-tdo_pfkey_do_spdadd(struct tdo_pfkey_call *call)
+/* tdo_sp_add() or tdo_sp_update() */
+typedef int (*install_fn)(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
+    struct tdo_sp_info *ret_info, struct tdo_err *ret_err);
+
+static int
+install(struct tdo_pfkey_call *call, install_fn fn)
 {
 	struct tdo_sp_param p;
 	struct tdo_sp_info info;
 	int r = read_policy(call, &p);
 
 	if (r == 0)
-		r = tdo_sp_add(call->e, &p, call->now, &info, NULL);
+		r = fn(call->e, &p, call->now, &info, NULL);
 	return r < 0 ? r : reply_installed(call, &info);
+}
+
+int
+tdo_pfkey_do_spdadd(struct tdo_pfkey_call *call)
+{
+	return install(call, tdo_sp_add);
 }
 
 int
 tdo_pfkey_do_spdupdate(struct tdo_pfkey_call *call)
 {
-	struct tdo_sp_param p;
-	struct tdo_sp_info info;
-	int r = read_policy(call, &p);
-
-	if (r == 0)
-		r = tdo_sp_update(call->e, &p, call->now, &info, NULL);
-	return r < 0 ? r : reply_installed(call, &info);
+	return install(call, tdo_sp_update);
 }
 
 int
