@@ -26,6 +26,7 @@ enum tdo_verdict {
 	TDO_VERDICT_NONE,    /* not looked at yet */
 	TDO_VERDICT_PASS,    /* out: send it as it is, in clear; in: deliver it */
 	TDO_VERDICT_PROTECT, /* out, after classification: protect it with the attached SAs */
+	TDO_VERDICT_HOLD,    /* out: wait for an SA, then classify again; else drop for reason */
 	TDO_VERDICT_SEND,    /* out, after protection: send it to its (new) destination */
 	TDO_VERDICT_DROP,    /* reason says why */
 };

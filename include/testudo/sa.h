@@ -7,7 +7,7 @@
 #ifndef TESTUDO_SA_H
 #define TESTUDO_SA_H
 
-#include "testudo/types.h"
+#include "testudo/sel.h"
 
 enum tdo_satype {
 	TDO_SATYPE_UNSPEC = 0,
@@ -34,9 +34,9 @@ enum {
 	TDO_SAF_ESN = 0x0400,
 };
 
-#define TDO_SPI_MIN    256u  /* 1..255 are reserved (RFC 4303 2.1) */
-#define TDO_REPLAY_MAX 2040u /* packets; sadb_sa_replay is 8 bits of 8 packets */
-#define TDO_KEY_MAX    512u  /* bytes */
+#define TDO_SPI_MIN    256u   /* 1..255 are reserved (RFC 4303 2.1) */
+#define TDO_REPLAY_MAX 65536u /* packets */
+#define TDO_KEY_MAX    512u   /* bytes */
 
 /* A limit or a reading; 0 means no limit. */
 struct tdo_lifetime {
@@ -45,6 +45,21 @@ struct tdo_lifetime {
 	uint64_t addtime; /* seconds since creation; in current: wall-clock time of creation */
 	uint64_t usetime; /* seconds since first use; in current: wall-clock time of first use */
 };
+
+/*
+ * How tunnel headers are made and removed, where an SA or a policy says something else than
+ * the knobs (D33).  0 in a field: nothing else.  An SA goes before its policy.
+ */
+struct tdo_tunnel_opt {
+	uint8_t ecn;        /* value of the knob "ecn" + TDO_OPT_ECN (RFC 6040, spec 7.5) */
+	uint8_t df;         /* value of the knob "dfbit" + 1 */
+	uint8_t dscp;       /* fixed DSCP + 1, or TDO_OPT_DSCP_COPY */
+	uint8_t hop_limit;  /* TTL or hop limit of the outer header, 1..255 */
+	uint8_t flow_label; /* value of the knob "flowlabel" + 1 */
+};
+
+#define TDO_OPT_ECN       2
+#define TDO_OPT_DSCP_COPY 255
 
 /* What names an SA towards PF_KEY: RFC 2367 GET, DELETE, UPDATE. */
 struct tdo_sa_key {
@@ -66,6 +81,24 @@ struct tdo_sa_param {
 	struct tdo_lifetime hard, soft;
 	bool has_hard, has_soft; /* extension was given */
 	uint32_t seq, pid;       /* of the message that made it, for dumps */
+	struct tdo_tunnel_opt tunnel;
+	bool adaptive;      /* the replay window grows up to TDO_REPLAY_MAX with the reordering */
+	bool has_sel;       /* sel is given: the SA carries nothing else (RFC 4301 4.4.2.1, D48) */
+	struct tdo_sel sel; /* of the packets inside */
+	uint16_t cpu;       /* RFC 9611: preferred by worker cpu - 1; 0 = by none */
+	/* tdo_sa_update() only: the addresses from now on (D44); af NONE: as they are. */
+	struct tdo_addr new_src, new_dst;
+};
+
+/*
+ * How late packets came: behind the highest sequence number accepted so far by 1, 2..3, 4..7, ...,
+ * 2^i .. 2^(i+1) - 1 packets.  dropped: those that were left of the window.
+ */
+#define TDO_LATE_BINS 17
+
+struct tdo_late {
+	uint64_t accepted[TDO_LATE_BINS]; /* the last bin is open-ended */
+	uint64_t dropped[TDO_LATE_BINS];
 };
 
 /* A copy of one SA.  Key bytes are in key_store; wipe the structure after use. */
@@ -75,6 +108,8 @@ struct tdo_sa_info {
 	uint64_t last_used; /* wall-clock seconds, 0 = never */
 	uint64_t out_seq;   /* last sequence number sent */
 	uint64_t in_seq;    /* right edge of the replay window */
+	uint32_t window;    /* packets, as it is now: it may have grown */
+	struct tdo_late late;
 	uint32_t refcnt;
 	uint8_t key_store[2 * TDO_KEY_MAX];
 };

@@ -42,6 +42,19 @@ struct tdo_sp_param {
 	uint64_t lifetime;  /* seconds since creation, 0 = none */
 	uint64_t validtime; /* idle seconds, 0 = none */
 	uint32_t seq, pid;
+	struct tdo_tunnel_opt tunnel;
+	uint8_t pfp; /* TDO_PFP_...: fields of the SA's selectors that come from the packet */
+	bool hold;   /* packets wait for an SA also at level use (D37) */
+};
+
+/* Populate from packet (RFC 4301 4.4.1.1, D45). */
+enum {
+	TDO_PFP_SRC = 1 << 0,
+	TDO_PFP_DST = 1 << 1,
+	TDO_PFP_PROTO = 1 << 2,
+	TDO_PFP_SPORT = 1 << 3,
+	TDO_PFP_DPORT = 1 << 4,
+	TDO_PFP_ALL = 0x1f,
 };
 
 /* A copy of one policy. */

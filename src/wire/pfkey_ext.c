@@ -332,10 +332,16 @@ static const struct format formats[TDO_SADB_EXT_MAX + 1] = {
     [TDO_SADB_X_EXT_SA_REPLAY] = {"SADB_X_EXT_SA_REPLAY", TDO_SADB_REPLAY_LEN, true},
 };
 
+bool
+tdo_sadb_ext_known(unsigned type)
+{
+	return type <= TDO_SADB_EXT_MAX && formats[type].name != NULL;
+}
+
 const char *
 tdo_sadb_ext_name(unsigned ext)
 {
-	return ext <= TDO_SADB_EXT_MAX ? formats[ext].name : "unknown extension";
+	return tdo_sadb_ext_known(ext) ? formats[ext].name : "unknown extension";
 }
 
 /* Decodes for the checks alone; *ret_err is changed where the errno is not EINVAL. */

@@ -9,4 +9,7 @@
 TDO_MUST_CHECK int tdo_sadb_ext_check(
     unsigned type, const struct tdo_sadb_ext *ext, const char **ret_text);
 
+/* True for a number that means something: not all up to the highest do. */
+bool tdo_sadb_ext_known(unsigned type);
+
 #endif

@@ -12,7 +12,7 @@ fail(struct tdo_sadb_err *ret_err, int err, unsigned ext, const char *text)
 {
 	if (ret_err)
 		*ret_err = (struct tdo_sadb_err){
-		    .ext = (uint8_t)(ext <= TDO_SADB_EXT_MAX ? ext : 0), .text = text};
+		    .ext = (uint8_t)(tdo_sadb_ext_known(ext) ? ext : 0), .text = text};
 	return -err;
 }
 

@@ -81,8 +81,14 @@ enum tdo_sadb_ext_type {
 	TDO_SADB_X_EXT_NAT_T_OAI,
 	TDO_SADB_X_EXT_NAT_T_OAR,
 	TDO_SADB_X_EXT_NAT_T_FRAG,
-	TDO_SADB_X_EXT_SA_REPLAY, /* FreeBSD's number: window in packets */
-	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_SA_REPLAY
+	TDO_SADB_X_EXT_SA_REPLAY,            /* FreeBSD's number: window in packets */
+	TDO_SADB_X_EXT_NEW_ADDRESS_SRC = 27, /* FreeBSD: UPDATE moves an SA */
+	TDO_SADB_X_EXT_NEW_ADDRESS_DST = 28,
+	/* testudo's own; the formats are in pfkey_msg.h. */
+	TDO_SADB_X_EXT_TDO_SA = 40,  /* settings of an SA */
+	TDO_SADB_X_EXT_TDO_SEL = 41, /* selectors with port ranges */
+	TDO_SADB_X_EXT_TDO_SP = 42,  /* settings of a policy, reqids of 32 bits */
+	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_SP
 };
 
 /* Bytes of the base message and of the extensions' fixed parts, with their headers. */

@@ -104,7 +104,7 @@ bad_parameters_are_refused(void **state)
 	refused(&p, -EINVAL, "mode 3");
 	p = ctl_sa(A, B, 256, 1);
 	p.replay = TDO_REPLAY_MAX + 1;
-	refused(&p, -EINVAL, "2041 packets; at most 2040");
+	refused(&p, -EINVAL, "65537 packets; at most 65536");
 	p = ctl_sa(A, B, 256, 1);
 	p.flags = TDO_SAF_OLD;
 	refused(&p, -EOPNOTSUPP, "RFC 1827");
