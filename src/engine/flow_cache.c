@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Per-worker flow cache: what was decided for a flow, direct-mapped.
+ * Per-worker flow cache: what was decided for a flow, in sets of four entries.
+ *
+ * Tags of 16 bits, the four of a set side by side, tell which entry to look at, so a lookup
+ * touches one line of tags and one entry.
  *
  * An entry holds borrowed pointers to a policy and to SAs.  They are valid because an entry is
  * used only while the engine's generation is the one under which it was filled: the control
@@ -10,10 +13,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/addr.h"
+#include "engine/control.h"
 #include "engine/path.h"
 
-enum { ENTRIES = 1024 };
+enum { SETS = 1024, WAYS = 4, SPIS = 1024 }; /* powers of two */
 
+/* Two cache lines; a packet with one SA reads little of the second. */
 struct entry {
 	uint64_t version; /* 0: empty */
 	struct tdo_flow_key key;
@@ -23,19 +29,26 @@ struct entry {
 struct tdo_flow_cache {
 	uint64_t version;    /* counts the generations seen: cannot wrap, as theirs could */
 	uint32_t generation; /* the last one seen */
+	uint32_t victim;     /* way that is replaced next where all four are in use */
 	struct entry *last;  /* of the last lookup */
-	struct entry entry[ENTRIES];
+	uint16_t tag[SETS][WAYS];
+	struct {
+		uint64_t version;
+		struct tdo_sa *sa;
+	} by_spi[SPIS];
+	_Alignas(64) struct entry entry[SETS][WAYS];
 };
 
 int
 tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret)
 {
-	struct tdo_flow_cache *c = e->cfg.mem.alloc(e->cfg.mem.ctx, sizeof(*c));
+	struct tdo_flow_cache *c = tdo_line_alloc(&e->cfg.mem, sizeof(*c));
 
+	_Static_assert(sizeof(struct entry) % 64 == 0, "whole cache lines");
 	if (!c)
 		return -ENOMEM;
 	c->version = 1;
-	c->last = &c->entry[0];
+	c->last = &c->entry[0][0];
 	*ret = c;
 	return 0;
 }
@@ -43,8 +56,7 @@ tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret)
 void
 tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c)
 {
-	if (c)
-		e->cfg.mem.free(e->cfg.mem.ctx, c, sizeof(*c));
+	tdo_line_free(&e->cfg.mem, c, sizeof(*c));
 }
 
 static struct tdo_flow_key
@@ -71,19 +83,23 @@ key_equal(const struct tdo_flow_key *a, const struct tdo_flow_key *b)
 }
 
 /*
- * A keyed multiplicative hash: in a direct-mapped table the most that an outsider who
- * guessed the key could do is to evict entries.
+ * A keyed multilinear hash, whose products do not wait for each other: the most that an
+ * outsider who guessed the key could do is to evict entries.
  */
-static unsigned
-slot_of(const struct tdo_hash_key *secret, const struct tdo_flow_key *k)
+static uint64_t
+hash_of(const struct tdo_hash_key *secret, const struct tdo_flow_key *k)
 {
-	uint64_t h = secret->k[0];
+	static const uint64_t odd[5] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u,
+	    0x94d049bb133111ebu, 0xd6e8feb86659fd93u, 0xff51afd7ed558ccdu};
+	uint64_t h = secret->k[1];
 
 	for (unsigned i = 0; i < 5; i++) {
-		h = (h ^ k->w[i]) * 0x9e3779b97f4a7c15u;
-		h ^= h >> 32;
+		uint64_t x = (k->w[i] ^ secret->k[0]) * odd[i];
+
+		h += x ^ x >> 32;
 	}
-	return (unsigned)((h ^ secret->k[1]) % ENTRIES);
+	h *= odd[0];
+	return h ^ h >> 29;
 }
 
 /* The version that belongs to the present generation; read before anything is looked up. */
@@ -100,6 +116,33 @@ version_now(struct tdo_worker *w)
 	return c->version;
 }
 
+/* The entry that has the key, or one of the set that may be overwritten. */
+static struct entry *
+find_entry(struct tdo_flow_cache *c, uint64_t hash, const struct tdo_flow_key *key, bool *ret_hit)
+{
+	unsigned set = (unsigned)hash % SETS, way = WAYS;
+	uint16_t tag = (uint16_t)(hash >> 48);
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct entry *e = &c->entry[set][i];
+
+		if (c->tag[set][i] != tag)
+			continue;
+		*ret_hit = e->version == c->version && key_equal(&e->key, key);
+		if (*ret_hit)
+			return e;
+		way = i;
+	}
+	*ret_hit = false;
+	for (unsigned i = 0; i < WAYS && way == WAYS; i++)
+		if (c->entry[set][i].version != c->version)
+			way = i;
+	if (way == WAYS)
+		way = c->victim++ % WAYS;
+	c->tag[set][way] = tag;
+	return &c->entry[set][way];
+}
+
 bool
 tdo_flow_cache_find(
     struct tdo_worker *w, uint8_t dir, const struct tdo_flow *f, struct tdo_decision **ret)
@@ -113,10 +156,8 @@ tdo_flow_cache_find(
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, 1);
 	/* Packets of a flow come in rows. */
 	hit = e->version == version && key_equal(&e->key, &key);
-	if (!hit) {
-		e = &c->entry[slot_of(&w->engine->hash_key, &key)];
-		hit = e->version == version && key_equal(&e->key, &key);
-	}
+	if (!hit)
+		e = find_entry(c, hash_of(&w->engine->hash_key, &key), &key, &hit);
 	if (!hit) {
 		tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
 		e->version = version;
@@ -132,4 +173,22 @@ void
 tdo_flow_cache_forget(struct tdo_worker *w)
 {
 	w->cache->last->version = 0;
+}
+
+struct tdo_sa *
+tdo_sa_cache_find(struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto)
+{
+	struct tdo_flow_cache *c = w->cache;
+	unsigned i = (spi ^ spi >> 10) % SPIS; /* the receiver picks SPIs, often in a row */
+	struct tdo_sa *sa = c->by_spi[i].sa;
+
+	if (c->by_spi[i].version == version_now(w) && sa->id.spi == spi && sa->id.proto == proto &&
+	    tdo_addr_equal(&sa->id.dst, dst))
+		return sa;
+	sa = tdo_sad_find_in(w->engine, dst, spi, proto);
+	if (sa) {
+		c->by_spi[i].version = c->version;
+		c->by_spi[i].sa = sa;
+	}
+	return sa;
 }

@@ -47,6 +47,12 @@ bool tdo_flow_cache_find(
     struct tdo_worker *w, uint8_t dir, const struct tdo_flow *f, struct tdo_decision **ret);
 /* Empties the slot that the last lookup returned: its decision is for one packet only. */
 void tdo_flow_cache_forget(struct tdo_worker *w);
+/*
+ * tdo_sad_find_in() by way of a small table of the worker, which costs no keyed hash.  Who
+ * chooses SPIs to collide in it makes himself wait for the SAD, nothing else.
+ */
+struct tdo_sa *tdo_sa_cache_find(
+    struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto);
 
 /* ---- tunnel.c ---- */
 

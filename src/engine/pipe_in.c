@@ -187,7 +187,7 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 		if (last && last->id.spi == p->spi &&
 		    tdo_addr_equal(&last->id.dst, &p->ip.flow.dst))
 			return last;
-		sa = tdo_sad_find_in(w->engine, &p->ip.flow.dst, p->spi, TDO_IPPROTO_ESP);
+		sa = tdo_sa_cache_find(w, &p->ip.flow.dst, p->spi, TDO_IPPROTO_ESP);
 	}
 	return sa;
 }

@@ -682,6 +682,32 @@ test_in_refused_early(void **state)
 	expect(p, TDO_VERDICT_DROP, TDO_REASON_SHORT);
 }
 
+/* The worker's table of SPIs has one place for both SAs, and none for what was deleted. */
+static void
+test_in_same_spi(void **state)
+{
+	const struct fx_sa *to_b = SA(A, B, 0x1001, TRANSPORT), *to_n = SA(A, N, 0x1001, TRANSPORT);
+	struct tdo_pkt *late;
+
+	fx_add_sp(&f, OUT, A, B, ANY, "esp/transport//require");
+	fx_add_sp(&f, OUT, A, N, ANY, "esp/transport//require");
+	fx_add_sa(&f, to_b);
+	fx_add_sa(&f, to_n);
+	for (unsigned i = 0; i < 3; i++) {
+		struct tdo_pkt *b = through(A, B), *n = through(A, N);
+
+		assert_true(tdo_addr_equal(&b->sas[0]->id.dst, &b->ip.flow.dst));
+		assert_true(tdo_addr_equal(&n->sas[0]->id.dst, &n->ip.flow.dst));
+		expect(b, TDO_VERDICT_PASS, TDO_REASON_NONE);
+		expect(n, TDO_VERDICT_PASS, TDO_REASON_NONE);
+	}
+	late = out(A, B);
+	fx_delete_sa(&f, to_b);
+	tdo_in(f.w, &late, 1, f.now);
+	expect(late, TDO_VERDICT_DROP, TDO_REASON_IN_NO_SA);
+	expect(through(A, N), TDO_VERDICT_PASS, TDO_REASON_NONE);
+}
+
 /* No IPsec at all: judged like every clear packet. */
 static void
 test_in_without_esp(void **state)
@@ -768,6 +794,7 @@ main(void)
 	    T(test_in_nested),
 	    T(test_in_foreign_esp),
 	    T(test_in_refused_early),
+	    T(test_in_same_spi),
 	    T(test_in_without_esp),
 	    T(test_in_other_peer),
 	    T(test_group),
