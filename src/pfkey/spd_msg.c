@@ -29,9 +29,11 @@ reply_installed(struct tdo_pfkey_call *call, const struct tdo_sp_info *info)
 
 		if (type == TDO_SADB_X_EXT_POLICY)
 			tdo_sadb_put_sp_policy(&call->w, &info->param, info->id);
-		else if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT)
+		else if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
+			 type != TDO_SADB_X_EXT_TDO_SP)
 			tdo_sadb_put_ext(&call->w, &m->ext[type]);
 	}
+	tdo_sadb_put_sp_settings(&call->w, &info->param); /* has the reqids, too */
 	return 0;
 }
 

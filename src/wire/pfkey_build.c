@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* PF_KEY messages: building, extension by extension (formats: RFC 2367 2.3). */
 #include "base/addr.h"
-#include "wire/pfkey_msg.h"
+#include "wire/pfkey_ext.h"
 
 enum { LEN_OFF = 4 /* sadb_msg_len */ };
 
@@ -30,17 +30,16 @@ tdo_sadb_end(struct tdo_wr *w)
 	return w->len;
 }
 
-static size_t
-pad8(size_t n)
+size_t
+tdo_sadb_pad8(size_t n)
 {
 	return (n + TDO_SADB_UNIT - 1) / TDO_SADB_UNIT * TDO_SADB_UNIT;
 }
 
-/* An extension's header; len is its length in bytes without padding. */
-static void
-header(struct tdo_wr *w, unsigned type, size_t len)
+void
+tdo_sadb_put_header(struct tdo_wr *w, unsigned type, size_t len)
 {
-	size_t units = pad8(len) / TDO_SADB_UNIT;
+	size_t units = tdo_sadb_pad8(len) / TDO_SADB_UNIT;
 
 	if (units > UINT16_MAX)
 		w->bad = true;
@@ -58,7 +57,7 @@ tdo_sadb_put_ext(struct tdo_wr *w, const struct tdo_sadb_ext *ext)
 void
 tdo_sadb_put_sa(struct tdo_wr *w, const struct tdo_sadb_sa *sa)
 {
-	header(w, TDO_SADB_EXT_SA, TDO_SADB_SA_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_EXT_SA, TDO_SADB_SA_LEN);
 	tdo_wr_be32(w, sa->spi);
 	tdo_wr_u8(w, sa->replay);
 	tdo_wr_u8(w, sa->state);
@@ -70,7 +69,7 @@ tdo_sadb_put_sa(struct tdo_wr *w, const struct tdo_sadb_sa *sa)
 void
 tdo_sadb_put_sa2(struct tdo_wr *w, const struct tdo_sadb_sa2 *sa2)
 {
-	header(w, TDO_SADB_X_EXT_SA2, TDO_SADB_SA2_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_SA2, TDO_SADB_SA2_LEN);
 	tdo_wr_u8(w, sa2->mode);
 	tdo_wr_zero(w, 3);
 	tdo_wr_h32(w, sa2->sequence);
@@ -86,24 +85,23 @@ clamp32(uint64_t v)
 void
 tdo_sadb_put_lifetime(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_lifetime *l)
 {
-	header(w, ext, TDO_SADB_LIFETIME_LEN);
+	tdo_sadb_put_header(w, ext, TDO_SADB_LIFETIME_LEN);
 	tdo_wr_h32(w, clamp32(l->allocations));
 	tdo_wr_h64(w, l->bytes);
 	tdo_wr_h64(w, l->addtime);
 	tdo_wr_h64(w, l->usetime);
 }
 
-static size_t
-sockaddr_len(uint8_t af)
+size_t
+tdo_sadb_sockaddr_len(uint8_t af)
 {
 	return af == TDO_AF_INET6 ? TDO_SADB_SIN6_LEN : TDO_SADB_SIN_LEN;
 }
 
-/* A BSD socket address; family UNSPEC with the size of an IPv4 one for no address. */
-static void
-put_sockaddr(struct tdo_wr *w, const struct tdo_addr *a, uint16_t port)
+void
+tdo_sadb_put_sockaddr(struct tdo_wr *w, const struct tdo_addr *a, uint16_t port)
 {
-	tdo_wr_u8(w, (uint8_t)sockaddr_len(a->af));
+	tdo_wr_u8(w, (uint8_t)tdo_sadb_sockaddr_len(a->af));
 	switch (a->af) {
 	case TDO_AF_INET6:
 		tdo_wr_u8(w, TDO_SADB_AF_INET6);
@@ -125,23 +123,23 @@ put_sockaddr(struct tdo_wr *w, const struct tdo_addr *a, uint16_t port)
 	}
 }
 
-static void
-pad_from(struct tdo_wr *w, size_t len)
+void
+tdo_sadb_put_padding(struct tdo_wr *w, size_t len)
 {
-	tdo_wr_zero(w, pad8(len) - len);
+	tdo_wr_zero(w, tdo_sadb_pad8(len) - len);
 }
 
 void
 tdo_sadb_put_address(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_sadb_address *a)
 {
-	size_t len = TDO_SADB_ADDRESS_LEN + sockaddr_len(a->addr.af);
+	size_t len = TDO_SADB_ADDRESS_LEN + tdo_sadb_sockaddr_len(a->addr.af);
 
-	header(w, ext, len);
+	tdo_sadb_put_header(w, ext, len);
 	tdo_wr_u8(w, a->proto);
 	tdo_wr_u8(w, a->plen);
 	tdo_wr_zero(w, 2);
-	put_sockaddr(w, &a->addr, a->port);
-	pad_from(w, len);
+	tdo_sadb_put_sockaddr(w, &a->addr, a->port);
+	tdo_sadb_put_padding(w, len);
 }
 
 void
@@ -149,17 +147,17 @@ tdo_sadb_put_key(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const uint8_t *ke
 {
 	size_t bytes = (bits + 7u) / 8;
 
-	header(w, ext, TDO_SADB_KEY_LEN + bytes);
+	tdo_sadb_put_header(w, ext, TDO_SADB_KEY_LEN + bytes);
 	tdo_wr_h16(w, bits);
 	tdo_wr_zero(w, 2);
 	tdo_wr_bytes(w, key, bytes);
-	pad_from(w, bytes);
+	tdo_sadb_put_padding(w, bytes);
 }
 
 void
 tdo_sadb_put_spirange(struct tdo_wr *w, const struct tdo_sadb_spirange *r)
 {
-	header(w, TDO_SADB_EXT_SPIRANGE, TDO_SADB_SPIRANGE_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_EXT_SPIRANGE, TDO_SADB_SPIRANGE_LEN);
 	tdo_wr_h32(w, r->min);
 	tdo_wr_h32(w, r->max);
 	tdo_wr_zero(w, 4);
@@ -173,7 +171,7 @@ request_len(const struct tdo_req *r)
 	size_t len = TDO_SADB_REQUEST_LEN;
 
 	if (r->src.af != TDO_AF_NONE || r->dst.af != TDO_AF_NONE)
-		len += sockaddr_len(r->src.af) + sockaddr_len(r->dst.af);
+		len += tdo_sadb_sockaddr_len(r->src.af) + tdo_sadb_sockaddr_len(r->dst.af);
 	return len;
 }
 
@@ -182,17 +180,16 @@ put_request(struct tdo_wr *w, const struct tdo_req *r)
 {
 	size_t len = request_len(r);
 
-	if (r->reqid > UINT16_MAX)
-		w->bad = true;              /* a truncated number would name another SA */
-	tdo_wr_h16(w, (uint16_t)pad8(len)); /* bytes */
+	tdo_wr_h16(w, (uint16_t)tdo_sadb_pad8(len)); /* bytes */
 	tdo_wr_h16(w, r->proto);
 	tdo_wr_u8(w, r->mode);
 	tdo_wr_u8(w, r->level);
-	tdo_wr_h16(w, (uint16_t)r->reqid);
+	/* A part of a longer number would name another SA: TDO_SP has it whole. */
+	tdo_wr_h16(w, (uint16_t)(r->reqid > UINT16_MAX ? 0 : r->reqid));
 	if (len > TDO_SADB_REQUEST_LEN) {
-		put_sockaddr(w, &r->src, 0);
-		put_sockaddr(w, &r->dst, 0);
-		pad_from(w, len);
+		tdo_sadb_put_sockaddr(w, &r->src, 0);
+		tdo_sadb_put_sockaddr(w, &r->dst, 0);
+		tdo_sadb_put_padding(w, len);
 	}
 }
 
@@ -202,8 +199,8 @@ tdo_sadb_put_policy(struct tdo_wr *w, const struct tdo_sadb_policy *p)
 	size_t len = TDO_SADB_POLICY_LEN;
 
 	for (unsigned i = 0; i < p->nreq; i++)
-		len += pad8(request_len(&p->req[i]));
-	header(w, TDO_SADB_X_EXT_POLICY, len);
+		len += tdo_sadb_pad8(request_len(&p->req[i]));
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_POLICY, len);
 	tdo_wr_h16(w, p->type);
 	tdo_wr_u8(w, p->dir);
 	tdo_wr_u8(w, p->flags);
@@ -218,14 +215,14 @@ tdo_sadb_put_policy(struct tdo_wr *w, const struct tdo_sadb_policy *p)
 void
 tdo_sadb_put_replay(struct tdo_wr *w, uint32_t packets)
 {
-	header(w, TDO_SADB_X_EXT_SA_REPLAY, TDO_SADB_REPLAY_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_SA_REPLAY, TDO_SADB_REPLAY_LEN);
 	tdo_wr_h32(w, packets);
 }
 
 void
 tdo_sadb_put_natt_type(struct tdo_wr *w, uint8_t type)
 {
-	header(w, TDO_SADB_X_EXT_NAT_T_TYPE, TDO_SADB_NATT_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_NAT_T_TYPE, TDO_SADB_NATT_LEN);
 	tdo_wr_u8(w, type);
 	tdo_wr_zero(w, 3);
 }
@@ -233,7 +230,7 @@ tdo_sadb_put_natt_type(struct tdo_wr *w, uint8_t type)
 void
 tdo_sadb_put_natt_port(struct tdo_wr *w, enum tdo_sadb_ext_type ext, uint16_t port)
 {
-	header(w, ext, TDO_SADB_NATT_LEN);
+	tdo_sadb_put_header(w, ext, TDO_SADB_NATT_LEN);
 	tdo_wr_be16(w, port);
 	tdo_wr_zero(w, 2);
 }
@@ -241,7 +238,7 @@ tdo_sadb_put_natt_port(struct tdo_wr *w, enum tdo_sadb_ext_type ext, uint16_t po
 void
 tdo_sadb_put_natt_frag(struct tdo_wr *w, uint16_t fraglen)
 {
-	header(w, TDO_SADB_X_EXT_NAT_T_FRAG, TDO_SADB_NATT_LEN);
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_NAT_T_FRAG, TDO_SADB_NATT_LEN);
 	tdo_wr_h16(w, fraglen);
 	tdo_wr_zero(w, 2);
 }
@@ -250,7 +247,7 @@ void
 tdo_sadb_put_supported(
     struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_sadb_alg *a, unsigned n)
 {
-	header(w, ext, TDO_SADB_SUPPORTED_LEN + (size_t)n * TDO_SADB_ALG_LEN);
+	tdo_sadb_put_header(w, ext, TDO_SADB_SUPPORTED_LEN + (size_t)n * TDO_SADB_ALG_LEN);
 	tdo_wr_zero(w, 4);
 	for (unsigned i = 0; i < n; i++) {
 		tdo_wr_u8(w, a[i].id);
@@ -285,7 +282,8 @@ put_comb(struct tdo_wr *w, const struct tdo_sadb_comb *c)
 void
 tdo_sadb_put_proposal(struct tdo_wr *w, uint8_t replay, const struct tdo_sadb_comb *c, unsigned n)
 {
-	header(w, TDO_SADB_EXT_PROPOSAL, TDO_SADB_PROP_LEN + (size_t)n * TDO_SADB_COMB_LEN);
+	tdo_sadb_put_header(
+	    w, TDO_SADB_EXT_PROPOSAL, TDO_SADB_PROP_LEN + (size_t)n * TDO_SADB_COMB_LEN);
 	tdo_wr_u8(w, replay);
 	tdo_wr_zero(w, 3);
 	for (unsigned i = 0; i < n; i++)

@@ -61,26 +61,17 @@ decode_lifetime(const struct tdo_sadb_ext *e, struct tdo_lifetime *ret)
 	return NULL;
 }
 
-/* What one BSD socket address says; addr.af is NONE for family UNSPEC. */
-struct sockaddr_info {
-	struct tdo_addr addr;
-	uint16_t port;
-	const char *wrong;
-	int err; /* errno for wrong */
-};
-
-static struct sockaddr_info
+static struct tdo_sadb_sockaddr
 bad_sockaddr(int err, const char *text)
 {
-	return (struct sockaddr_info){.wrong = text, .err = err};
+	return (struct tdo_sadb_sockaddr){.wrong = text, .err = err};
 }
 
-/* Takes one socket address from r: as many bytes as it says, which must fit its family. */
-static struct sockaddr_info
-read_sockaddr(struct tdo_rd *r)
+struct tdo_sadb_sockaddr
+tdo_sadb_rd_sockaddr(struct tdo_rd *r)
 {
 	static const char length[] = "socket address has the wrong length for its family";
-	struct sockaddr_info s = {0};
+	struct tdo_sadb_sockaddr s = {0};
 	struct tdo_rd sa;
 	uint8_t len, family;
 
@@ -119,12 +110,12 @@ static const char *
 decode_address(const struct tdo_sadb_ext *e, struct tdo_sadb_address *ret, int *ret_err)
 {
 	struct tdo_rd r = body(e);
-	struct sockaddr_info s;
+	struct tdo_sadb_sockaddr s;
 	uint8_t proto = tdo_rd_u8(&r);
 
 	ret->plen = tdo_rd_u8(&r);
 	tdo_rd_h16(&r);
-	s = read_sockaddr(&r);
+	s = tdo_sadb_rd_sockaddr(&r);
 	if (s.wrong) {
 		*ret_err = s.err;
 		return s.wrong;
@@ -211,7 +202,7 @@ static const char *
 decode_request(struct tdo_rd *r, struct tdo_req *ret, int *ret_err)
 {
 	struct tdo_rd q = *r;
-	struct sockaddr_info a;
+	struct tdo_sadb_sockaddr a;
 	uint16_t proto, len = tdo_rd_h16(&q);
 
 	if (len < TDO_SADB_REQUEST_LEN || len % TDO_SADB_UNIT != 0)
@@ -234,10 +225,10 @@ decode_request(struct tdo_rd *r, struct tdo_req *ret, int *ret_err)
 		return "request's level is unknown";
 	if (q.left == 0)
 		return NULL;
-	a = read_sockaddr(&q);
+	a = tdo_sadb_rd_sockaddr(&q);
 	ret->src = a.addr;
 	if (!a.wrong) {
-		a = read_sockaddr(&q);
+		a = tdo_sadb_rd_sockaddr(&q);
 		ret->dst = a.addr;
 	}
 	if (a.wrong) {
@@ -330,6 +321,12 @@ static const struct format formats[TDO_SADB_EXT_MAX + 1] = {
     [TDO_SADB_X_EXT_NAT_T_OAR] = {"SADB_X_EXT_NAT_T_OAR", TDO_SADB_ADDRESS_LEN, false},
     [TDO_SADB_X_EXT_NAT_T_FRAG] = {"SADB_X_EXT_NAT_T_FRAG", TDO_SADB_NATT_LEN, true},
     [TDO_SADB_X_EXT_SA_REPLAY] = {"SADB_X_EXT_SA_REPLAY", TDO_SADB_REPLAY_LEN, true},
+    [TDO_SADB_X_EXT_NEW_ADDRESS_SRC] = {"SADB_X_EXT_NEW_ADDRESS_SRC", TDO_SADB_ADDRESS_LEN, false},
+    [TDO_SADB_X_EXT_NEW_ADDRESS_DST] = {"SADB_X_EXT_NEW_ADDRESS_DST", TDO_SADB_ADDRESS_LEN, false},
+    [TDO_SADB_X_EXT_TDO_SA] = {"SADB_X_EXT_TDO_SA", TDO_SADB_TDO_SA_LEN, true},
+    [TDO_SADB_X_EXT_TDO_SEL] = {"SADB_X_EXT_TDO_SEL", TDO_SADB_TDO_SEL_LEN, false},
+    [TDO_SADB_X_EXT_TDO_SP] = {"SADB_X_EXT_TDO_SP", TDO_SADB_TDO_SP_LEN, false},
+    [TDO_SADB_X_EXT_TDO_LATE] = {"SADB_X_EXT_TDO_LATE", TDO_SADB_TDO_LATE_LEN, false},
 };
 
 bool
@@ -363,6 +360,8 @@ check_contents(unsigned type, const struct tdo_sadb_ext *e, int *ret_err)
 	case TDO_SADB_EXT_ADDRESS_PROXY:
 	case TDO_SADB_X_EXT_NAT_T_OAI:
 	case TDO_SADB_X_EXT_NAT_T_OAR:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
 		return decode_address(e, &u.address, ret_err);
 	case TDO_SADB_EXT_KEY_AUTH:
 	case TDO_SADB_EXT_KEY_ENCRYPT:
@@ -383,7 +382,7 @@ check_contents(unsigned type, const struct tdo_sadb_ext *e, int *ret_err)
 	case TDO_SADB_X_EXT_NAT_T_TYPE:
 		return check_natt_type(e);
 	default:
-		return NULL; /* any contents are legal */
+		return tdo_sadb_own_check(type, e, ret_err);
 	}
 }
 

@@ -8,6 +8,43 @@
  *
  * Building: tdo_sadb_begin(), any number of tdo_sadb_put_...(), tdo_sadb_end(), which
  * says whether all of it fitted.
+ *
+ * Extensions of testudo.  They stand at the end of a message, and only where something is
+ * to be said that the older extensions cannot say: many readers stop at a type that they
+ * do not know.  Offsets in bytes, host order unless marked "net".
+ *
+ *	27 NEW_ADDRESS_SRC   FreeBSD's; like ADDRESS_SRC.  UPDATE: the SA's source from now on
+ *	28 NEW_ADDRESS_DST   ... destination; one alone leaves the other end as it is
+ *
+ *	40 TDO_SA, 16 bytes, settings of an SA
+ *	    0  length, type      u16, u16
+ *	    4  ecn df dscp hop_limit flow_label    u8 each, struct tdo_tunnel_opt
+ *	    9  flags             u8: 1 the replay window is adaptive; others 0
+ *	   10  cpu               u16: worker + 1, 0 none
+ *	   12  window            u32: packets, as it is now; 0 in requests
+ *
+ *	41 TDO_SEL, 16 bytes and two socket addresses, padded to 8: selectors
+ *	    0  length, type
+ *	    4  proto, prefix length of the source, of the destination, 0    u8 each
+ *	    8  lowest, highest source port; lowest, highest destination port   u16 net each
+ *	   16  source, destination    sockaddr_in or sockaddr_in6 of one family; ports ignored
+ *	   Of an SA: what it carries.  Of a policy: the selectors, where ADDRESS_SRC and _DST
+ *	   cannot say them: ranges, and a type, code or half of a key that is 0 (D41).  Those
+ *	   two are there as well and must agree in address, prefix, protocol, and port unless 0.
+ *
+ *	42 TDO_SP, settings of a policy
+ *	    0  length, type
+ *	    4  ecn df dscp hop_limit flow_label    u8 each
+ *	    9  flags             u8: 1 packets wait for an SA also at level use; others 0
+ *	   10  pfp               u8: TDO_PFP_...
+ *	   11  n                 u8: 0, or the number of requests in POLICY
+ *	   12  reqids            u32 [n], padded to 8.  One that is not 0 goes before the
+ *	                         request's own, which is 0 where 16 bits are not enough (D11)
+ *
+ *	43 TDO_LATE, 8 + 16 n bytes, how late the packets of an SA came (struct tdo_late)
+ *	    0  length, type
+ *	    4  n, 0              u16, u16: TDO_LATE_BINS
+ *	    8  accepted, dropped u64, u64; n times
  */
 #ifndef TDO_WIRE_PFKEY_MSG_H
 #define TDO_WIRE_PFKEY_MSG_H
@@ -138,13 +175,28 @@ struct tdo_sadb_comb {
 	struct tdo_lifetime soft, hard;
 };
 
+struct tdo_sadb_tdo_sa {
+	struct tdo_tunnel_opt tunnel;
+	bool adaptive;
+	uint16_t cpu;
+	uint32_t window; /* packets, 0 = not said */
+};
+
+struct tdo_sadb_tdo_sp {
+	struct tdo_tunnel_opt tunnel;
+	bool hold;
+	uint8_t pfp;
+	uint8_t nreq; /* reqids that are given */
+	uint32_t reqid[TDO_REQ_MAX];
+};
+
 /* false: the extension is absent, *ret is not written. */
 bool tdo_sadb_get_sa(const struct tdo_sadb_msg *m, struct tdo_sadb_sa *ret);
 bool tdo_sadb_get_sa2(const struct tdo_sadb_msg *m, struct tdo_sadb_sa2 *ret);
 /* ext: LIFETIME_CURRENT, _HARD, _SOFT. */
 bool tdo_sadb_get_lifetime(
     const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext, struct tdo_lifetime *ret);
-/* ext: ADDRESS_SRC, _DST, _PROXY, NAT_T_OAI, NAT_T_OAR. */
+/* ext: ADDRESS_SRC, _DST, _PROXY, NAT_T_OAI, NAT_T_OAR, NEW_ADDRESS_SRC, _DST. */
 bool tdo_sadb_get_address(
     const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext, struct tdo_sadb_address *ret);
 /* ext: KEY_AUTH, KEY_ENCRYPT. */
@@ -167,6 +219,11 @@ bool tdo_sadb_get_supported(
     const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext, unsigned i, struct tdo_sadb_alg *ret);
 /* The i-th combination of the PROPOSAL, false after the last. */
 bool tdo_sadb_get_comb(const struct tdo_sadb_msg *m, unsigned i, struct tdo_sadb_comb *ret);
+/* testudo's own (pfkey_own.c) */
+bool tdo_sadb_get_tdo_sa(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sa *ret);
+bool tdo_sadb_get_tdo_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret);
+bool tdo_sadb_get_tdo_sp(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sp *ret);
+bool tdo_sadb_get_tdo_late(const struct tdo_sadb_msg *m, struct tdo_late *ret);
 
 /* ---- building (pfkey_build.c) ------------------------------------------------------- */
 
@@ -197,16 +254,22 @@ void tdo_sadb_put_supported(
 /* replay: window in units of 8 packets. */
 void tdo_sadb_put_proposal(
     struct tdo_wr *w, uint8_t replay, const struct tdo_sadb_comb *c, unsigned n);
+/* testudo's own (pfkey_own.c) */
+void tdo_sadb_put_tdo_sa(struct tdo_wr *w, const struct tdo_sadb_tdo_sa *sa);
+void tdo_sadb_put_tdo_sel(struct tdo_wr *w, const struct tdo_sel *sel);
+void tdo_sadb_put_tdo_sp(struct tdo_wr *w, const struct tdo_sadb_tdo_sp *sp);
+void tdo_sadb_put_tdo_late(struct tdo_wr *w, const struct tdo_late *late);
 
 /* ---- whole objects (pfkey_object.c) ------------------------------------------------- */
 
 /*
  * Port fields and ranges: 0 is the wildcard, everything else one port; ICMP, ICMPv6 and MH
  * have the type in the source's and the code in the destination's port.  So type 0 and
- * true ranges cannot be said in this format (D6, D41); put_sel shows them as wildcard.
+ * true ranges cannot be said in this format (D6, D41); put_sel shows them as wildcard, and
+ * TDO_SEL says them.
  */
 
-/* SRC and DST as selectors; -EINVAL when one is missing. */
+/* SRC, DST and TDO_SEL as selectors; -EINVAL when SRC or DST is missing, or they disagree. */
 TDO_MUST_CHECK int tdo_sadb_get_sel(
     const struct tdo_sadb_msg *m, struct tdo_sel *ret, struct tdo_sadb_err *ret_err);
 void tdo_sadb_put_sel(struct tdo_wr *w, const struct tdo_sel *sel);
@@ -230,7 +293,8 @@ TDO_MUST_CHECK int tdo_sadb_get_sa_param(
     const struct tdo_sadb_msg *m, struct tdo_sa_param *ret, struct tdo_sadb_err *ret_err);
 /*
  * Extensions of ADD and UPDATE in the order of setkey: SA SA2 [LIFETIME_HARD]
- * [LIFETIME_SOFT] [KEY_ENCRYPT] [KEY_AUTH] SRC DST [SA_REPLAY].
+ * [LIFETIME_SOFT] [KEY_ENCRYPT] [KEY_AUTH] SRC DST [SA_REPLAY] [NEW_ADDRESS_SRC]
+ * [NEW_ADDRESS_DST] [TDO_SA] [TDO_SEL].
  */
 void tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p);
 
@@ -249,14 +313,17 @@ TDO_MUST_CHECK int tdo_sadb_get_sa_info(
 /* What SPDADD, SPDUPDATE, SPDSETIDX say; -EINVAL when POLICY, SRC or DST is missing. */
 TDO_MUST_CHECK int tdo_sadb_get_sp_param(
     const struct tdo_sadb_msg *m, struct tdo_sp_param *ret, struct tdo_sadb_err *ret_err);
-/* Extensions of SPDADD in the order of setkey: POLICY [LIFETIME_HARD] SRC DST. */
+/* Extensions of SPDADD in the order of setkey: POLICY [LIFETIME_HARD] SRC DST [TDO_SEL] [TDO_SP].
+ */
 void tdo_sadb_put_sp_param(struct tdo_wr *w, const struct tdo_sp_param *p);
 /* The policy extension of a policy; id 0 where there is none yet. */
 void tdo_sadb_put_sp_policy(struct tdo_wr *w, const struct tdo_sp_param *p, uint32_t id);
+/* TDO_SP, where the policy needs it. */
+void tdo_sadb_put_sp_settings(struct tdo_wr *w, const struct tdo_sp_param *p);
 
 /*
  * A policy as SPDGET and SPDDUMP show it: SRC DST LIFETIME_CURRENT (addtime: created,
- * usetime: last used) LIFETIME_HARD POLICY.
+ * usetime: last used) LIFETIME_HARD POLICY [TDO_SEL] [TDO_SP].
  */
 void tdo_sadb_put_sp_info(struct tdo_wr *w, const struct tdo_sp_info *info);
 TDO_MUST_CHECK int tdo_sadb_get_sp_info(

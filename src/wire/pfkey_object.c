@@ -8,12 +8,25 @@
 enum { REPLAY_UNIT = 8 /* packets for each unit of sadb_sa_replay */ };
 
 static int
-missing(struct tdo_sadb_err *ret_err, enum tdo_sadb_ext_type ext)
+wrong(struct tdo_sadb_err *ret_err, enum tdo_sadb_ext_type ext, const char *text)
 {
 	if (ret_err)
-		*ret_err =
-		    (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = "extension is missing"};
+		*ret_err = (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = text};
 	return -EINVAL;
+}
+
+static int
+missing(struct tdo_sadb_err *ret_err, enum tdo_sadb_ext_type ext)
+{
+	return wrong(ret_err, ext, "extension is missing");
+}
+
+static bool
+is_set(const struct tdo_tunnel_opt *t)
+{
+	static const struct tdo_tunnel_opt none;
+
+	return memcmp(t, &none, sizeof(none)) != 0;
 }
 
 static int
@@ -41,15 +54,40 @@ range_port(struct tdo_range r)
 	return r.lo == r.hi ? r.lo : 0;
 }
 
+static bool
+same_range(struct tdo_range a, struct tdo_range b)
+{
+	return a.lo == b.lo && a.hi == b.hi;
+}
+
+/* A port field says the range. */
+static bool
+port_says(struct tdo_range r)
+{
+	return same_range(port_range(range_port(r)), r);
+}
+
+/* What the addresses say must not contradict: TDO_SEL narrows their ports only. */
+static bool
+narrows(const struct tdo_sel *own, const struct tdo_sel *addrs)
+{
+	return own->proto == addrs->proto && own->src_plen == addrs->src_plen &&
+	       own->dst_plen == addrs->dst_plen && tdo_addr_equal(&own->src, &addrs->src) &&
+	       tdo_addr_equal(&own->dst, &addrs->dst) &&
+	       (same_range(addrs->sport, TDO_RANGE_ANY) || same_range(own->sport, addrs->sport)) &&
+	       (same_range(addrs->dport, TDO_RANGE_ANY) || same_range(own->dport, addrs->dport));
+}
+
 int
 tdo_sadb_get_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret, struct tdo_sadb_err *ret_err)
 {
 	struct tdo_sadb_address src, dst;
+	struct tdo_sel sel, own;
 	int r = get_pair(m, &src, &dst, ret_err);
 
 	if (r < 0)
 		return r;
-	*ret = (struct tdo_sel){
+	sel = (struct tdo_sel){
 	    .src = tdo_addr_mask(&src.addr, src.plen),
 	    .dst = tdo_addr_mask(&dst.addr, dst.plen),
 	    .src_plen = src.plen,
@@ -58,6 +96,13 @@ tdo_sadb_get_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret, struct tdo_s
 	    .sport = port_range(src.port),
 	    .dport = port_range(dst.port),
 	};
+	if (tdo_sadb_get_tdo_sel(m, &own)) {
+		if (!narrows(&own, &sel))
+			return wrong(ret_err, TDO_SADB_X_EXT_TDO_SEL,
+			    "selectors contradict the addresses of the message");
+		sel = own;
+	}
+	*ret = sel;
 	return 0;
 }
 
@@ -109,6 +154,25 @@ tdo_sadb_put_sa_addrs(struct tdo_wr *w, const struct tdo_addr *src, const struct
 	put_sa_addr(w, TDO_SADB_EXT_ADDRESS_DST, dst);
 }
 
+/* FreeBSD's extensions of UPDATE, and those of testudo. */
+static void
+get_sa_extra(const struct tdo_sadb_msg *m, struct tdo_sa_param *p)
+{
+	struct tdo_sadb_address a;
+	struct tdo_sadb_tdo_sa own;
+
+	if (tdo_sadb_get_address(m, TDO_SADB_X_EXT_NEW_ADDRESS_SRC, &a))
+		p->new_src = a.addr;
+	if (tdo_sadb_get_address(m, TDO_SADB_X_EXT_NEW_ADDRESS_DST, &a))
+		p->new_dst = a.addr;
+	if (tdo_sadb_get_tdo_sa(m, &own)) {
+		p->tunnel = own.tunnel;
+		p->adaptive = own.adaptive;
+		p->cpu = own.cpu;
+	}
+	p->has_sel = tdo_sadb_get_tdo_sel(m, &p->sel);
+}
+
 int
 tdo_sadb_get_sa_param(
     const struct tdo_sadb_msg *m, struct tdo_sa_param *ret, struct tdo_sadb_err *ret_err)
@@ -139,6 +203,7 @@ tdo_sadb_get_sa_param(
 	p.akey_bits = akey.bits;
 	p.has_hard = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &p.hard);
 	p.has_soft = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_SOFT, &p.soft);
+	get_sa_extra(m, &p);
 	*ret = p;
 	return 0;
 }
@@ -189,6 +254,25 @@ put_akey(struct tdo_wr *w, const struct tdo_sa_param *p)
 		tdo_sadb_put_key(w, TDO_SADB_EXT_KEY_AUTH, p->akey, p->akey_bits);
 }
 
+/*
+ * Extensions that other systems do not have go last and only where something is to be said:
+ * many readers stop at the first that they do not know.
+ */
+static bool
+put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
+{
+	bool needed = is_set(&p->tunnel) || p->adaptive || p->cpu != 0;
+
+	if (needed)
+		tdo_sadb_put_tdo_sa(w, &(struct tdo_sadb_tdo_sa){.tunnel = p->tunnel,
+					   .adaptive = p->adaptive,
+					   .cpu = p->cpu,
+					   .window = window});
+	if (p->has_sel)
+		tdo_sadb_put_tdo_sel(w, &p->sel);
+	return needed || p->has_sel;
+}
+
 void
 tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p)
 {
@@ -201,6 +285,19 @@ tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p)
 	put_akey(w, p);
 	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
 	put_replay_if_needed(w, p->replay);
+	if (p->new_src.af != TDO_AF_NONE)
+		put_sa_addr(w, TDO_SADB_X_EXT_NEW_ADDRESS_SRC, &p->new_src);
+	if (p->new_dst.af != TDO_AF_NONE)
+		put_sa_addr(w, TDO_SADB_X_EXT_NEW_ADDRESS_DST, &p->new_dst);
+	put_sa_own(w, p, 0);
+}
+
+static bool
+any_late(const struct tdo_late *late)
+{
+	static const struct tdo_late none;
+
+	return memcmp(late, &none, sizeof(none)) != 0;
 }
 
 void
@@ -232,6 +329,9 @@ tdo_sadb_put_sa_info(struct tdo_wr *w, const struct tdo_sa_info *info, bool with
 		put_ekey(w, p);
 	}
 	put_replay_if_needed(w, p->replay);
+	/* Lateness alone is no reason to send what others stop at. */
+	if (put_sa_own(w, p, p->adaptive ? info->window : 0) && any_late(&info->late))
+		tdo_sadb_put_tdo_late(w, &info->late);
 }
 
 static void
@@ -247,6 +347,7 @@ tdo_sadb_get_sa_info(
     const struct tdo_sadb_msg *m, struct tdo_sa_info *ret, struct tdo_sadb_err *ret_err)
 {
 	struct tdo_sadb_sa2 sa2 = {0};
+	struct tdo_sadb_tdo_sa own = {0};
 	struct tdo_sa_param p;
 	int r;
 
@@ -258,6 +359,9 @@ tdo_sadb_get_sa_info(
 	tdo_sadb_get_sa2(m, &sa2);
 	*ret =
 	    (struct tdo_sa_info){.param = p, .refcnt = m->base.reserved, .out_seq = sa2.sequence};
+	tdo_sadb_get_tdo_sa(m, &own);
+	ret->window = own.window ? own.window : p.replay;
+	tdo_sadb_get_tdo_late(m, &ret->late);
 	tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_CURRENT, &ret->current);
 	ret->last_used = ret->current.usetime;
 	store_key(&ret->param.ekey, p.ekey_bits, ret->key_store);
@@ -266,6 +370,49 @@ tdo_sadb_get_sa_info(
 }
 
 /* ---- policies ----------------------------------------------------------------------- */
+
+/* The settings of a policy; a reqid there goes before that of the request. */
+static int
+get_sp_extra(const struct tdo_sadb_msg *m, struct tdo_sp_param *p, struct tdo_sadb_err *ret_err)
+{
+	struct tdo_sadb_tdo_sp own;
+
+	if (!tdo_sadb_get_tdo_sp(m, &own))
+		return 0;
+	if (own.nreq != 0 && own.nreq != p->nreq)
+		return wrong(ret_err, TDO_SADB_X_EXT_TDO_SP,
+		    "as many reqids as the policy has requests are needed");
+	p->tunnel = own.tunnel;
+	p->hold = own.hold;
+	p->pfp = own.pfp;
+	for (unsigned i = 0; i < own.nreq; i++)
+		if (own.reqid[i] != 0)
+			p->req[i].reqid = own.reqid[i];
+	return 0;
+}
+
+void
+tdo_sadb_put_sp_settings(struct tdo_wr *w, const struct tdo_sp_param *p)
+{
+	struct tdo_sadb_tdo_sp own = {.tunnel = p->tunnel, .hold = p->hold, .pfp = p->pfp};
+	bool needed = is_set(&own.tunnel) || own.hold || own.pfp != 0;
+
+	for (unsigned i = 0; i < p->nreq; i++) {
+		own.reqid[i] = p->req[i].reqid;
+		if (own.reqid[i] > UINT16_MAX)
+			own.nreq = p->nreq;
+	}
+	if (needed || own.nreq != 0)
+		tdo_sadb_put_tdo_sp(w, &own);
+}
+
+static void
+put_sp_own(struct tdo_wr *w, const struct tdo_sp_param *p)
+{
+	if (!port_says(p->sel.sport) || !port_says(p->sel.dport))
+		tdo_sadb_put_tdo_sel(w, &p->sel);
+	tdo_sadb_put_sp_settings(w, p);
+}
 
 int
 tdo_sadb_get_sp_param(
@@ -289,8 +436,10 @@ tdo_sadb_get_sp_param(
 	memcpy(p.req, pol.req, sizeof(p.req));
 	p.lifetime = hard.addtime;
 	p.validtime = hard.usetime;
-	*ret = p;
-	return 0;
+	r = get_sp_extra(m, &p, ret_err);
+	if (r == 0)
+		*ret = p;
+	return r;
 }
 
 void
@@ -317,6 +466,7 @@ tdo_sadb_put_sp_param(struct tdo_wr *w, const struct tdo_sp_param *p)
 	if (p->lifetime != 0 || p->validtime != 0)
 		put_sp_hard(w, p);
 	tdo_sadb_put_sel(w, &p->sel);
+	put_sp_own(w, p);
 }
 
 void
@@ -327,6 +477,7 @@ tdo_sadb_put_sp_info(struct tdo_wr *w, const struct tdo_sp_info *info)
 	    &(struct tdo_lifetime){.addtime = info->created, .usetime = info->last_used});
 	put_sp_hard(w, &info->param);
 	tdo_sadb_put_sp_policy(w, &info->param, info->id);
+	put_sp_own(w, &info->param);
 }
 
 int

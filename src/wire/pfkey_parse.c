@@ -236,6 +236,10 @@ check_pairs(const struct tdo_sadb_msg *m, struct tdo_sadb_err *ret_err)
 			return fail(
 			    ret_err, EINVAL, 0, "source and destination have different protocols");
 	}
+	if (tdo_sadb_get_address(m, TDO_SADB_X_EXT_NEW_ADDRESS_SRC, &src) &&
+	    tdo_sadb_get_address(m, TDO_SADB_X_EXT_NEW_ADDRESS_DST, &dst) &&
+	    src.addr.af != dst.addr.af)
+		return fail(ret_err, EINVAL, 0, "new addresses have different families");
 	if (tdo_sadb_get_ident(m, TDO_SADB_EXT_IDENTITY_SRC, &a) &&
 	    tdo_sadb_get_ident(m, TDO_SADB_EXT_IDENTITY_DST, &b) && a.type != b.type)
 		return fail(ret_err, EINVAL, 0, "identities have different types");

@@ -85,10 +85,11 @@ enum tdo_sadb_ext_type {
 	TDO_SADB_X_EXT_NEW_ADDRESS_SRC = 27, /* FreeBSD: UPDATE moves an SA */
 	TDO_SADB_X_EXT_NEW_ADDRESS_DST = 28,
 	/* testudo's own; the formats are in pfkey_msg.h. */
-	TDO_SADB_X_EXT_TDO_SA = 40,  /* settings of an SA */
-	TDO_SADB_X_EXT_TDO_SEL = 41, /* selectors with port ranges */
-	TDO_SADB_X_EXT_TDO_SP = 42,  /* settings of a policy, reqids of 32 bits */
-	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_SP
+	TDO_SADB_X_EXT_TDO_SA = 40,   /* settings of an SA */
+	TDO_SADB_X_EXT_TDO_SEL = 41,  /* selectors with port ranges */
+	TDO_SADB_X_EXT_TDO_SP = 42,   /* settings of a policy, reqids of 32 bits */
+	TDO_SADB_X_EXT_TDO_LATE = 43, /* how late the packets of an SA came */
+	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_LATE
 };
 
 /* Bytes of the base message and of the extensions' fixed parts, with their headers. */
@@ -111,6 +112,10 @@ enum {
 	TDO_SADB_REQUEST_LEN = 8, /* sadb_x_ipsecrequest; socket addresses follow */
 	TDO_SADB_NATT_LEN = 8,
 	TDO_SADB_REPLAY_LEN = 8,
+	TDO_SADB_TDO_SA_LEN = 16,
+	TDO_SADB_TDO_SEL_LEN = 16, /* two socket addresses follow */
+	TDO_SADB_TDO_SP_LEN = 16,  /* reqids follow */
+	TDO_SADB_TDO_LATE_LEN = 8, /* the counters follow */
 };
 
 /* BSD socket addresses: length byte, family byte, port, address. */
