@@ -16,7 +16,7 @@ tdo_esp_init(
 
 	if ((align & (align - 1)) != 0 || (aead && auth))
 		return -EINVAL;
-	if (sa->flags & (TDO_SAF_OLD | TDO_SAF_IV4B | TDO_SAF_ESN))
+	if (sa->flags & (TDO_SAF_OLD | TDO_SAF_IV4B))
 		return -EINVAL;
 	x.pad_mode = (uint8_t)((sa->flags & TDO_SAF_PMASK) >> 8);
 	if (x.pad_mode > TDO_SAF_PZERO >> 8)
@@ -31,6 +31,10 @@ tdo_esp_init(
 	}
 	x.icv_len = aead ? enc->icv_len : auth ? auth->icv_len : 0;
 	x.authenticated = x.icv_len != 0;
+	x.esn = (sa->flags & TDO_SAF_ESN) != 0;
+	x.seq_max = x.esn ? UINT64_MAX : UINT32_MAX;
+	if (x.esn && !x.authenticated)
+		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_template(x.outer, &sa->id);
 	sa->esp = x;

@@ -12,6 +12,7 @@ struct burst {
 	unsigned n;
 	struct tdo_pkt *p[TDO_BURST_MAX];
 	uint16_t nh_off[TDO_BURST_MAX]; /* byte that announced ESP */
+	uint64_t seq[TDO_BURST_MAX];
 	struct tdo_op op[TDO_BURST_MAX];
 };
 
@@ -60,17 +61,23 @@ layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
 /* All that can be said of a packet before the cryptography. */
 static enum tdo_reason
 inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p, struct tdo_op *op,
-    uint16_t *ret_nh_off)
+    uint16_t *ret_nh_off, uint64_t *ret_seq)
 {
 	enum tdo_reason r = layout(&sa->esp, p, op);
+	uint64_t seq = p->seq;
 
 	if (r != TDO_REASON_NONE)
 		return r;
 	*ret_nh_off = announcer(tdo_pkt_data(p), &p->ip);
 	if (*ret_nh_off == 0)
 		return TDO_REASON_EXT_HEADER;
+	if (sa->esp.esn) {
+		seq = tdo_replay_number_locked(window, p->seq);
+		op->esn_hi = (uint32_t)(seq >> 32);
+	}
+	*ret_seq = seq;
 	/* RFC 4303 3.4.3: without authentication a window would only help an attacker. */
-	return sa->esp.authenticated ? tdo_replay_check_locked(window, p->seq) : TDO_REASON_NONE;
+	return sa->esp.authenticated ? tdo_replay_check_locked(window, seq) : TDO_REASON_NONE;
 }
 
 /* Why no packet may use the SA now. */
@@ -87,6 +94,14 @@ sa_unusable(const struct tdo_worker *w, const struct tdo_sa *sa)
 }
 
 static void
+drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason r, tdo_ns now)
+{
+	if (r == TDO_REASON_IN_REPLAY_OLD)
+		tdo_worker_stat(w, TDO_STAT_ESP_LATE_DROPPED, 1);
+	tdo_worker_drop(w, p, sa, r, now);
+}
+
+static void
 select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
     unsigned n, tdo_ns now)
 {
@@ -98,11 +113,12 @@ select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct 
 		enum tdo_reason r = unusable;
 
 		if (r == TDO_REASON_NONE)
-			r = inspect(sa, window, p[i], &b->op[b->n], &b->nh_off[b->n]);
+			r = inspect(
+			    sa, window, p[i], &b->op[b->n], &b->nh_off[b->n], &b->seq[b->n]);
 		if (r == TDO_REASON_NONE)
 			b->p[b->n++] = p[i];
 		else
-			tdo_worker_drop(w, p[i], sa, r, now);
+			drop(w, p[i], sa, r, now);
 	}
 	tdo_replay_unlock(window);
 }
@@ -207,18 +223,19 @@ strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, const struct t
 
 /* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
 static enum tdo_reason
-admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_pkt *p,
-    const struct tdo_op *op, struct tdo_quota *quota)
+admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct burst *b, unsigned i,
+    struct tdo_quota *quota)
 {
 	enum tdo_reason r = TDO_REASON_NONE;
 
-	if (op->status == TDO_OP_BAD_ICV)
-		return TDO_REASON_IN_ICV;
-	if (op->status != TDO_OP_OK)
+	if (b->op[i].status == TDO_OP_BAD_ICV)
+		return sa->esp.esn ? tdo_replay_failed_locked(window, b->seq[i])
+				   : TDO_REASON_IN_ICV;
+	if (b->op[i].status != TDO_OP_OK)
 		return TDO_REASON_CRYPTO_FAILED;
 	if (sa->esp.authenticated)
-		r = tdo_replay_accept_locked(window, p->seq);
-	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, p->ip.total_len))
+		r = tdo_replay_accept_locked(window, b->seq[i]);
+	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, b->p[i]->ip.total_len))
 		r = TDO_REASON_IN_SA_EXPIRED;
 	return r;
 }
@@ -229,10 +246,14 @@ finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	enum tdo_reason reason[TDO_BURST_MAX];
-	uint64_t packets = 0, bytes = 0;
+	uint64_t packets = 0, bytes = 0, late = 0;
 
-	for (unsigned i = 0; i < b->n; i++)
-		reason[i] = admit(sa, window, b->p[i], &b->op[i], &quota);
+	for (unsigned i = 0; i < b->n; i++) {
+		uint64_t top = window->top;
+
+		reason[i] = admit(sa, window, b, i, &quota);
+		late += reason[i] == TDO_REASON_NONE && b->seq[i] < top;
+	}
 	tdo_replay_unlock(window);
 	for (unsigned i = 0; i < b->n; i++) {
 		enum tdo_reason r = reason[i];
@@ -243,8 +264,10 @@ finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 			r = strip(w, sa, b->p[i], &b->op[i], b->nh_off[i]);
 		}
 		if (r != TDO_REASON_NONE)
-			tdo_worker_drop(w, b->p[i], sa, r, now);
+			drop(w, b->p[i], sa, r, now);
 	}
+	if (late > 0)
+		tdo_worker_stat(w, TDO_STAT_ESP_LATE_ACCEPTED, late);
 	tdo_sa_used(sa, packets, bytes, now);
 }
 

@@ -9,8 +9,6 @@
 #include "wire/ip.h"
 #include "wire/offload.h"
 
-#define SEQ_MAX UINT32_MAX /* without ESN (RFC 4303 3.3.3) */
-
 /* The packets that are still in it, and how each becomes longer. */
 struct burst {
 	unsigned n;
@@ -106,11 +104,11 @@ static unsigned
 take_seq(struct tdo_sa *sa, unsigned n, uint64_t *ret_last)
 {
 	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
-	uint64_t left;
+	uint64_t left, max = sa->esp.seq_max;
 	unsigned got;
 
 	do {
-		left = last < SEQ_MAX ? SEQ_MAX - last : 0;
+		left = last < max ? max - last : 0;
 		got = left < n ? (unsigned)left : n;
 		if (got == 0)
 			return 0;

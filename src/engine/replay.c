@@ -4,13 +4,33 @@
 #include <errno.h>
 
 #define BLOCK_BITS 64u
+#define HALF_BITS  32u
+/*
+ * Without a window the number nearest to the highest one is meant: RFC 4303 3.4.3 leaves it to
+ * the receiver how to manage without.
+ */
+#define SPAN_WITHOUT_WINDOW ((uint32_t)1 << (HALF_BITS - 1))
+
+/*
+ * RFC 4303 A3: after so many wrong ICVs in a row the peer may have sent 2^32 packets that
+ * never came.  One packet in RESYNC_EVERY is then tried with a high half that is larger by up
+ * to RESYNC_AHEAD: no packet is computed twice, and a flood of forged ones costs no more than
+ * this share of the right ones.
+ */
+#define RESYNC_AFTER 1024u
+#define RESYNC_EVERY 16u
+#define RESYNC_AHEAD 4u
 
 int
 tdo_replay_init(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window)
 {
 	uint32_t n = 1;
 
-	*r = (struct tdo_replay){.lock = ATOMIC_FLAG_INIT, .window = window};
+	*r = (struct tdo_replay){
+	    .lock = ATOMIC_FLAG_INIT,
+	    .window = window,
+	    .span = window ? window : SPAN_WITHOUT_WINDOW,
+	};
 	if (window == 0)
 		return 0;
 	/*
@@ -67,8 +87,36 @@ tdo_replay_unlock(struct tdo_replay *r)
 	unlock(r);
 }
 
+/* ---- extended sequence numbers ------------------------------------------------------ */
+
+uint64_t
+tdo_esn_infer(uint64_t top, uint64_t window, uint64_t low, unsigned bits)
+{
+	uint64_t n = (uint64_t)1 << bits, last = n * n - 1;
+	uint64_t bottom = top >= window ? top - window + 1 : 0;
+	uint64_t ahead = (low - bottom) & (n - 1);
+
+	return ahead <= last - bottom ? bottom + ahead : bottom + ahead - n;
+}
+
+uint64_t
+tdo_replay_number_locked(struct tdo_replay *r, uint32_t low)
+{
+	uint64_t seq = tdo_esn_infer(r->top, r->span, low, HALF_BITS);
+
+	if (r->failed >= RESYNC_AFTER && ++r->tries % RESYNC_EVERY == 0) {
+		uint64_t more = 1 + r->tries / RESYNC_EVERY % RESYNC_AHEAD;
+
+		if (more <= (UINT64_MAX - seq) >> HALF_BITS)
+			seq += more << HALF_BITS;
+	}
+	return seq;
+}
+
+/* ---- the window --------------------------------------------------------------------- */
+
 static uint64_t *
-block(struct tdo_replay *r, uint64_t seq)
+block(const struct tdo_replay *r, uint64_t seq)
 {
 	return &r->bits[(seq / BLOCK_BITS) & (r->nblocks - 1)];
 }
@@ -77,6 +125,15 @@ static uint64_t
 bit(uint64_t seq)
 {
 	return (uint64_t)1 << (seq % BLOCK_BITS);
+}
+
+/* behind: packets between it and the highest one, at least 1. */
+static void
+count_late(uint64_t bins[TDO_LATE_BINS], uint64_t behind)
+{
+	unsigned i = 63u - (unsigned)__builtin_clzll(behind);
+
+	bins[i < TDO_LATE_BINS ? i : TDO_LATE_BINS - 1]++;
 }
 
 /* RFC 4303 3.4.3; the caller holds the lock. */
@@ -88,8 +145,10 @@ check(struct tdo_replay *r, uint64_t seq)
 		return TDO_REASON_IN_REPLAY_ZERO;
 	if (seq > r->top)
 		return TDO_REASON_NONE;
-	if (r->top - seq >= r->window)
+	if (r->top - seq >= r->window) {
+		count_late(r->late.dropped, r->top - seq);
 		return TDO_REASON_IN_REPLAY_OLD;
+	}
 	return *block(r, seq) & bit(seq) ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_NONE;
 }
 
@@ -117,18 +176,42 @@ tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason;
 
+	r->failed = 0;
+	if (r->window) {
+		reason = check(r, seq);
+		if (reason != TDO_REASON_NONE)
+			return reason;
+	}
+	if (seq < r->top)
+		count_late(r->late.accepted, r->top - seq);
 	if (r->window == 0) {
 		if (seq > r->top)
 			r->top = seq; /* shown, and the base if a window is configured later */
 		return TDO_REASON_NONE;
 	}
-	reason = check(r, seq);
-	if (reason != TDO_REASON_NONE)
-		return reason;
 	if (seq > r->top)
 		slide(r, seq);
 	*block(r, seq) |= bit(seq);
 	return TDO_REASON_NONE;
+}
+
+/*
+ * A packet left of the window is taken for one of the next 2^32 (RFC 4303 A2.1), and its ICV is
+ * wrong.  Where that would be a leap of more than half of them, it is more likely late.
+ */
+enum tdo_reason
+tdo_replay_failed_locked(struct tdo_replay *r, uint64_t seq)
+{
+	const uint64_t subspace = (uint64_t)1 << HALF_BITS;
+
+	if (r->failed < UINT32_MAX)
+		r->failed++;
+	if (seq < subspace || seq <= r->top || seq - r->top <= subspace / 2)
+		return TDO_REASON_IN_ICV;
+	if (r->window == 0 || seq - subspace >= r->top)
+		return TDO_REASON_IN_ICV;
+	count_late(r->late.dropped, r->top - (seq - subspace));
+	return TDO_REASON_IN_REPLAY_OLD;
 }
 
 enum tdo_reason
@@ -153,17 +236,34 @@ tdo_replay_accept(struct tdo_replay *r, uint64_t seq)
 	return reason;
 }
 
+/* ---- control ------------------------------------------------------------------------ */
+
+/*
+ * What r knows of the block that seq is in: the bits of numbers that were accepted, and of those
+ * of which it cannot tell.
+ */
+static uint64_t
+known(const struct tdo_replay *r, uint64_t seq)
+{
+	uint64_t first = seq - seq % BLOCK_BITS, gone = r->top - r->window;
+	uint64_t map = r->window ? *block(r, seq) : 0;
+
+	if (r->top < r->window || gone < first)
+		return map;
+	return gone - first >= BLOCK_BITS - 1 ? UINT64_MAX : map | (bit(gone + 1) - 1);
+}
+
 void
 tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 {
 	from = tdo_replay_lock(from);
 	to->top = from->top;
-	for (uint64_t i = 0; to->window && i < to->window && i < from->top; i++) {
-		uint64_t seq = from->top - i;
+	to->late = from->late;
+	to->failed = from->failed;
+	for (uint64_t i = 0; i < to->nblocks && i <= from->top / BLOCK_BITS; i++) {
+		uint64_t seq = from->top - i * BLOCK_BITS;
 
-		/* What the old window cannot tell counts as seen. */
-		if (i >= from->window || (*block(from, seq) & bit(seq)) != 0)
-			*block(to, seq) |= bit(seq);
+		*block(to, seq) = known(from, seq);
 	}
 	from->moved = to;
 	unlock(from);
@@ -178,4 +278,14 @@ tdo_replay_top(struct tdo_replay *r)
 	top = r->top;
 	unlock(r);
 	return top;
+}
+
+void
+tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret)
+{
+	r = tdo_replay_lock(r);
+	ret->in_seq = r->top;
+	ret->window = r->window;
+	ret->late = r->late;
+	unlock(r);
 }

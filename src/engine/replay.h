@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Anti-replay window (RFC 4303 3.4.3) as a ring of 64-bit blocks (RFC 6479).  Cost per
- * packet does not depend on the window size.  A spin lock per SA is held for the check
- * and for the update, never across crypto.
+ * Anti-replay window (RFC 4303 3.4.3) as a ring of 64-bit blocks (RFC 6479), and what is
+ * inferred from it: the high half of extended sequence numbers (RFC 4303 appendix A).
+ *
+ * The cost of a packet does not depend on the size of the window, except of one that jumps: it
+ * clears the blocks that it jumps over, at most the ring (16 KB for 65,536 packets), and only
+ * packets with a right ICV do.  A spin lock per SA is held for the check and for the update,
+ * never across crypto.
  */
 #ifndef TDO_ENGINE_REPLAY_H
 #define TDO_ENGINE_REPLAY_H
@@ -10,15 +14,20 @@
 #include <stdatomic.h>
 
 #include "testudo/reason.h"
+#include "testudo/sa.h"
 #include "testudo/types.h"
 
 struct tdo_replay {
 	atomic_flag lock;
 	uint32_t window;  /* packets; 0 = no check */
 	uint32_t nblocks; /* power of two, > window / 64 */
+	uint32_t span;    /* the window from which high halves are inferred */
 	uint64_t top;     /* highest number accepted */
 	uint64_t *bits;
 	struct tdo_replay *moved; /* the window that continues this one, or NULL */
+	uint32_t failed;          /* ICVs that were wrong since the last right one */
+	uint32_t tries;           /* numbers inferred since `failed` is suspicious */
+	struct tdo_late late;
 };
 
 /* 0 or -ENOMEM. */
@@ -26,18 +35,28 @@ TDO_MUST_CHECK int tdo_replay_init(
     struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window);
 void tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem);
 
-/* NONE, or IN_REPLAY_ZERO, _DUP, _OLD.  Changes nothing. */
-enum tdo_reason tdo_replay_check(struct tdo_replay *r, uint64_t seq);
-/* Checks again and accepts: for packets whose ICV was right. */
-enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
 /*
- * The same for a row of packets of one SA: between lock and unlock, on what lock returned.
- * The lock costs more than the check.
+ * For a row of packets of one SA: everything named _locked comes between lock and unlock, and
+ * takes what lock returned.  The lock costs more than the check.
  */
 struct tdo_replay *tdo_replay_lock(struct tdo_replay *r);
 void tdo_replay_unlock(struct tdo_replay *r);
+
+/* The number of a packet of which only the low half is sent (RFC 4303 2.2.1). */
+uint64_t tdo_replay_number_locked(struct tdo_replay *r, uint32_t low);
+/*
+ * NONE, or IN_REPLAY_ZERO, _DUP, _OLD.  Nothing but the count of late packets changes: the
+ * number is not authentic yet.
+ */
 enum tdo_reason tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq);
+/* Checks again and accepts: for packets whose ICV was right. */
 enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
+/* For packets whose ICV was wrong under an inferred number: the reason. */
+enum tdo_reason tdo_replay_failed_locked(struct tdo_replay *r, uint64_t seq);
+
+/* One packet alone. */
+enum tdo_reason tdo_replay_check(struct tdo_replay *r, uint64_t seq);
+enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
 
 /*
  * Lets `to`, which nobody uses yet, continue from where `from` is.  Checks against `from`
@@ -45,5 +64,15 @@ enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
  */
 void tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to);
 uint64_t tdo_replay_top(struct tdo_replay *r);
+/* Right edge, size and lateness of the window in charge. */
+void tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret);
+
+/*
+ * RFC 4303 A2.1 for halves of `bits` bits (32, less in tests): the number with this low half
+ * that is nearest above the left edge of the window, which ends at top; 1 <= window <= 2^bits.
+ * There is no number below 0 and none of more than two halves: then the result is the one
+ * number that is left, outside of the interval.
+ */
+uint64_t tdo_esn_infer(uint64_t top, uint64_t window, uint64_t low, unsigned bits);
 
 #endif

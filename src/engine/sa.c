@@ -39,9 +39,6 @@ check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 	if (p->flags & (TDO_SAF_OLD | TDO_SAF_IV4B | TDO_SAF_DERIV))
 		return tdo_refuse(e, err, -EOPNOTSUPP,
 		    "the old ESP formats (RFC 1827, derived or 32-bit IV) are not supported");
-	if (p->flags & TDO_SAF_ESN)
-		return tdo_refuse(e, err, -EOPNOTSUPP,
-		    "extended sequence numbers are not supported by this version");
 	if ((p->flags & TDO_SAF_PMASK) == TDO_SAF_PMASK)
 		return tdo_refuse(e, err, -EINVAL, "padding is either random or zero, not both");
 	if (p->replay > TDO_REPLAY_MAX)
@@ -97,6 +94,12 @@ check_algs(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *e
 	if (auth && enc->kind == TDO_ALG_AEAD)
 		return tdo_refuse(e, err, -EINVAL,
 		    "%s authenticates by itself; it takes no authentication algorithm", enc->name);
+	/* RFC 4303 2.2.1: the high half is known from the ICV alone. */
+	if ((p->flags & TDO_SAF_ESN) && auth == NULL && enc->kind != TDO_ALG_AEAD)
+		return tdo_refuse(e, err, -EINVAL,
+		    "extended sequence numbers need authentication: the receiver could not tell "
+		    "the "
+		    "high half");
 	r = check_key(e, enc, p->ekey, p->ekey_bits, err);
 	if (r == 0 && auth)
 		r = check_key(e, auth, p->akey, p->akey_bits, err);
@@ -327,9 +330,9 @@ tdo_sa_fill_info(const struct tdo_engine *e, struct tdo_sa *sa, struct tdo_sa_in
 	    .last_used =
 		tdo_wall_used(e, atomic_load_explicit(&sa->last_use, memory_order_relaxed)),
 	    .out_seq = atomic_load_explicit(sa->out_seq, memory_order_relaxed),
-	    .in_seq = tdo_replay_top(&sa->replay),
 	    .refcnt = sa->refs,
 	};
+	tdo_replay_info(&sa->replay, ret);
 	ret->param.state = atomic_load_explicit(&sa->state, memory_order_relaxed);
 	if (sa->param.ekey) {
 		memcpy(ret->key_store, sa->param.ekey, sa->param.ekey_bits / 8);

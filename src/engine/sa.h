@@ -32,6 +32,8 @@ struct tdo_esp {
 	bool iv_counter;    /* IV = iv_base + counter, else random */
 	bool authenticated; /* there is an ICV: the replay window may be used */
 	uint8_t pad_mode;   /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
+	bool esn;           /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint64_t seq_max;   /* the last number that may be sent (RFC 4303 3.3.3) */
 	uint64_t iv_base;   /* random start of counter IVs: a restart does not repeat them */
 	uint8_t outer[40];  /* outer header template of a tunnel */
 	uint8_t outer_len;  /* 20, 40; 0 when no tunnel header is known */

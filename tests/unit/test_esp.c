@@ -330,7 +330,7 @@ test_out_ecn(void **state)
 
 /* The last number is used once, and then no other (D36), whatever the SA's flags say. */
 static void
-test_out_seq_wrap(void **state)
+d36_sequence_numbers_never_wrap(void **state)
 {
 	struct fx_sa sa = gcm_tr;
 	struct tdo_pkt *p[3];
@@ -479,7 +479,7 @@ test_crypto_failure(void **state)
 static void
 test_init_refuses(void **state)
 {
-	static const uint32_t flags[] = {TDO_SAF_OLD, TDO_SAF_IV4B, TDO_SAF_ESN, TDO_SAF_PMASK};
+	static const uint32_t flags[] = {TDO_SAF_OLD, TDO_SAF_IV4B, TDO_SAF_PMASK};
 	struct tdo_alg odd = {.kind = TDO_ALG_ENC, .block = 24};
 	struct tdo_alg aead = {.kind = TDO_ALG_AEAD, .block = 1, .icv_len = 16};
 	struct tdo_alg auth = {.kind = TDO_ALG_AUTH, .icv_len = 12};
@@ -489,7 +489,7 @@ test_init_refuses(void **state)
 	fx_open(&f, NULL);
 	assert_int_equal(tdo_esp_init(f.e, &sa, &odd, NULL), -EINVAL);
 	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, &auth), -EINVAL);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		sa.flags = flags[i];
 		assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), -EINVAL);
 	}
@@ -503,6 +503,10 @@ test_init_refuses(void **state)
 	assert_true(sa.esp.authenticated);
 	assert_int_equal(tdo_esp_init(f.e, &sa, NULL, NULL), 0);
 	assert_false(sa.esp.authenticated);
+	sa.flags = TDO_SAF_ESN;
+	assert_int_equal(tdo_esp_init(f.e, &sa, NULL, NULL), -EINVAL);
+	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), 0);
+	sa.flags = 0;
 	/* Without an address of its own an SA cannot begin a tunnel. */
 	sa.id.src = (struct tdo_addr){.af = TDO_AF_INET};
 	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), 0);
@@ -860,6 +864,191 @@ test_in_tampered(void **state)
 	}
 }
 
+/* ---- extended sequence numbers ---- */
+
+#define SUB ((uint64_t)1 << 32)
+
+/* The sender has used this number, the receiver accepted it. */
+static void
+stand_at(struct fx *f, const struct fx_sa *sa, uint64_t seq)
+{
+	atomic_store(sa_of(f, sa)->out_seq, seq);
+	if (seq)
+		assert_int_equal(tdo_replay_accept(&sa_of(f, sa)->replay, seq), TDO_REASON_NONE);
+}
+
+static void
+expect_in_pass(struct fx *f, struct tdo_pkt *p)
+{
+	tdo_in(f->w, &p, 1, f->now);
+	assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+	fx_pkt_free(p);
+}
+
+/* D31: 2^32 packets are not the end, and what is late is found on the right side. */
+static void
+d31_esn_crosses_the_boundary(void **state)
+{
+	static const struct fx_sa *const sas[] = {&gcm_tr, &cbc_tu};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct fx_sa sa = *sas[k];
+		struct tdo_pkt *p[6], *again;
+		struct fx f;
+
+		sa.flags = TDO_SAF_ESN;
+		open_sa(&f, &sa);
+		stand_at(&f, &sa, 7 * SUB - 4);
+		for (unsigned i = 0; i < 6; i++)
+			p[i] = send_udp(&f, A, B, 9);
+		assert_int_equal(p[2]->seq, UINT32_MAX);
+		assert_int_equal(p[3]->seq, 0);
+		assert_true(atomic_load(sa_of(&f, &sa)->out_seq) == 7 * SUB + 2);
+		again = fx_pkt_new(0);
+		fx_pkt_set(again, tdo_pkt_data(p[1]), p[1]->len);
+		expect_in_pass(&f, p[0]);
+		expect_in_pass(&f, p[4]);
+		expect_in_pass(&f, p[1]);
+		expect_in_pass(&f, p[3]);
+		expect_in_pass(&f, p[5]);
+		expect_in_pass(&f, p[2]);
+		expect_in_drop(&f, again, TDO_REASON_IN_REPLAY_DUP);
+		assert_true(tdo_replay_top(&sa_of(&f, &sa)->replay) == 7 * SUB + 2);
+		assert_true(tdo_stat_read(f.e, TDO_STAT_ESP_LATE_ACCEPTED) == 3);
+		fx_close(&f);
+	}
+}
+
+/* The high half is under the ICV: of the same low half of another subspace it is wrong. */
+static void
+esn_high_half_is_authenticated(void **state)
+{
+	static const struct fx_sa *const sas[] = {&gcm_tr, &cbc_tu};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct fx_sa sa = *sas[k];
+		struct tdo_pkt *p;
+		struct fx f;
+
+		sa.flags = TDO_SAF_ESN;
+		open_sa(&f, &sa);
+		stand_at(&f, &sa, 7 * SUB);
+		atomic_store(sa_of(&f, &sa)->out_seq, 5 * SUB + 100);
+		expect_in_drop(&f, send_udp(&f, A, B, 9), TDO_REASON_IN_ICV);
+		assert_true(tdo_replay_top(&sa_of(&f, &sa)->replay) == 7 * SUB);
+		fx_close(&f);
+		/* One end with, the other without. */
+		open_sa(&f, &sa);
+		p = send_udp(&f, A, B, 9);
+		fx_delete_sa(&f, &sa);
+		fx_add_sa(&f, sas[k]);
+		expect_in_drop(&f, p, TDO_REASON_IN_ICV);
+		fx_close(&f);
+	}
+}
+
+static void
+d36_esn_never_wraps(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	struct tdo_pkt *p[3];
+	struct fx f;
+
+	sa.flags = TDO_SAF_ESN | TDO_SAF_CYCSEQ;
+	open_sa(&f, &sa);
+	stand_at(&f, &sa, UINT64_MAX - 2);
+	for (unsigned i = 0; i < 3; i++)
+		p[i] = fx_udp(&f.rng, A, B, 1);
+	tdo_out(f.w, p, 3, f.now);
+	expect_drop(&f, p[2], TDO_REASON_OUT_SEQ_WRAP);
+	expect_drop(&f, send_udp(&f, A, B, 1), TDO_REASON_OUT_SEQ_WRAP);
+	assert_true(atomic_load(sa_of(&f, &sa)->out_seq) == UINT64_MAX);
+	expect_in_pass(&f, p[1]);
+	expect_in_pass(&f, p[0]);
+	assert_true(tdo_replay_top(&sa_of(&f, &sa)->replay) == UINT64_MAX);
+	fx_close(&f);
+}
+
+static void
+esn_late_packet_has_its_reason(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	struct tdo_pkt *p;
+	struct fx f;
+
+	sa.flags = TDO_SAF_ESN;
+	open_sa(&f, &sa);
+	p = send_udp(&f, A, B, 9);
+	stand_at(&f, &sa, 1000);
+	expect_in_drop(&f, p, TDO_REASON_IN_REPLAY_OLD);
+	assert_true(tdo_stat_read(f.e, TDO_STAT_ESP_LATE_DROPPED) == 1);
+	fx_close(&f);
+}
+
+/* Without a window everything is accepted again, on both sides of the boundary. */
+static void
+esn_without_window(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	struct tdo_pkt *p[2], *again;
+	struct fx f;
+
+	sa.flags = TDO_SAF_ESN;
+	sa.replay = 0;
+	open_sa(&f, &sa);
+	stand_at(&f, &sa, 2 * SUB - 2);
+	p[0] = send_udp(&f, A, B, 9);
+	p[1] = send_udp(&f, A, B, 9);
+	again = fx_pkt_new(0);
+	fx_pkt_set(again, tdo_pkt_data(p[0]), p[0]->len);
+	expect_in_pass(&f, p[1]);
+	expect_in_pass(&f, p[0]);
+	expect_in_pass(&f, again);
+	fx_close(&f);
+}
+
+static void
+esn_needs_authentication(void **state)
+{
+	struct fx_sa sa = null_tr;
+	struct fx f = {0};
+
+	fx_open(&f, NULL);
+	sa.flags = TDO_SAF_ESN;
+	assert_int_equal(fx_try_sa(&f, &sa), -EINVAL);
+	sa.auth = "hmac-sha1";
+	assert_int_equal(fx_try_sa(&f, &sa), 0);
+	fx_close(&f);
+}
+
+/* RFC 4303 A3, with packets. */
+static void
+esn_finds_a_lost_peer_again(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	unsigned lost = 0;
+	struct fx f;
+
+	sa.flags = TDO_SAF_ESN;
+	open_sa(&f, &sa);
+	stand_at(&f, &sa, 100);
+	atomic_store(sa_of(&f, &sa)->out_seq, 2 * SUB + 100);
+	for (; lost < 5000; lost++) {
+		struct tdo_pkt *p = send_udp(&f, A, B, 9);
+		bool found;
+
+		tdo_in(f.w, &p, 1, f.now);
+		found = p->verdict == TDO_VERDICT_PASS;
+		fx_pkt_free(p);
+		if (found)
+			break;
+	}
+	assert_in_range(lost, 1024, 1024 + 64);
+	expect_in_pass(&f, send_udp(&f, A, B, 9));
+	assert_true(tdo_replay_top(&sa_of(&f, &sa)->replay) > 2 * SUB);
+	fx_close(&f);
+}
+
 int
 main(void)
 {
@@ -871,7 +1060,7 @@ main(void)
 	    cmocka_unit_test(test_out_tunnel_header6),
 	    cmocka_unit_test(test_out_df),
 	    cmocka_unit_test(test_out_ecn),
-	    cmocka_unit_test(test_out_seq_wrap),
+	    cmocka_unit_test(d36_sequence_numbers_never_wrap),
 	    cmocka_unit_test(test_out_limits),
 	    cmocka_unit_test(test_out_counters),
 	    cmocka_unit_test(test_out_no_room),
@@ -891,6 +1080,13 @@ main(void)
 	    cmocka_unit_test(test_in_no_replay_without_icv),
 	    cmocka_unit_test(test_in_sa_state),
 	    cmocka_unit_test(test_in_tampered),
+	    cmocka_unit_test(d31_esn_crosses_the_boundary),
+	    cmocka_unit_test(esn_high_half_is_authenticated),
+	    cmocka_unit_test(d36_esn_never_wraps),
+	    cmocka_unit_test(esn_late_packet_has_its_reason),
+	    cmocka_unit_test(esn_without_window),
+	    cmocka_unit_test(esn_needs_authentication),
+	    cmocka_unit_test(esn_finds_a_lost_peer_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

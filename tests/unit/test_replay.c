@@ -74,7 +74,7 @@ checking_changes_nothing(void **state)
 static void
 window_has_its_exact_size(void **state)
 {
-	static const uint32_t window[] = {1, 32, 63, 64, 65, 2040};
+	static const uint32_t window[] = {1, 32, 63, 64, 65, 2040, 2041, 40000, TDO_REPLAY_MAX};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(window) / sizeof(window[0]); i++) {
@@ -82,14 +82,14 @@ window_has_its_exact_size(void **state)
 		uint32_t w = window[i];
 
 		assert_int_equal(tdo_replay_init(&r, &mem, w), 0);
-		accepts(&r, 10000);
-		refuses(&r, 10000 - w, TDO_REASON_IN_REPLAY_OLD);
+		accepts(&r, 1000000);
+		refuses(&r, 1000000 - w, TDO_REASON_IN_REPLAY_OLD);
 		if (w > 1)
-			accepts(&r, 10000 - w + 1);
-		refuses(&r, 10000 - w + 1, TDO_REASON_IN_REPLAY_DUP);
-		accepts(&r, 10001);
-		refuses(&r, 10001 - w, TDO_REASON_IN_REPLAY_OLD);
-		refuses(&r, 10000, w > 1 ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_IN_REPLAY_OLD);
+			accepts(&r, 1000000 - w + 1);
+		refuses(&r, 1000000 - w + 1, TDO_REASON_IN_REPLAY_DUP);
+		accepts(&r, 1000001);
+		refuses(&r, 1000001 - w, TDO_REASON_IN_REPLAY_OLD);
+		refuses(&r, 1000000, w > 1 ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_IN_REPLAY_OLD);
 		tdo_replay_fini(&r, &mem);
 	}
 }
@@ -169,6 +169,204 @@ moving_into_another_size(void **state)
 	tdo_replay_fini(&off, &mem);
 }
 
+/* D10: windows that an 8-bit count of bytes cannot express remember every number. */
+static void
+d10_large_window_remembers_all(void **state)
+{
+	const uint64_t base = ((uint64_t)1 << 32) - 1000;
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, TDO_REPLAY_MAX), 0);
+	accepts(&r, base + TDO_REPLAY_MAX - 1);
+	for (uint64_t i = 0; i + 1 < TDO_REPLAY_MAX; i += 2)
+		accepts(&r, base + i);
+	for (uint64_t i = 0; i + 1 < TDO_REPLAY_MAX; i++)
+		if (i % 2 == 0)
+			refuses(&r, base + i, TDO_REASON_IN_REPLAY_DUP);
+		else
+			accepts(&r, base + i);
+	tdo_replay_fini(&r, &mem);
+}
+
+static void
+lateness_is_counted(void **state)
+{
+	struct tdo_sa_info info = {0};
+	struct tdo_replay r, next;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 8), 0);
+	accepts(&r, 1000);
+	accepts(&r, 999);
+	accepts(&r, 998);
+	accepts(&r, 997);
+	accepts(&r, 996);
+	assert_int_equal(tdo_replay_check(&r, 996), TDO_REASON_IN_REPLAY_DUP); /* not late: known */
+	assert_int_equal(tdo_replay_check(&r, 992), TDO_REASON_IN_REPLAY_OLD);
+	assert_int_equal(tdo_replay_check(&r, 985), TDO_REASON_IN_REPLAY_OLD);
+	accepts(&r, 1 << 20);
+	assert_int_equal(tdo_replay_check(&r, 1000), TDO_REASON_IN_REPLAY_OLD);
+	/* An update with the same keys goes on counting. */
+	assert_int_equal(tdo_replay_init(&next, &mem, 16), 0);
+	tdo_replay_move(&r, &next);
+	tdo_replay_info(&r, &info);
+	assert_true(info.in_seq == 1 << 20);
+	assert_int_equal(info.window, 16);
+	for (unsigned i = 0; i < TDO_LATE_BINS; i++) {
+		static const uint64_t accepted[TDO_LATE_BINS] = {1, 2, 1};
+		static const uint64_t dropped[TDO_LATE_BINS] = {[3] = 2, [TDO_LATE_BINS - 1] = 1};
+
+		assert_true(info.late.accepted[i] == accepted[i]);
+		assert_true(info.late.dropped[i] == dropped[i]);
+	}
+	tdo_replay_fini(&r, &mem);
+	tdo_replay_fini(&next, &mem);
+}
+
+/* ---- extended sequence numbers ---- */
+
+#define SUB ((uint64_t)1 << 32)
+
+static uint64_t
+number(struct tdo_replay *r, uint32_t low)
+{
+	struct tdo_replay *held = tdo_replay_lock(r);
+	uint64_t seq = tdo_replay_number_locked(held, low);
+
+	tdo_replay_unlock(held);
+	return seq;
+}
+
+static enum tdo_reason
+fails(struct tdo_replay *r, uint64_t seq)
+{
+	struct tdo_replay *held = tdo_replay_lock(r);
+	enum tdo_reason reason = tdo_replay_failed_locked(held, seq);
+
+	tdo_replay_unlock(held);
+	return reason;
+}
+
+/* RFC 4303 A2.1, figures 1 and 2. */
+static void
+high_half_is_inferred(void **state)
+{
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_true(number(&r, 1) == 1);
+	assert_true(number(&r, UINT32_MAX) == UINT32_MAX); /* there is nothing below 0 */
+	/* Case A: the window lies in one subspace. */
+	accepts(&r, 5 * SUB + 63);
+	assert_true(number(&r, 0) == 5 * SUB);
+	assert_true(number(&r, UINT32_MAX) == 5 * SUB + UINT32_MAX);
+	accepts(&r, 5 * SUB + 64);
+	assert_true(number(&r, 0) == 6 * SUB);
+	assert_true(number(&r, 1) == 5 * SUB + 1);
+	/* Case B: it lies in two. */
+	accepts(&r, 6 * SUB + 62);
+	assert_true(number(&r, UINT32_MAX) == 5 * SUB + UINT32_MAX);
+	assert_true(number(&r, UINT32_MAX - 1) == 6 * SUB + UINT32_MAX - 1);
+	assert_true(number(&r, 0) == 6 * SUB);
+	tdo_replay_fini(&r, &mem);
+}
+
+static void
+high_half_at_the_end(void **state)
+{
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	accepts(&r, UINT64_MAX - 10);
+	assert_true(number(&r, UINT32_MAX) == UINT64_MAX);
+	/* The next subspace does not exist: what seems to be in it is too old. */
+	assert_true(number(&r, 7) == UINT64_MAX - UINT32_MAX + 7);
+	refuses(&r, number(&r, 7), TDO_REASON_IN_REPLAY_OLD);
+	tdo_replay_fini(&r, &mem);
+}
+
+/* RFC 4303 3.4.3 leaves it open: the number nearest to the highest one. */
+static void
+high_half_without_window(void **state)
+{
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 0), 0);
+	accepts(&r, 3 * SUB);
+	assert_true(number(&r, UINT32_MAX) == 3 * SUB - 1);
+	assert_true(number(&r, 1u << 31) == 3 * SUB + SUB / 2);
+	assert_true(number(&r, (1u << 31) + 1) == 3 * SUB - SUB / 2 + 1);
+	assert_int_equal(fails(&r, 3 * SUB + SUB / 2), TDO_REASON_IN_ICV);
+	tdo_replay_fini(&r, &mem);
+}
+
+/* A wrong ICV of what would be a leap of billions tells that the packet was late. */
+static void
+wrong_icv_of_a_late_number(void **state)
+{
+	struct tdo_sa_info info = {0};
+	struct tdo_replay r;
+	uint64_t seq;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	accepts(&r, 3 * SUB + 1000);
+	seq = number(&r, 1000 - 64);
+	assert_true(seq == 4 * SUB + 1000 - 64);
+	assert_int_equal(fails(&r, seq), TDO_REASON_IN_REPLAY_OLD);
+	tdo_replay_info(&r, &info);
+	assert_true(info.late.dropped[6] == 1);
+	assert_int_equal(fails(&r, 3 * SUB + 2000), TDO_REASON_IN_ICV);
+	assert_int_equal(fails(&r, 3 * SUB + 999), TDO_REASON_IN_ICV);
+	assert_int_equal(fails(&r, 3 * SUB + 1000 + SUB / 2), TDO_REASON_IN_ICV);
+	assert_int_equal(fails(&r, 3 * SUB + 1001 + SUB / 2), TDO_REASON_IN_REPLAY_OLD);
+	tdo_replay_fini(&r, &mem);
+}
+
+/* RFC 4303 A3: the peer sent more than 2^32 packets that never came. */
+static void
+lost_subspaces_are_found_again(void **state)
+{
+	struct tdo_replay r;
+	unsigned n = 0, wild = 0;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	accepts(&r, 100);
+	/* Right up to the trigger nothing is tried. */
+	for (unsigned i = 0; i < 1023; i++) {
+		assert_true(number(&r, 200) == 200);
+		assert_int_equal(fails(&r, 200), TDO_REASON_IN_ICV);
+	}
+	assert_int_equal(fails(&r, 200), TDO_REASON_IN_ICV);
+	for (; n < 10000; n++) {
+		uint64_t seq = number(&r, 200);
+
+		assert_int_equal(seq % SUB, 200);
+		assert_true(seq / SUB <= 4);
+		if (seq == 3 * SUB + 200)
+			break;
+		wild += seq != 200;
+		(void)fails(&r, seq);
+	}
+	assert_true(n <= 64); /* one in 16, four distances */
+	assert_true(wild <= n / 16);
+	accepts(&r, 3 * SUB + 200);
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(number(&r, 201) == 3 * SUB + 201);
+	/* Not beyond the end. */
+	accepts(&r, UINT64_MAX - SUB);
+	for (unsigned i = 0; i < 5000; i++) {
+		assert_true(number(&r, UINT32_MAX) >= UINT64_MAX - SUB);
+		(void)fails(&r, UINT64_MAX - SUB + 1);
+	}
+	tdo_replay_fini(&r, &mem);
+}
+
 static void
 memory_may_be_short(void **state)
 {
@@ -193,6 +391,13 @@ main(void)
 	    cmocka_unit_test(the_last_number_is_no_exception),
 	    cmocka_unit_test(without_window_everything_passes),
 	    cmocka_unit_test(moving_into_another_size),
+	    cmocka_unit_test(d10_large_window_remembers_all),
+	    cmocka_unit_test(lateness_is_counted),
+	    cmocka_unit_test(high_half_is_inferred),
+	    cmocka_unit_test(high_half_at_the_end),
+	    cmocka_unit_test(high_half_without_window),
+	    cmocka_unit_test(wrong_icv_of_a_late_number),
+	    cmocka_unit_test(lost_subspaces_are_found_again),
 	    cmocka_unit_test(memory_may_be_short),
 	};
 

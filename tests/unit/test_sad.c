@@ -111,7 +111,9 @@ bad_parameters_are_refused(void **state)
 	p.flags = TDO_SAF_PMASK;
 	refused(&p, -EINVAL, "padding");
 	p.flags = TDO_SAF_ESN;
-	refused(&p, -EOPNOTSUPP, "extended sequence numbers");
+	p.aalg = 0;
+	p.akey_bits = 0;
+	refused(&p, -EINVAL, "extended sequence numbers need authentication");
 }
 
 static void
