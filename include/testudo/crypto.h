@@ -17,6 +17,15 @@
 
 enum tdo_alg_kind { TDO_ALG_ENC, TDO_ALG_AEAD, TDO_ALG_AUTH };
 
+/* What RFC 8221 requires of implementations, from best to worst. */
+enum tdo_alg_level {
+	TDO_LEVEL_MUST,
+	TDO_LEVEL_SHOULD,
+	TDO_LEVEL_MAY,
+	TDO_LEVEL_SHOULD_NOT,
+	TDO_LEVEL_MUST_NOT,
+};
+
 struct tdo_alg {
 	const char *name;    /* canonical name, as setkey -D prints it: "aes-cbc" */
 	const char *aliases; /* other names of setkey(8), separated by blanks: "rijndael-cbc" */
@@ -29,8 +38,18 @@ struct tdo_alg {
 	uint8_t block;             /* cipher block; padding is to max(block, 4) */
 	uint8_t icv_len;           /* bytes of ICV in each packet (AEAD, AUTH) */
 	bool iv_counter;           /* the IV is a counter that must never repeat under a key */
-	bool weak;                 /* RFC 8221: MUST NOT or SHOULD NOT; warned about once */
+	bool implicit_iv;          /* RFC 8750: iv_len is 0, the sequence number is the IV */
+	bool clear;                /* ENC, AEAD: the payload is not encrypted */
+	bool no_auth;              /* AUTH: has an ICV that proves nothing */
+	uint8_t level;             /* enum tdo_alg_level */
 };
+
+/* True for what one should not use any more; warned about once. */
+static inline bool
+tdo_alg_weak(const struct tdo_alg *a)
+{
+	return a->level >= TDO_LEVEL_SHOULD_NOT;
+}
 
 /* The row with this PF_KEY number, or NULL.  enc: among ENC and AEAD, auth: among AUTH. */
 const struct tdo_alg *tdo_alg_enc(uint8_t pfkey);
@@ -40,6 +59,12 @@ const struct tdo_alg *tdo_alg_enc_by_name(const char *name);
 const struct tdo_alg *tdo_alg_auth_by_name(const char *name);
 /* All rows, for REGISTER and tests: i from 0 until NULL. */
 const struct tdo_alg *tdo_alg_at(unsigned i);
+/*
+ * DES-CBC whose IV is made of the 4 bytes behind the SPI and their complement: the sequence
+ * number ("des-deriv"), or the 32-bit IV of RFC 1829 ("des-32iv"), which counts as a part of
+ * an 8-byte header.  It is in no list; PF_KEY has flags for it.
+ */
+const struct tdo_alg *tdo_alg_half_iv(void);
 /* True when bits is a legal length of key material. */
 bool tdo_alg_keylen_ok(const struct tdo_alg *a, unsigned bits);
 

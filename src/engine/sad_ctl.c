@@ -25,10 +25,10 @@ warn(struct tdo_engine *e, const struct tdo_sa_param *p)
 	const struct tdo_alg *auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
 	struct tdo_sad *d = e->sad;
 
-	if (enc->weak && first_time(d->warned_enc, p->ealg))
+	if (tdo_alg_weak(enc) && first_time(d->warned_enc, p->ealg))
 		tdo_engine_log(
 		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", enc->name);
-	if (auth && auth->weak && first_time(d->warned_auth, p->aalg))
+	if (auth && tdo_alg_weak(auth) && first_time(d->warned_auth, p->aalg))
 		tdo_engine_log(e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs",
 		    auth->name);
 	if (auth == NULL && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {

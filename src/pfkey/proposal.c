@@ -70,13 +70,17 @@ comb(const struct tdo_alg *enc, const struct tdo_alg *auth)
 	return c;
 }
 
-/* Nothing weak, and nothing that does not encrypt, is ever proposed (RFC 8221). */
+/* Proposed is what RFC 8221 recommends; nothing that does not encrypt. */
+static bool
+recommended(const struct tdo_alg *a)
+{
+	return a->level <= TDO_LEVEL_SHOULD && !a->clear && !a->no_auth;
+}
+
 static bool
 proposable(const struct tdo_crypto *crypto, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
-	if (enc && (enc->weak || enc->key_max == 0))
-		return false;
-	if (auth && (auth->weak || auth->key_max == 0))
+	if ((enc && !recommended(enc)) || (auth && !recommended(auth)))
 		return false;
 	return tdo_crypto_supports(crypto, enc, auth);
 }

@@ -326,14 +326,14 @@ variant(struct parse *p, const char *name, bool *ret_known)
 	if (!*ret_known || old != iv4b)
 		return NULL;
 	p->cur.sa.flags |= deriv ? TDO_SAF_DERIV : TDO_SAF_IV4B;
-	return tdo_algname_enc("des-cbc");
+	return tdo_alg_enc_by_name("des-cbc");
 }
 
 bool
 tdo_build_enc(struct parse *p, struct text name, struct text key)
 {
 	bool simple = strcmp(name.s, "simple") == 0, known = true;
-	const struct tdo_alg *a = tdo_algname_enc(simple ? "null" : name.s);
+	const struct tdo_alg *a = tdo_alg_enc_by_name(simple ? "null" : name.s);
 
 	if (simple && !p->warned_simple) {
 		tdo_build_warn(p, name.loc.first, name.s, "WARNING: obsolete algorithm, use null");

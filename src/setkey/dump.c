@@ -101,13 +101,13 @@ put_natt(FILE *f, const struct tdo_sadb_msg *m)
 
 /* An algorithm with its key; a client without privilege sees the algorithm alone. */
 static void
-put_alg(FILE *f, const char *letter, const struct tdo_alg *a, unsigned number,
+put_alg(FILE *f, const char *letter, const char *name, unsigned number,
     const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 {
 	struct tdo_sadb_key k = {0};
 
 	fprintf(f, "\t%s: ", letter);
-	put_name(f, a ? a->name : NULL, number);
+	put_name(f, name, number);
 	fputc(' ', f);
 	if (tdo_sadb_get_key(m, ext, &k))
 		tdo_print_key_groups(f, k.p, k.bits / 8u);
@@ -118,7 +118,7 @@ static void
 put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
 {
 	static const char *const comp[] = {NULL, "oui", "deflate", "lzs"};
-	const struct tdo_alg *enc = tdo_algname_enc_number(sa->encrypt);
+	const struct tdo_alg *enc = tdo_alg_enc(sa->encrypt);
 
 	if (m->base.satype == TDO_SATYPE_IPCOMP) {
 		fputs("\tC: ", f);
@@ -127,11 +127,11 @@ put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
 		return;
 	}
 	if (sa->encrypt != 0)
-		put_alg(f, "E", enc, sa->encrypt, m, TDO_SADB_EXT_KEY_ENCRYPT);
+		put_alg(f, "E", enc ? enc->name : NULL, sa->encrypt, m, TDO_SADB_EXT_KEY_ENCRYPT);
 	/* Engines set an authentication number for AEADs, which has no key of its own. */
 	if (sa->auth != 0 && !(enc && enc->kind == TDO_ALG_AEAD))
 		put_alg(
-		    f, "A", tdo_algname_auth_number(sa->auth), sa->auth, m, TDO_SADB_EXT_KEY_AUTH);
+		    f, "A", tdo_algname_auth_printed(sa->auth), sa->auth, m, TDO_SADB_EXT_KEY_AUTH);
 }
 
 static void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Algorithm table, framework and sessions: what is refused, what memory it takes. */
+/* Framework and sessions: what is refused, what memory it takes. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,94 +114,6 @@ crypto(const char *only)
 	mem.left = -1;
 	assert_int_equal(tdo_crypto_new(&cfg, &c), 0);
 	return c;
-}
-
-/* ---- algorithm table ---------------------------------------------------------------- */
-
-static void
-table_has_names_numbers_and_lengths(void **state)
-{
-	static const struct {
-		const char *name;
-		uint8_t pfkey, iv, block, icv;
-		bool weak;
-	} t[] = {
-	    {"aes-gcm-16", 20, 8, 1, 16, false},
-	    {"aes-cbc", 12, 16, 16, 0, false},
-	    {"rijndael-cbc", 12, 16, 16, 0, false},
-	    {"3des-cbc", 3, 8, 8, 0, true},
-	    {"blowfish-cbc", 7, 8, 8, 0, true},
-	    {"null", 11, 0, 1, 0, false},
-	    {"simple", 11, 0, 1, 0, false},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		const struct tdo_alg *a = tdo_alg_enc_by_name(t[i].name);
-
-		assert_non_null(a);
-		assert_ptr_equal(a, tdo_alg_enc(t[i].pfkey));
-		assert_int_equal(a->iv_len, t[i].iv);
-		assert_int_equal(a->block, t[i].block);
-		assert_int_equal(a->icv_len, t[i].icv);
-		assert_int_equal(a->weak, t[i].weak);
-		assert_null(tdo_alg_auth_by_name(t[i].name));
-	}
-	assert_ptr_equal(tdo_alg_auth_by_name("hmac-sha2-256"), tdo_alg_auth(5));
-	assert_string_equal(tdo_alg_auth(5)->name, "hmac-sha256");
-	assert_ptr_equal(tdo_alg_auth_by_name("hmac-md5"), tdo_alg_auth(2));
-	assert_ptr_equal(tdo_alg_auth_by_name("hmac-sha1"), tdo_alg_auth(3));
-}
-
-static void
-unknown_algorithms_are_not_found(void **state)
-{
-	unsigned n = 0;
-
-	(void)state;
-	assert_null(tdo_alg_enc_by_name(""));
-	assert_null(tdo_alg_enc_by_name("AES-CBC"));
-	assert_null(tdo_alg_enc_by_name("aes"));
-	assert_null(tdo_alg_enc_by_name("rijndael-cbc "));
-	assert_null(tdo_alg_enc(0));
-	assert_null(tdo_alg_enc(2));
-	assert_null(tdo_alg_auth(20));
-	while (tdo_alg_at(n) != NULL)
-		n++;
-	assert_int_equal(n, 8);
-	assert_null(tdo_alg_at(n + 1));
-}
-
-static void
-key_lengths(void **state)
-{
-	static const struct {
-		const char *name;
-		unsigned bits[8];
-	} enc[] = {
-	    {"aes-gcm-16", {160, 224, 288}},
-	    {"aes-cbc", {128, 192, 256}},
-	    {"3des-cbc", {192}},
-	    {"null", {0}},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(enc) / sizeof(enc[0]); i++) {
-		const struct tdo_alg *a = tdo_alg_enc_by_name(enc[i].name);
-
-		for (unsigned bits = 0; bits < 600; bits++) {
-			bool legal = bits == 0 && a->key_max == 0;
-
-			for (unsigned k = 0; k < 8 && bits > 0; k++)
-				legal |= enc[i].bits[k] == bits;
-			assert_int_equal(tdo_alg_keylen_ok(a, bits), legal);
-		}
-	}
-	for (unsigned bits = 0; bits < 600; bits++)
-		assert_int_equal(tdo_alg_keylen_ok(tdo_alg_enc(7), bits),
-		    bits >= 40 && bits <= 448 && bits % 8 == 0);
-	assert_true(tdo_alg_keylen_ok(tdo_alg_auth(5), 256));
-	assert_false(tdo_alg_keylen_ok(tdo_alg_auth(5), 160));
 }
 
 /* ---- framework ---------------------------------------------------------------------- */
@@ -614,9 +526,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(table_has_names_numbers_and_lengths),
-	    cmocka_unit_test(unknown_algorithms_are_not_found),
-	    cmocka_unit_test(key_lengths),
 	    cmocka_unit_test(drivers_are_in_order_of_priority),
 	    cmocka_unit_test(one_driver_can_be_chosen),
 	    cmocka_unit_test(illegal_pairs_are_refused),
