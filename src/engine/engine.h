@@ -62,6 +62,19 @@ struct tdo_offender_slot {
 
 struct tdo_acquire_ring; /* event.c */
 
+/* How the outer headers of the packets of one SA and policy are made (tunnel.c). */
+struct tdo_tunnel_plan {
+	const struct tdo_sa *sa; /* NULL: empty */
+	const struct tdo_sp *sp;
+	uint32_t generation;
+	uint32_t sum;              /* IPv4: one's-complement sum of hdr */
+	uint8_t hdr[40];           /* all that does not depend on the packet */
+	uint8_t tos_kept, tos_set; /* bits of the inner TOS; bits that are always set */
+	uint8_t ttl;
+	bool df_kept, df_set;
+	bool label_kept;
+};
+
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
@@ -72,6 +85,7 @@ struct tdo_worker {
 	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
 	uint16_t ip_id;
+	struct tdo_tunnel_plan tunnel; /* of the last packet that got an outer header */
 	struct tdo_acquire_ring *acquire;
 };
 
@@ -154,6 +168,10 @@ void tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
  */
 TDO_MUST_CHECK int tdo_esp_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
+
+/* ---- tunnel.c, called by sa.c and sp.c ---- */
+
+bool tdo_tunnel_opt_ok(const struct tdo_tunnel_opt *o);
 
 /* ---- flow_cache.c, called when a worker is made and freed ---- */
 

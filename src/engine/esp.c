@@ -36,7 +36,7 @@ tdo_esp_init(
 	if (x.esn && !x.authenticated)
 		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
-	x.outer_len = (uint8_t)tdo_tunnel_template(x.outer, &sa->id);
+	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
 	sa->esp = x;
 	sa->out = tdo_esp_out;
 	sa->in = tdo_esp_in;

@@ -176,9 +176,10 @@ strip_transport(struct tdo_pkt *p, const struct content *c, uint16_t nh_off)
  * is traffic-flow confidentiality padding (RFC 4303 2.7).
  */
 static enum tdo_reason
-strip_tunnel(struct tdo_worker *w, struct tdo_pkt *p, const struct content *c)
+strip_tunnel(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const struct content *c)
 {
-	uint8_t outer_tos = p->ip.tos, outer_af = p->ip.flow.dst.af;
+	uint8_t outer_tos = p->ip.tos;
 	uint8_t af = c->next == TDO_IPPROTO_IPIP ? TDO_AF_INET : TDO_AF_INET6;
 	struct tdo_ip_info in;
 
@@ -188,8 +189,7 @@ strip_tunnel(struct tdo_worker *w, struct tdo_pkt *p, const struct content *c)
 	p->off = (uint32_t)(c->start - p->buf);
 	p->len = in.total_len;
 	p->outer_ecn = outer_tos & 3;
-	tdo_tunnel_ecn_out(w, outer_tos, outer_af, c->start, &p->ip);
-	return TDO_REASON_NONE;
+	return tdo_tunnel_ecn_out(w, sa, outer_tos, c->start, &p->ip);
 }
 
 /* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
@@ -213,7 +213,7 @@ strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, const struct t
 	tunnel = carries_tunnel(sa, c.next);
 	if (sa->id.mode == TDO_MODE_TUNNEL && !tunnel)
 		return TDO_REASON_IN_MODE;
-	r = tunnel ? strip_tunnel(w, p, &c) : strip_transport(p, &c, nh_off);
+	r = tunnel ? strip_tunnel(w, sa, p, &c) : strip_transport(p, &c, nh_off);
 	if (r != TDO_REASON_NONE)
 		return r;
 	p->tunnelled |= (uint8_t)(tunnel << p->nsas);

@@ -138,11 +138,11 @@ put_transport(struct tdo_pkt *p, uint32_t gap, uint32_t total)
 
 /* Puts the outer header in front; returns the next header of ESP. */
 static uint8_t
-put_tunnel(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t total)
+put_tunnel(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t front)
 {
 	bool v4 = p->ip.flow.src.af == TDO_AF_INET;
 
-	tdo_tunnel_put(w, sa, tdo_pkt_data(p), &p->ip, total);
+	tdo_tunnel_put(w, sa, p, tdo_pkt_data(p) + front);
 	/* Through an IPv6 tunnel an IPv4 packet with DF clear may still be cut by us: outside. */
 	if (p->ip.flow.src.af == TDO_AF_INET)
 		p->flags = (uint8_t)(p->ip.df ? p->flags | TDO_PKT_DF : p->flags & ~TDO_PKT_DF);
@@ -192,7 +192,7 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 
 	p->off -= front;
 	p->len = total;
-	next = tunnel ? put_tunnel(w, sa, p, total) : put_transport(p, gap, total);
+	next = tunnel ? put_tunnel(w, sa, p, front) : put_transport(p, gap, total);
 	esp = tdo_pkt_data(p) + p->ip.l4_off;
 	tdo_put_be32(esp + TDO_ESP_SPI_OFF, sa->id.spi);
 	tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);

@@ -56,17 +56,20 @@ struct tdo_sa *tdo_sa_cache_find(
 
 /* ---- tunnel.c ---- */
 
-/* Writes the constant part of the outer header of an SA's tunnel; its length, 0 for none. */
-unsigned tdo_tunnel_template(uint8_t *hdr, const struct tdo_sa_id *id);
+/* Length of the outer header of an SA's tunnel; 0: the SA cannot begin a tunnel. */
+unsigned tdo_tunnel_len(const struct tdo_sa_id *id);
 /*
- * Writes the outer header of the SA's tunnel to hdr, for a parsed packet that becomes the
- * payload; total: length of the outer packet.  Updates ip to describe the outer packet.
+ * Writes the outer header of the SA's tunnel to the start of p, which has its final length
+ * and whose ip still describes the inner packet, at inner.  Updates ip to the outer packet.
  */
-void tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t *hdr,
-    struct tdo_ip_info *ip, uint32_t total);
-/* ECN on decapsulation (spec 7.5): inner is the parsed inner packet. */
-void tdo_tunnel_ecn_out(struct tdo_worker *w, uint8_t outer_tos, uint8_t outer_af, uint8_t *inner,
-    struct tdo_ip_info *ip);
+void tdo_tunnel_put(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const uint8_t *inner);
+/*
+ * ECN on decapsulation (spec 7.5, RFC 6040 4.2): inner is the parsed inner packet.  IN_ECN:
+ * it has to be dropped.
+ */
+enum tdo_reason tdo_tunnel_ecn_out(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t outer_tos,
+    uint8_t *inner, struct tdo_ip_info *ip);
 
 /*
  * The IP header at hdr announces nh at nh_off and a packet of len bytes.  The IPv4 checksum

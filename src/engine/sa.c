@@ -41,6 +41,9 @@ check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 		    "the old ESP formats (RFC 1827, derived or 32-bit IV) are not supported");
 	if ((p->flags & TDO_SAF_PMASK) == TDO_SAF_PMASK)
 		return tdo_refuse(e, err, -EINVAL, "padding is either random or zero, not both");
+	if (!tdo_tunnel_opt_ok(&p->tunnel))
+		return tdo_refuse(e, err, -EINVAL,
+		    "ECN, DF, DSCP or flow label setting of a tunnel is out of range");
 	if (p->replay > TDO_REPLAY_MAX)
 		return tdo_refuse(e, err, -EINVAL, "replay window of %u packets; at most %u",
 		    (unsigned)p->replay, TDO_REPLAY_MAX);
@@ -236,6 +239,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 	if (p->has_soft)
 		sa->soft = p->soft;
 	sa->flags = p->flags;
+	sa->tunnel = p->tunnel;
 	sa->param = *p;
 	sa->param.ekey = sa->param.akey = NULL;
 }

@@ -35,8 +35,7 @@ struct tdo_esp {
 	bool esn;           /* extended sequence numbers (RFC 4303 2.2.1) */
 	uint64_t seq_max;   /* the last number that may be sent (RFC 4303 3.3.3) */
 	uint64_t iv_base;   /* random start of counter IVs: a restart does not repeat them */
-	uint8_t outer[40];  /* outer header template of a tunnel */
-	uint8_t outer_len;  /* 20, 40; 0 when no tunnel header is known */
+	uint8_t outer_len;  /* of a tunnel header: 20, 40; 0: cannot be one */
 };
 
 struct tdo_worker;
@@ -54,6 +53,7 @@ struct tdo_sa {
 	tdo_sa_out_fn out;
 	tdo_sa_in_fn in;
 	struct tdo_esp esp;
+	struct tdo_tunnel_opt tunnel;
 	struct tdo_lifetime hard, soft; /* 0 = none */
 	uint32_t flags;                 /* TDO_SAF_... */
 

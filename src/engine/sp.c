@@ -68,6 +68,9 @@ tdo_sp_validate(struct tdo_engine *e, const struct tdo_sp_param *p, struct tdo_e
 	if (p->nreq > TDO_REQ_MAX)
 		return tdo_refuse(
 		    e, err, -EINVAL, "%u requests in one policy; at most %u", p->nreq, TDO_REQ_MAX);
+	if (!tdo_tunnel_opt_ok(&p->tunnel))
+		return tdo_refuse(e, err, -EINVAL,
+		    "ECN, DF, DSCP or flow label setting of a tunnel is out of range");
 	r = check_sel(e, &p->sel, err);
 	for (unsigned i = 0; r == 0 && i < p->nreq; i++)
 		r = check_req(e, &p->req[i], err);

@@ -21,15 +21,18 @@ static struct fx f;
 static void
 open_engine(void)
 {
+#define SA(from, to, i, m, e)                                                                      \
+	.src = (from), .dst = (to), .spi = (i), .mode = TDO_MODE_##m, .enc = (e)
 	static const struct fx_sa sas[] = {
-	    {"10.0.0.1", "10.0.0.2", 0x1001, TDO_MODE_TRANSPORT, "null", NULL, 0, 0, 0, {0}},
-	    {"10.0.0.1", "10.0.0.2", 0x1002, TDO_MODE_TUNNEL, "null", NULL, 0, 0, 0, {0}},
-	    {"10.0.0.1", "10.0.0.2", 0x1003, TDO_MODE_ANY, "null", NULL, 0, 0, 0, {0}},
-	    {"2001:db8::1", "2001:db8::2", 0x1004, TDO_MODE_ANY, "null", NULL, 0, 0, 0, {0}},
-	    {"10.0.0.1", "10.0.0.2", SECRET_SPI, TDO_MODE_ANY, "aes-gcm-16", NULL, 0, 0, 64, {0}},
-	    {"10.0.0.1", "10.0.0.2", 0x1006, TDO_MODE_ANY, "null", NULL, 0, 0, 0,
-		{.allocations = 5}},
-	    {"10.0.0.1", "10.0.0.2", 0x1007, TDO_MODE_ANY, "null", NULL, 0, TDO_SAF_PZERO, 0, {0}},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1001, TRANSPORT, "null")},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1002, TUNNEL, "null")},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1003, ANY, "null")},
+	    {SA("2001:db8::1", "2001:db8::2", 0x1004, ANY, "null")},
+	    {SA("10.0.0.1", "10.0.0.2", SECRET_SPI, ANY, "aes-gcm-16"), .replay = 64},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1006, ANY, "null"), .hard = {.allocations = 5}},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1007, ANY, "null"), .flags = TDO_SAF_PZERO},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1008, TUNNEL, "null"),
+		.tunnel = {.ecn = TDO_OPT_ECN + 2}},
 	};
 	struct tdo_addr local[] = {fx_addr("10.0.0.2"), fx_addr("2001:db8::2")};
 

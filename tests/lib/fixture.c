@@ -108,6 +108,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	    .flags = sa->flags,
 	    .replay = sa->replay,
 	    .hard = sa->hard,
+	    .tunnel = sa->tunnel,
 	    .has_hard = sa->hard.allocations || sa->hard.bytes,
 	    .ekey = ekey,
 	    .akey = akey,
@@ -207,6 +208,7 @@ fx_add_sp(struct fx *f, uint8_t dir, const char *src, const char *dst, uint8_t p
 	    .dir = dir,
 	    .type = TDO_POLICY_IPSEC,
 	    .prio = TDO_PRIO_DEFAULT,
+	    .tunnel = f->sp_tunnel,
 	    .sel = {.proto = proto, .sport = TDO_RANGE_ANY, .dport = TDO_RANGE_ANY},
 	};
 	char text[512], *rest = text, *one;

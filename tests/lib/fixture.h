@@ -17,6 +17,7 @@ struct fx {
 	bool constant_random; /* the engine's random bytes are all 0xa5 */
 	size_t allocated;     /* bytes not yet freed */
 	tdo_ns now;
+	struct tdo_tunnel_opt sp_tunnel; /* of the policies that are added from now on */
 };
 
 /* One worker; all drivers, or the one named. */
@@ -33,6 +34,7 @@ struct fx_sa {
 	const char *enc, *auth; /* names; NULL: none */
 	uint32_t reqid, flags, replay;
 	struct tdo_lifetime hard;
+	struct tdo_tunnel_opt tunnel;
 };
 
 /* Adds a mature ESP SA with a key made from its SPI: equal in all engines. */

@@ -43,6 +43,7 @@ struct bundle {
 	struct fx_sa sa[LAYERS_MAX];
 	char requests[512];
 	uint8_t af; /* of the packets */
+	struct tdo_tunnel_opt sp_tunnel;
 };
 
 /* ---- packets ---- */
@@ -184,6 +185,25 @@ list_pairs(struct fx *f, struct pair *pairs, unsigned max)
 	return n;
 }
 
+/* Settings of an SA or a policy; half of them say nothing. */
+static struct tdo_tunnel_opt
+tunnel_opt(struct rng *r)
+{
+	struct tdo_tunnel_opt o = {0};
+
+	if (rng_below(r, 2))
+		o.ecn = (uint8_t)rng_below(r, 6);
+	if (rng_below(r, 2))
+		o.df = (uint8_t)rng_below(r, 4);
+	if (rng_below(r, 2))
+		o.dscp = (uint8_t)(rng_below(r, 3) ? rng_below(r, 65) : TDO_OPT_DSCP_COPY);
+	if (rng_below(r, 2))
+		o.hop_limit = (uint8_t)rng_next(r);
+	if (rng_below(r, 2))
+		o.flow_label = (uint8_t)rng_below(r, 4);
+	return o;
+}
+
 /* Layer i of the bundle; cur is the address pair of the packet by then. */
 static void
 make_layer(
@@ -205,6 +225,7 @@ make_layer(
 	    .auth = alg->auth ? alg->auth->name : NULL,
 	    .reqid = 10 + i,
 	    .replay = rng_below(r, 2) ? 64 : 0,
+	    .tunnel = tunnel_opt(r),
 	    .flags = rng_below(r, 3) << 8};
 	b->tunnel[i] = tunnel;
 	snprintf(b->requests + used, sizeof(b->requests) - used, "%sesp/%s/%s%s%s/%s:%u",
@@ -220,6 +241,7 @@ make_bundle(struct rng *r, struct bundle *b, unsigned n, const struct pair *firs
 	const char *const *cur;
 
 	*b = (struct bundle){.n = n, .af = rng_below(r, 2) ? TDO_AF_INET : TDO_AF_INET6};
+	b->sp_tunnel = tunnel_opt(r);
 	cur = b->af == TDO_AF_INET ? inner4 : inner6;
 	for (unsigned i = 0; i < n; i++)
 		make_layer(r, b, i, i == 0 ? first : &pairs[rng_below(r, npairs)], &cur);
@@ -242,7 +264,7 @@ open_with(struct fx *f, const struct bundle *b, uint8_t dir)
 {
 	const char *const *in = b->af == TDO_AF_INET ? inner4 : inner6;
 
-	*f = (struct fx){.constant_random = true};
+	*f = (struct fx){.constant_random = true, .sp_tunnel = b->sp_tunnel};
 	fx_open(f, NULL);
 	for (unsigned i = 0; i < b->n; i++)
 		fx_add_sa(f, &b->sa[i]);
@@ -317,8 +339,13 @@ round_trip(struct rng *r, const struct bundle *b, unsigned count)
 
 	open_with(&out, b, TDO_DIR_OUT);
 	open_with(&in, b, TDO_DIR_IN);
-	fx_knob(&out, TDO_KNOB_ECN, (int32_t)rng_below(r, 3) - 1);
+	/* Whatever the two ends do: where no router marks anything, ECN stays as it was. */
+	fx_knob(&out, TDO_KNOB_ECN, (int32_t)rng_below(r, 5) - 1);
+	fx_knob(&in, TDO_KNOB_ECN, (int32_t)rng_below(r, 5) - 1);
 	fx_knob(&out, TDO_KNOB_DFBIT, (int32_t)rng_below(r, 3));
+	fx_knob(&out, TDO_KNOB_DSCP, (int32_t)rng_below(r, 65) - 1);
+	fx_knob(&out, TDO_KNOB_HOPLIMIT, (int32_t)rng_below(r, 255) + 1);
+	fx_knob(&out, TDO_KNOB_FLOWLABEL, (int32_t)rng_below(r, 3));
 	for (unsigned i = 0; i < count; i++) {
 		make_packet(r, b->af, p);
 		memcpy(bytes, tdo_pkt_data(p), p->len);
