@@ -77,6 +77,11 @@ void tdo_sp_ref(struct tdo_sp *sp);
 void tdo_sp_unref(struct tdo_sp *sp);
 void tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo_sp_info *ret);
 
+/* ---- grow.c ---- */
+
+/* Lets all replay windows grow that asked for it. */
+void tdo_sad_grow(struct tdo_engine *e);
+
 /* ---- worker.c, local.c ---- */
 
 TDO_MUST_CHECK int tdo_worker_new(struct tdo_engine *e, unsigned i);

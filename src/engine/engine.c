@@ -176,6 +176,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 {
 	e->last_tick = now;
 	tdo_sad_tick(e, now);
+	tdo_sad_grow(e);
 	tdo_spd_tick(e, now);
 	tdo_event_tick(e, now);
 	(void)tdo_qsbr_poll(&e->qsbr, e);

@@ -97,6 +97,7 @@ struct tdo_engine {
 	_Atomic int32_t knob[TDO_KNOB_COUNT][2]; /* [1]: IPv6 twin */
 	struct tdo_sad *sad;
 	struct tdo_spd *spd;
+	struct tdo_sa *_Atomic growing;  /* stack of SAs, see grow.c */
 	struct tdo_local *_Atomic local; /* own addresses, local.c */
 	tdo_ns wall_at;                  /* now for which ... */
 	uint64_t wall_base;              /* ... the wall clock read this, seconds */

@@ -247,6 +247,7 @@ finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	enum tdo_reason reason[TDO_BURST_MAX];
 	uint64_t packets = 0, bytes = 0, late = 0;
+	bool grow;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		uint64_t top = window->top;
@@ -254,7 +255,10 @@ finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 		reason[i] = admit(sa, window, b, i, &quota);
 		late += reason[i] == TDO_REASON_NONE && b->seq[i] < top;
 	}
+	grow = tdo_replay_wants_locked(window);
 	tdo_replay_unlock(window);
+	if (grow)
+		tdo_sa_ask_to_grow(w, sa);
 	for (unsigned i = 0; i < b->n; i++) {
 		enum tdo_reason r = reason[i];
 

@@ -110,6 +110,11 @@ void tdo_esp_out(
 void tdo_esp_in(
     struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
 
+/* ---- grow.c ---- */
+
+/* A worker saw that the SA's replay window wants to grow. */
+void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
+
 /* ---- pipe.c ---- */
 
 /*

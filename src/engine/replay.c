@@ -21,36 +21,55 @@
 #define RESYNC_EVERY 16u
 #define RESYNC_AHEAD 4u
 
-int
-tdo_replay_init(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window)
+/* RFC 4303 3.4.3: the preferred size; of adaptive windows that are given none. */
+#define WINDOW_DEFAULT 64u
+
+/* A cleared ring for a window; its blocks, or 0. */
+static uint32_t
+ring_new(const struct tdo_mem *mem, uint32_t window, uint64_t **ret)
 {
 	uint32_t n = 1;
 
-	*r = (struct tdo_replay){
-	    .lock = ATOMIC_FLAG_INIT,
-	    .window = window,
-	    .span = window ? window : SPAN_WITHOUT_WINDOW,
-	};
-	if (window == 0)
-		return 0;
 	/*
 	 * RFC 6479 2: the window ends anywhere within a block, so it touches up to
 	 * window / 64 + 1 blocks, and the block of the right edge is being filled.
 	 */
 	while (n < window / BLOCK_BITS + 2)
 		n *= 2;
-	r->bits = mem->alloc(mem->ctx, n * sizeof(*r->bits));
-	if (r->bits == NULL)
-		return -ENOMEM;
-	r->nblocks = n;
-	return 0;
+	*ret = mem->alloc(mem->ctx, n * sizeof(**ret));
+	return *ret ? n : 0;
+}
+
+static void
+ring_free(const struct tdo_mem *mem, uint64_t *bits, uint32_t nblocks)
+{
+	if (bits)
+		mem->free(mem->ctx, bits, nblocks * sizeof(*bits));
+}
+
+int
+tdo_replay_init(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window, bool adaptive)
+{
+	if (adaptive && window == 0)
+		window = WINDOW_DEFAULT;
+	*r = (struct tdo_replay){
+	    .lock = ATOMIC_FLAG_INIT,
+	    .window = window,
+	    .adaptive = adaptive,
+	    .span = adaptive ? TDO_REPLAY_MAX
+		    : window ? window
+			     : SPAN_WITHOUT_WINDOW,
+	};
+	if (window == 0)
+		return 0;
+	r->nblocks = ring_new(mem, window, &r->bits);
+	return r->nblocks ? 0 : -ENOMEM;
 }
 
 void
 tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem)
 {
-	if (r->bits)
-		mem->free(mem->ctx, r->bits, r->nblocks * sizeof(*r->bits));
+	ring_free(mem, r->bits, r->nblocks);
 	r->bits = NULL;
 }
 
@@ -138,18 +157,30 @@ count_late(uint64_t bins[TDO_LATE_BINS], uint64_t behind)
 
 /* RFC 4303 3.4.3; the caller holds the lock. */
 static enum tdo_reason
-check(struct tdo_replay *r, uint64_t seq)
+check(const struct tdo_replay *r, uint64_t seq)
 {
 	/* The first packet of an SA has number 1 (RFC 4303 2.2). */
 	if (seq == 0)
 		return TDO_REASON_IN_REPLAY_ZERO;
 	if (seq > r->top)
 		return TDO_REASON_NONE;
-	if (r->top - seq >= r->window) {
-		count_late(r->late.dropped, r->top - seq);
+	if (r->top - seq >= r->window)
 		return TDO_REASON_IN_REPLAY_OLD;
-	}
 	return *block(r, seq) & bit(seq) ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_NONE;
+}
+
+/* An authentic packet was late: how large would the window be with as much again to spare? */
+static void
+measure(struct tdo_replay *r, uint64_t behind)
+{
+	uint32_t size = WINDOW_DEFAULT;
+
+	if (!r->adaptive || behind < r->window / 2 || behind >= TDO_REPLAY_MAX)
+		return;
+	while (size < TDO_REPLAY_MAX && size <= 2 * behind)
+		size *= 2;
+	if (size > r->want)
+		r->want = size;
 }
 
 /* Moves the right edge to seq: the blocks that come into use are cleared. */
@@ -168,31 +199,47 @@ slide(struct tdo_replay *r, uint64_t seq)
 enum tdo_reason
 tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq)
 {
-	return r->window ? check(r, seq) : TDO_REASON_NONE;
+	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
+
+	if (reason != TDO_REASON_IN_REPLAY_OLD)
+		return reason;
+	if (r->adaptive && r->top - seq < r->span)
+		return TDO_REASON_NONE;
+	count_late(r->late.dropped, r->top - seq);
+	return reason;
 }
 
-enum tdo_reason
-tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
+/* The window accepts seq: late, or as its new right edge. */
+static void
+record(struct tdo_replay *r, uint64_t seq)
 {
-	enum tdo_reason reason;
-
-	r->failed = 0;
-	if (r->window) {
-		reason = check(r, seq);
-		if (reason != TDO_REASON_NONE)
-			return reason;
-	}
 	if (seq < r->top)
 		count_late(r->late.accepted, r->top - seq);
 	if (r->window == 0) {
 		if (seq > r->top)
 			r->top = seq; /* shown, and the base if a window is configured later */
-		return TDO_REASON_NONE;
+		return;
 	}
 	if (seq > r->top)
 		slide(r, seq);
+	else
+		measure(r, r->top - seq);
 	*block(r, seq) |= bit(seq);
-	return TDO_REASON_NONE;
+}
+
+enum tdo_reason
+tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
+{
+	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
+
+	r->failed = 0;
+	if (reason == TDO_REASON_NONE) {
+		record(r, seq);
+	} else if (reason == TDO_REASON_IN_REPLAY_OLD) {
+		count_late(r->late.dropped, r->top - seq);
+		measure(r, r->top - seq);
+	}
+	return reason;
 }
 
 /*
@@ -253,6 +300,17 @@ known(const struct tdo_replay *r, uint64_t seq)
 	return gone - first >= BLOCK_BITS - 1 ? UINT64_MAX : map | (bit(gone + 1) - 1);
 }
 
+/* Fills the ring of `to`, whose right edge is set, with what `from` knows. */
+static void
+copy_known(const struct tdo_replay *from, struct tdo_replay *to)
+{
+	for (uint64_t i = 0; i < to->nblocks && i <= to->top / BLOCK_BITS; i++) {
+		uint64_t seq = to->top - i * BLOCK_BITS;
+
+		*block(to, seq) = known(from, seq);
+	}
+}
+
 void
 tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 {
@@ -260,13 +318,37 @@ tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 	to->top = from->top;
 	to->late = from->late;
 	to->failed = from->failed;
-	for (uint64_t i = 0; i < to->nblocks && i <= from->top / BLOCK_BITS; i++) {
-		uint64_t seq = from->top - i * BLOCK_BITS;
-
-		*block(to, seq) = known(from, seq);
-	}
+	copy_known(from, to);
 	from->moved = to;
 	unlock(from);
+}
+
+void
+tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size)
+{
+	struct tdo_replay next = {0};
+	uint64_t *old;
+	uint32_t nold;
+
+	r = tdo_replay_lock(r);
+	next.window = r->want > size ? r->want : size;
+	r->want = 0; /* it will be wanted again when there is no memory now */
+	unlock(r);
+	if (next.window <= r->window)
+		return;
+	next.nblocks = ring_new(mem, next.window, &next.bits);
+	if (next.nblocks == 0)
+		return;
+	lock(r);
+	next.top = r->top;
+	copy_known(r, &next);
+	old = r->bits;
+	nold = r->nblocks;
+	r->bits = next.bits;
+	r->nblocks = next.nblocks;
+	r->window = next.window;
+	unlock(r);
+	ring_free(mem, old, nold);
 }
 
 uint64_t
@@ -278,6 +360,17 @@ tdo_replay_top(struct tdo_replay *r)
 	top = r->top;
 	unlock(r);
 	return top;
+}
+
+uint32_t
+tdo_replay_size(struct tdo_replay *r)
+{
+	uint32_t window;
+
+	r = tdo_replay_lock(r);
+	window = r->window;
+	unlock(r);
+	return window;
 }
 
 void

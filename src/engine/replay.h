@@ -3,6 +3,9 @@
  * Anti-replay window (RFC 4303 3.4.3) as a ring of 64-bit blocks (RFC 6479), and what is
  * inferred from it: the high half of extended sequence numbers (RFC 4303 appendix A).
  *
+ * An adaptive window grows with the reordering that it sees: authentic packets that are late say
+ * how large it should be, and the control thread, which may allocate, gives it that size.
+ *
  * The cost of a packet does not depend on the size of the window, except of one that jumps: it
  * clears the blocks that it jumps over, at most the ring (16 KB for 65,536 packets), and only
  * packets with a right ICV do.  A spin lock per SA is held for the check and for the update,
@@ -22,7 +25,9 @@ struct tdo_replay {
 	uint32_t window;  /* packets; 0 = no check */
 	uint32_t nblocks; /* power of two, > window / 64 */
 	uint32_t span;    /* the window from which high halves are inferred */
-	uint64_t top;     /* highest number accepted */
+	uint32_t want;    /* adaptive: the size that it should have */
+	bool adaptive;
+	uint64_t top; /* highest number accepted */
 	uint64_t *bits;
 	struct tdo_replay *moved; /* the window that continues this one, or NULL */
 	uint32_t failed;          /* ICVs that were wrong since the last right one */
@@ -32,7 +37,7 @@ struct tdo_replay {
 
 /* 0 or -ENOMEM. */
 TDO_MUST_CHECK int tdo_replay_init(
-    struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window);
+    struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window, bool adaptive);
 void tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem);
 
 /*
@@ -46,13 +51,21 @@ void tdo_replay_unlock(struct tdo_replay *r);
 uint64_t tdo_replay_number_locked(struct tdo_replay *r, uint32_t low);
 /*
  * NONE, or IN_REPLAY_ZERO, _DUP, _OLD.  Nothing but the count of late packets changes: the
- * number is not authentic yet.
+ * number is not authentic yet.  NONE also for numbers left of a window that may grow: whether
+ * they are authentic is worth knowing.
  */
 enum tdo_reason tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq);
 /* Checks again and accepts: for packets whose ICV was right. */
 enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
 /* For packets whose ICV was wrong under an inferred number: the reason. */
 enum tdo_reason tdo_replay_failed_locked(struct tdo_replay *r, uint64_t seq);
+
+/* True when the window should grow. */
+static inline bool
+tdo_replay_wants_locked(const struct tdo_replay *r)
+{
+	return r->want > r->window;
+}
 
 /* One packet alone. */
 enum tdo_reason tdo_replay_check(struct tdo_replay *r, uint64_t seq);
@@ -63,7 +76,13 @@ enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
  * are answered by `to` from now on, so that no number is accepted by both.
  */
 void tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to);
+/*
+ * Control thread: gives the window in charge the size that it wants, or size if that is more;
+ * what the smaller one could not tell counts as seen.  Without memory it stays as it is.
+ */
+void tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size);
 uint64_t tdo_replay_top(struct tdo_replay *r);
+uint32_t tdo_replay_size(struct tdo_replay *r);
 /* Right edge, size and lateness of the window in charge. */
 void tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret);
 

@@ -210,7 +210,7 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 
 	r = copy_keys(sa, p);
 	if (r == 0)
-		r = tdo_replay_init(&sa->replay, &e->cfg.mem, p->replay);
+		r = tdo_replay_init(&sa->replay, &e->cfg.mem, p->replay, p->adaptive);
 	if (r == 0)
 		r = make_session(sa, true, &sa->enc);
 	if (r == 0)
@@ -260,7 +260,7 @@ tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval, tdo_
 	sa->out_seq = &sa->own_seq;
 	atomic_init(&sa->state, larval ? TDO_SA_LARVAL : TDO_SA_MATURE);
 	if (larval)
-		r = tdo_replay_init(&sa->replay, &e->cfg.mem, 0);
+		r = tdo_replay_init(&sa->replay, &e->cfg.mem, 0, false);
 	else
 		r = equip(sa, p, err);
 	if (r) {
@@ -316,6 +316,8 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 		tdo_sa_ref(sa->seq_owner);
 	}
 	sa->out_seq = old->out_seq;
+	if (sa->replay.adaptive)
+		tdo_replay_grow(&sa->replay, &sa->engine->cfg.mem, tdo_replay_size(&old->replay));
 	tdo_replay_move(&old->replay, &sa->replay);
 }
 

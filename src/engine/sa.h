@@ -65,6 +65,8 @@ struct tdo_sa {
 	_Atomic tdo_ns first_use, last_use; /* 0 = never; last_use is coarse, once per burst */
 	_Atomic uint64_t drops;
 	struct tdo_replay replay;
+	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
+	struct tdo_sa *grow_next; /* ... above this one */
 
 	/* control thread only */
 	struct tdo_engine *engine;

@@ -257,7 +257,8 @@ let_go(void *ctx, struct tdo_qsbr_node *node)
 {
 	struct tdo_sa *sa = TDO_CONTAINER_OF(node, struct tdo_sa, retired);
 
-	(void)ctx;
+	/* Now it is on no stack any more. */
+	tdo_sad_grow(ctx);
 	/* No worker has the object any more; whoever still refers to it only reads it. */
 	sa->replay.moved = NULL;
 	tdo_sa_unref(sa);

@@ -107,6 +107,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	    .reqid = sa->reqid,
 	    .flags = sa->flags,
 	    .replay = sa->replay,
+	    .adaptive = sa->adaptive,
 	    .hard = sa->hard,
 	    .tunnel = sa->tunnel,
 	    .has_hard = sa->hard.allocations || sa->hard.bytes,

@@ -35,6 +35,7 @@ struct fx_sa {
 	uint32_t reqid, flags, replay;
 	struct tdo_lifetime hard;
 	struct tdo_tunnel_opt tunnel;
+	bool adaptive;
 };
 
 /* Adds a mature ESP SA with a key made from its SPI: equal in all engines. */

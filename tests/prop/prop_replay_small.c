@@ -82,7 +82,7 @@ all_series(uint32_t window, const uint64_t *offset, uint64_t base)
 {
 	struct model m = {0};
 
-	if (tdo_replay_init(&m.r, &mem, window))
+	if (tdo_replay_init(&m.r, &mem, window, false))
 		abort();
 	if (m.r.nblocks > BLOCKS_MAX)
 		abort();

@@ -1049,6 +1049,72 @@ esn_finds_a_lost_peer_again(void **state)
 	fx_close(&f);
 }
 
+/* ---- windows that grow ---- */
+
+/* The n-th of the packets sent is late by n; grows at the ticks of the control thread. */
+static void
+window_grows_with_the_ticks(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	struct tdo_sa_info info;
+	struct tdo_sa_key key = {TDO_SATYPE_ESP, sa.spi, fx_addr(A), fx_addr(B)};
+	struct tdo_pkt *late, *p, *copy = fx_pkt_new(0);
+	struct fx f;
+
+	sa.adaptive = true;
+	open_sa(&f, &sa);
+	for (unsigned i = 0; i < 3; i++) {
+		late = send_udp(&f, A, B, 9);
+		fx_pkt_set(copy, tdo_pkt_data(late), late->len);
+		for (unsigned k = 0; k < 500; k++) {
+			p = send_udp(&f, A, B, 9);
+			tdo_in(f.w, &p, 1, f.now);
+			assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+			fx_pkt_free(p);
+		}
+		if (i == 0) {
+			tdo_pkt_data(copy)[60] ^= 1; /* only authentic packets count */
+			tdo_in(f.w, &copy, 1, f.now);
+			assert_int_equal(copy->reason, TDO_REASON_IN_ICV);
+			tdo_engine_tick(f.e, f.now);
+			assert_int_equal(tdo_replay_size(&sa_of(&f, &sa)->replay), 64);
+			expect_in_drop(&f, late, TDO_REASON_IN_REPLAY_OLD);
+		} else {
+			expect_in_pass(&f, late);
+			expect_in_drop(&f, copy, TDO_REASON_IN_REPLAY_DUP);
+			copy = fx_pkt_new(0);
+		}
+		tdo_engine_tick(f.e, f.now);
+		assert_int_equal(tdo_sa_get(f.e, &key, &info), 0);
+		assert_int_equal(info.window, 1024);
+	}
+	assert_true(info.late.dropped[8] == 1 && info.late.accepted[8] == 2);
+	fx_pkt_free(copy);
+	fx_close(&f);
+}
+
+/* An SA that asked and is gone before the tick. */
+static void
+window_of_a_deleted_sa(void **state)
+{
+	struct fx_sa sa = gcm_tr;
+	struct tdo_pkt *late;
+	struct fx f;
+
+	sa.adaptive = true;
+	open_sa(&f, &sa);
+	late = send_udp(&f, A, B, 9);
+	stand_at(&f, &sa, 5000);
+	expect_in_drop(&f, late, TDO_REASON_IN_REPLAY_OLD);
+	fx_delete_sa(&f, &sa);
+	tdo_worker_quiesce(f.w);
+	tdo_engine_tick(f.e, f.now);
+	tdo_engine_tick(f.e, f.now);
+	fx_add_sa(&f, &sa);
+	assert_int_equal(tdo_replay_size(&sa_of(&f, &sa)->replay), 64);
+	fx_close(&f);
+}
+
 int
 main(void)
 {
@@ -1087,6 +1153,8 @@ main(void)
 	    cmocka_unit_test(esn_without_window),
 	    cmocka_unit_test(esn_needs_authentication),
 	    cmocka_unit_test(esn_finds_a_lost_peer_again),
+	    cmocka_unit_test(window_grows_with_the_ticks),
+	    cmocka_unit_test(window_of_a_deleted_sa),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ zero_is_invalid(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 32), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 32, false), 0);
 	refuses(&r, 0, TDO_REASON_IN_REPLAY_ZERO);
 	assert_int_equal(tdo_replay_top(&r), 0);
 	tdo_replay_fini(&r, &mem);
@@ -64,7 +64,7 @@ checking_changes_nothing(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 32), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 32, false), 0);
 	assert_int_equal(tdo_replay_check(&r, 1000), TDO_REASON_NONE);
 	assert_int_equal(tdo_replay_top(&r), 0);
 	accepts(&r, 1);
@@ -81,7 +81,7 @@ window_has_its_exact_size(void **state)
 		struct tdo_replay r;
 		uint32_t w = window[i];
 
-		assert_int_equal(tdo_replay_init(&r, &mem, w), 0);
+		assert_int_equal(tdo_replay_init(&r, &mem, w, false), 0);
 		accepts(&r, 1000000);
 		refuses(&r, 1000000 - w, TDO_REASON_IN_REPLAY_OLD);
 		if (w > 1)
@@ -100,7 +100,7 @@ a_long_jump_forgets_all(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 128), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 128, false), 0);
 	for (uint64_t s = 1; s <= 300; s++)
 		accepts(&r, s);
 	accepts(&r, (uint64_t)1 << 40);
@@ -116,7 +116,7 @@ the_last_number_is_no_exception(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, false), 0);
 	accepts(&r, UINT64_MAX);
 	refuses(&r, UINT64_MAX, TDO_REASON_IN_REPLAY_DUP);
 	accepts(&r, UINT64_MAX - 63);
@@ -131,7 +131,7 @@ without_window_everything_passes(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 0), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 0, false), 0);
 	accepts(&r, 5);
 	accepts(&r, 5);
 	accepts(&r, 0);
@@ -147,9 +147,9 @@ moving_into_another_size(void **state)
 	struct tdo_replay from, to, off;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&from, &mem, 32), 0);
-	assert_int_equal(tdo_replay_init(&to, &mem, 256), 0);
-	assert_int_equal(tdo_replay_init(&off, &mem, 0), 0);
+	assert_int_equal(tdo_replay_init(&from, &mem, 32, false), 0);
+	assert_int_equal(tdo_replay_init(&to, &mem, 256, false), 0);
+	assert_int_equal(tdo_replay_init(&off, &mem, 0, false), 0);
 	accepts(&from, 1000);
 	accepts(&from, 990);
 	tdo_replay_move(&from, &to);
@@ -177,7 +177,7 @@ d10_large_window_remembers_all(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, TDO_REPLAY_MAX), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, TDO_REPLAY_MAX, false), 0);
 	accepts(&r, base + TDO_REPLAY_MAX - 1);
 	for (uint64_t i = 0; i + 1 < TDO_REPLAY_MAX; i += 2)
 		accepts(&r, base + i);
@@ -196,7 +196,7 @@ lateness_is_counted(void **state)
 	struct tdo_replay r, next;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 8), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 8, false), 0);
 	accepts(&r, 1000);
 	accepts(&r, 999);
 	accepts(&r, 998);
@@ -208,7 +208,7 @@ lateness_is_counted(void **state)
 	accepts(&r, 1 << 20);
 	assert_int_equal(tdo_replay_check(&r, 1000), TDO_REASON_IN_REPLAY_OLD);
 	/* An update with the same keys goes on counting. */
-	assert_int_equal(tdo_replay_init(&next, &mem, 16), 0);
+	assert_int_equal(tdo_replay_init(&next, &mem, 16, false), 0);
 	tdo_replay_move(&r, &next);
 	tdo_replay_info(&r, &info);
 	assert_true(info.in_seq == 1 << 20);
@@ -222,6 +222,97 @@ lateness_is_counted(void **state)
 	}
 	tdo_replay_fini(&r, &mem);
 	tdo_replay_fini(&next, &mem);
+}
+
+/* ---- windows that grow ---- */
+
+static void
+grows_to(struct tdo_replay *r, uint32_t size)
+{
+	tdo_replay_grow(r, &mem, 0);
+	assert_int_equal(tdo_replay_size(r), size);
+}
+
+static void
+window_grows_with_the_reordering(void **state)
+{
+	struct tdo_sa_info info = {0};
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 0, true), 0);
+	assert_int_equal(tdo_replay_size(&r), 64);
+	accepts(&r, 1000);
+	accepts(&r, 1000 - 31); /* the left half is free: large enough */
+	grows_to(&r, 64);
+	accepts(&r, 1000 - 32);
+	grows_to(&r, 128);
+	/* Left of the window it is still too old, but authentic packets tell how large it should
+	 * be. */
+	accepts(&r, 2000);
+	assert_int_equal(tdo_replay_check(&r, 1500), TDO_REASON_NONE);
+	assert_int_equal(tdo_replay_accept(&r, 1500), TDO_REASON_IN_REPLAY_OLD);
+	grows_to(&r, 1024);
+	/* What the window could not tell when it was small counts as seen ... */
+	refuses(&r, 1500, TDO_REASON_IN_REPLAY_DUP);
+	refuses(&r, 1501, TDO_REASON_IN_REPLAY_DUP);
+	refuses(&r, 2000 - 128, TDO_REASON_IN_REPLAY_DUP);
+	accepts(&r, 2000 - 127);
+	refuses(&r, 2000 - 127, TDO_REASON_IN_REPLAY_DUP);
+	/* ... and from now on everything fits. */
+	accepts(&r, 2600);
+	accepts(&r, 2600 - 512);
+	/* Not without end, and not for what is further away than any window. */
+	accepts(&r, 1000000);
+	assert_int_equal(tdo_replay_check(&r, 1000000 - TDO_REPLAY_MAX), TDO_REASON_IN_REPLAY_OLD);
+	assert_int_equal(tdo_replay_accept(&r, 1000000 - TDO_REPLAY_MAX), TDO_REASON_IN_REPLAY_OLD);
+	grows_to(&r, 2048); /* 512 was half of 1024 */
+	assert_int_equal(tdo_replay_accept(&r, 1000001 - TDO_REPLAY_MAX), TDO_REASON_IN_REPLAY_OLD);
+	grows_to(&r, TDO_REPLAY_MAX);
+	tdo_replay_info(&r, &info);
+	assert_int_equal(info.window, TDO_REPLAY_MAX);
+	tdo_replay_fini(&r, &mem);
+}
+
+static void
+window_stays_without_memory(void **state)
+{
+	struct tdo_replay r;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, true), 0);
+	accepts(&r, 1000);
+	accepts(&r, 950);
+	no_memory = true;
+	grows_to(&r, 64);
+	no_memory = false;
+	grows_to(&r, 64); /* nobody asked again */
+	refuses(&r, 950, TDO_REASON_IN_REPLAY_DUP);
+	accepts(&r, 951);
+	grows_to(&r, 128);
+	refuses(&r, 951, TDO_REASON_IN_REPLAY_DUP);
+	tdo_replay_fini(&r, &mem);
+}
+
+/* A late packet of the subspace before is understood, or it could not be measured. */
+static void
+growing_window_with_extended_numbers(void **state)
+{
+	const uint64_t sub = (uint64_t)1 << 32;
+	struct tdo_replay r, *held;
+
+	(void)state;
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, true), 0);
+	accepts(&r, 3 * sub + 100);
+	held = tdo_replay_lock(&r);
+	assert_true(tdo_replay_number_locked(held, UINT32_MAX - 60000) == 3 * sub - 60001);
+	tdo_replay_unlock(held);
+	assert_int_equal(tdo_replay_check(&r, 3 * sub - 60001), TDO_REASON_NONE);
+	assert_int_equal(tdo_replay_accept(&r, 3 * sub - 60001), TDO_REASON_IN_REPLAY_OLD);
+	grows_to(&r, TDO_REPLAY_MAX);
+	accepts(&r, 4 * sub);
+	accepts(&r, 4 * sub - 60000);
+	tdo_replay_fini(&r, &mem);
 }
 
 /* ---- extended sequence numbers ---- */
@@ -255,7 +346,7 @@ high_half_is_inferred(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, false), 0);
 	assert_true(number(&r, 1) == 1);
 	assert_true(number(&r, UINT32_MAX) == UINT32_MAX); /* there is nothing below 0 */
 	/* Case A: the window lies in one subspace. */
@@ -279,7 +370,7 @@ high_half_at_the_end(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, false), 0);
 	accepts(&r, UINT64_MAX - 10);
 	assert_true(number(&r, UINT32_MAX) == UINT64_MAX);
 	/* The next subspace does not exist: what seems to be in it is too old. */
@@ -295,7 +386,7 @@ high_half_without_window(void **state)
 	struct tdo_replay r;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 0), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 0, false), 0);
 	accepts(&r, 3 * SUB);
 	assert_true(number(&r, UINT32_MAX) == 3 * SUB - 1);
 	assert_true(number(&r, 1u << 31) == 3 * SUB + SUB / 2);
@@ -313,7 +404,7 @@ wrong_icv_of_a_late_number(void **state)
 	uint64_t seq;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, false), 0);
 	accepts(&r, 3 * SUB + 1000);
 	seq = number(&r, 1000 - 64);
 	assert_true(seq == 4 * SUB + 1000 - 64);
@@ -335,7 +426,7 @@ lost_subspaces_are_found_again(void **state)
 	unsigned n = 0, wild = 0;
 
 	(void)state;
-	assert_int_equal(tdo_replay_init(&r, &mem, 64), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 64, false), 0);
 	accepts(&r, 100);
 	/* Right up to the trigger nothing is tried. */
 	for (unsigned i = 0; i < 1023; i++) {
@@ -374,9 +465,9 @@ memory_may_be_short(void **state)
 
 	(void)state;
 	no_memory = true;
-	assert_int_equal(tdo_replay_init(&r, &mem, 32), -ENOMEM);
+	assert_int_equal(tdo_replay_init(&r, &mem, 32, false), -ENOMEM);
 	tdo_replay_fini(&r, &mem);
-	assert_int_equal(tdo_replay_init(&r, &mem, 0), 0);
+	assert_int_equal(tdo_replay_init(&r, &mem, 0, false), 0);
 	no_memory = false;
 }
 
@@ -393,6 +484,9 @@ main(void)
 	    cmocka_unit_test(moving_into_another_size),
 	    cmocka_unit_test(d10_large_window_remembers_all),
 	    cmocka_unit_test(lateness_is_counted),
+	    cmocka_unit_test(window_grows_with_the_reordering),
+	    cmocka_unit_test(window_stays_without_memory),
+	    cmocka_unit_test(growing_window_with_extended_numbers),
 	    cmocka_unit_test(high_half_is_inferred),
 	    cmocka_unit_test(high_half_at_the_end),
 	    cmocka_unit_test(high_half_without_window),
