@@ -125,6 +125,21 @@ tdo_build_number(struct text t, uint64_t max, uint64_t *ret)
 }
 
 bool
+tdo_build_numbers(struct text t, uint64_t max, struct tdo_range *ret)
+{
+	size_t at = strcspn(t.s, "-");
+	uint64_t lo, hi;
+
+	if (at == 0 || at + 1 >= t.len || t.s[at] != '-' || strspn(t.s, "0123456789-") != t.len ||
+	    !tdo_build_number((struct text){.s = t.s, .len = at}, max, &lo) ||
+	    !tdo_build_number((struct text){.s = t.s + at + 1, .len = t.len - at - 1}, max, &hi) ||
+	    lo > hi)
+		return false;
+	*ret = (struct tdo_range){(uint16_t)lo, (uint16_t)hi};
+	return true;
+}
+
+bool
 tdo_build_port(struct parse *p, struct text t, uint16_t *ret)
 {
 	uint64_t n;

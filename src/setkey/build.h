@@ -40,6 +40,11 @@ bool tdo_build_bytes(struct parse *p, struct text n, bool hard);
 bool tdo_build_esn(struct parse *p, const struct parse_loc *loc);
 bool tdo_build_natt_end(struct parse *p, struct text host, struct text port, bool first);
 bool tdo_build_frag(struct parse *p, struct text n);
+/* One option of "-o"; for the policy in policy statements. */
+bool tdo_build_option(struct parse *p, struct text option);
+bool tdo_build_new(struct parse *p, const struct parse_loc *loc, struct text src, struct text dst);
+/* The selectors that were read are those of the SA. */
+void tdo_build_sa_sel(struct parse *p);
 bool tdo_build_unsupported(struct parse *p, const struct parse_loc *loc, const char *what);
 
 bool tdo_build_enc(struct parse *p, struct text name, struct text key);
@@ -52,7 +57,7 @@ bool tdo_build_src_range(struct parse *p, struct text host, struct text plen, st
 bool tdo_build_dst_range(struct parse *p, struct text host, struct text plen, struct text port);
 /* one and two are the extra part; s NULL where there is none. */
 bool tdo_build_upper(struct parse *p, struct text proto, struct text one, struct text two);
-/* The new form, in which 0 is a value: "type N code N". */
+/* The new form, in which 0 is a value: "type N code N", also with ranges. */
 bool tdo_build_upper_type(struct parse *p, struct text proto, struct text type, struct text code);
 bool tdo_build_policy(struct parse *p, struct text policy);
 

@@ -14,6 +14,10 @@ unsigned tdo_build_digit(char c);
 bool tdo_build_number(struct text t, uint64_t max, uint64_t *ret);
 /* Number, service name or "any"; t.s NULL and "any" give 0. */
 bool tdo_build_port(struct parse *p, struct text t, uint16_t *ret);
+/* Two decimal numbers up to max with "-" between them, ascending; t is not freed. */
+bool tdo_build_numbers(struct text t, uint64_t max, struct tdo_range *ret);
+/* False in get and delete, where what describes a new SA is accepted and ignored. */
+bool tdo_build_makes_sa(const struct parse *p);
 bool tdo_build_host(struct parse *p, struct text t, struct stmt_addrs *ret);
 /* The host's only address. */
 bool tdo_build_one_host(struct parse *p, struct text t, struct tdo_addr *ret);

@@ -17,9 +17,8 @@ static const struct stmt_proto protos[] = {
     {"tcp", TDO_SADB_SATYPE_TCPSIGNATURE, false, false},
 };
 
-/* get and delete only look; what describes a new SA is accepted there and ignored. */
-static bool
-makes_sa(const struct parse *p)
+bool
+tdo_build_makes_sa(const struct parse *p)
 {
 	return p->cur.kind == STMT_ADD || p->cur.kind == STMT_UPDATE || p->cur.kind == STMT_GETSPI;
 }
@@ -74,7 +73,7 @@ tdo_build_proto(struct parse *p, struct text proto)
 			p->cur.sa.proto = &protos[i];
 	if (!p->cur.sa.proto)
 		return tdo_build_fail_text(p, proto, "Invalid ipsec protocol");
-	if (p->cur.sa.proto->old && makes_sa(p))
+	if (p->cur.sa.proto->old && tdo_build_makes_sa(p))
 		p->cur.sa.flags |= TDO_SAF_OLD;
 	tdo_stmt_free(proto.s);
 	return true;
@@ -118,7 +117,7 @@ tdo_build_mode(struct parse *p, struct text mode)
 		m = TDO_MODE_ANY;
 	else
 		return tdo_build_fail_text(p, mode, "Invalid ipsec mode");
-	if (!makes_sa(p))
+	if (!tdo_build_makes_sa(p))
 		tdo_build_warn(
 		    p, mode.loc.first, mode.s, "WARNING: mode is obsolete here and ignored");
 	else
@@ -138,7 +137,7 @@ tdo_build_replay(struct parse *p, struct text size)
 	if (n != 0 && (p->cur.sa.flags & TDO_SAF_OLD))
 		return tdo_build_fail_text(
 		    p, size, "replay prevention cannot be used with old protocols");
-	if (makes_sa(p))
+	if (tdo_build_makes_sa(p))
 		p->cur.sa.replay = (uint32_t)n * 8;
 	tdo_stmt_free(size.s);
 	return true;
@@ -151,7 +150,7 @@ tdo_build_reqid(struct parse *p, struct text id)
 
 	if (!tdo_build_number(id, UINT32_MAX, &n))
 		return tdo_build_fail_text(p, id, "request id is too large");
-	if (makes_sa(p))
+	if (tdo_build_makes_sa(p))
 		p->cur.sa.reqid = (uint32_t)n;
 	tdo_stmt_free(id.s);
 	return true;
@@ -173,7 +172,7 @@ tdo_build_flag(struct parse *p, struct text flag)
 		else if (strcmp(flag.s, "seq-pad") != 0)
 			return tdo_build_fail_text(p, flag, "syntax error, unknown flag");
 	}
-	if (makes_sa(p))
+	if (tdo_build_makes_sa(p))
 		p->cur.sa.flags = (p->cur.sa.flags & ~clear) | set;
 	tdo_stmt_free(flag.s);
 	return true;
@@ -188,7 +187,7 @@ take_limit(struct parse *p, struct text n, bool hard, bool seconds)
 	if (!tdo_build_number(n, UINT64_MAX, &v))
 		return tdo_build_fail_text(p, n, "lifetime is too large");
 	tdo_stmt_free(n.s);
-	if (!makes_sa(p))
+	if (!tdo_build_makes_sa(p))
 		return true;
 	if (seconds)
 		l->addtime = v;
@@ -218,7 +217,7 @@ tdo_build_esn(struct parse *p, const struct parse_loc *loc)
 {
 	if (p->cur.sa.flags & TDO_SAF_OLD)
 		return tdo_build_fail(p, loc->first, "-esn", "not usable with old protocols");
-	if (makes_sa(p))
+	if (tdo_build_makes_sa(p))
 		p->cur.sa.flags |= TDO_SAF_ESN;
 	return true;
 }
@@ -257,6 +256,35 @@ tdo_build_frag(struct parse *p, struct text n)
 	p->cur.sa.natt.frag = (uint16_t)v;
 	tdo_stmt_free(n.s);
 	return true;
+}
+
+/* The addresses that an update gives the SA (D44). */
+bool
+tdo_build_new(struct parse *p, const struct parse_loc *loc, struct text src, struct text dst)
+{
+	struct stmt_sa *a = &p->cur.sa;
+	struct parse_pos at = dst.loc.first;
+
+	if (p->cur.kind != STMT_UPDATE) {
+		tdo_stmt_free(src.s);
+		tdo_stmt_free(dst.s);
+		return tdo_build_fail(p, loc->first, "-new", "only update gives new addresses");
+	}
+	if (!tdo_build_one_host(p, src, &a->new_src)) {
+		tdo_stmt_free(dst.s);
+		return false;
+	}
+	if (!tdo_build_one_host(p, dst, &a->new_dst))
+		return false;
+	if (a->new_src.af != a->new_dst.af)
+		return tdo_build_fail(p, at, NULL, "Family mismatch");
+	return true;
+}
+
+void
+tdo_build_sa_sel(struct parse *p)
+{
+	p->cur.sa.has_sel = tdo_build_makes_sa(p);
 }
 
 /* ---- algorithms ---- */
@@ -390,6 +418,8 @@ tdo_build_sa_check(struct parse *p, const struct parse_loc *loc)
 	const struct stmt_sa *a = &p->cur.sa;
 	const char *msg = NULL;
 
+	if (p->cur.kind == STMT_UPDATE && !a->enc && !a->auth && !a->comp)
+		return true; /* those of the SA stay */
 	switch (a->proto->satype) {
 	case TDO_SATYPE_ESP:
 		if (!a->enc)

@@ -5,6 +5,57 @@
 #include "base/addr.h"
 #include "setkey/build.h"
 #include "setkey/build_int.h"
+#include "setkey/option.h"
+
+static bool
+about_policies(const struct parse *p)
+{
+	return p->cur.kind == STMT_SPDADD || p->cur.kind == STMT_SPDUPDATE ||
+	       p->cur.kind == STMT_SPDDELETE;
+}
+
+/* Those of the policy, or of the SA's -sel. */
+static struct tdo_sel *
+sel_of(struct parse *p)
+{
+	return about_policies(p) ? &p->cur.sp.sel : &p->cur.sa.sel;
+}
+
+bool
+tdo_build_option(struct parse *p, struct text option)
+{
+	struct stmt_opt ignored = {0};
+	struct stmt_opt *o = about_policies(p)       ? &p->cur.sp.opt
+			     : tdo_build_makes_sa(p) ? &p->cur.sa.opt
+						     : &ignored;
+	struct option_err err;
+	bool ok = tdo_option_parse(option.s, !about_policies(p), o, &err);
+
+	if (!ok) {
+		struct parse_pos at = option.loc.first;
+
+		at.column += (unsigned)err.at;
+		tdo_build_fail(p, at, option.s + err.at, "%s", err.text);
+	}
+	tdo_stmt_free(option.s);
+	return ok;
+}
+
+/* A port, a service, "any" or "1000-2000"; 0 is the wildcard, 0-0 is not. */
+static bool
+take_ports(struct parse *p, struct text t, struct tdo_range *ret)
+{
+	uint16_t n;
+
+	if (t.s && tdo_build_numbers(t, UINT16_MAX, ret)) {
+		tdo_stmt_free(t.s);
+		return true;
+	}
+	if (!tdo_build_port(p, t, &n))
+		return false;
+	*ret = n ? (struct tdo_range){n, n} : TDO_RANGE_ANY;
+	return true;
+}
 
 static bool
 take_range(struct parse *p, struct text host, struct text plen, struct text port,
@@ -12,7 +63,6 @@ take_range(struct parse *p, struct text host, struct text plen, struct text port
 {
 	struct tdo_addr a;
 	uint64_t n;
-	uint16_t number;
 
 	if (!tdo_build_one_host(p, host, &a)) {
 		tdo_stmt_free(plen.s);
@@ -25,18 +75,17 @@ take_range(struct parse *p, struct text host, struct text plen, struct text port
 		return tdo_build_fail_text(p, plen, "Invalid prefix length");
 	}
 	tdo_stmt_free(plen.s);
-	if (!tdo_build_port(p, port, &number))
+	if (!take_ports(p, port, ret_port))
 		return false;
 	*ret_addr = tdo_addr_mask(&a, (unsigned)n);
 	*ret_plen = (uint8_t)n;
-	*ret_port = number ? (struct tdo_range){number, number} : TDO_RANGE_ANY;
 	return true;
 }
 
 bool
 tdo_build_src_range(struct parse *p, struct text host, struct text plen, struct text port)
 {
-	struct tdo_sel *sel = &p->cur.sp.sel;
+	struct tdo_sel *sel = sel_of(p);
 
 	return take_range(p, host, plen, port, &sel->src, &sel->src_plen, &sel->sport);
 }
@@ -44,7 +93,7 @@ tdo_build_src_range(struct parse *p, struct text host, struct text plen, struct 
 bool
 tdo_build_dst_range(struct parse *p, struct text host, struct text plen, struct text port)
 {
-	struct tdo_sel *sel = &p->cur.sp.sel;
+	struct tdo_sel *sel = sel_of(p);
 	struct parse_pos at = host.loc.first;
 
 	if (!take_range(p, host, plen, port, &sel->dst, &sel->dst_plen, &sel->dport))
@@ -64,7 +113,7 @@ has_extra(unsigned proto)
 static bool
 take_proto(struct parse *p, struct text t)
 {
-	struct tdo_sel *sel = &p->cur.sp.sel;
+	struct tdo_sel *sel = sel_of(p);
 	uint64_t n = 256;
 	int number;
 
@@ -76,7 +125,7 @@ take_proto(struct parse *p, struct text t)
 		return tdo_build_fail_text(p, t, "unknown upper-layer protocol");
 	sel->proto = (uint8_t)number;
 	if (has_extra(sel->proto) &&
-	    (sel->sport.lo == sel->sport.hi || sel->dport.lo == sel->dport.hi))
+	    (!tdo_stmt_range_any(&sel->sport) || !tdo_stmt_range_any(&sel->dport)))
 		return tdo_build_fail_text(p, t, "this protocol has no ports");
 	tdo_stmt_free(t.s);
 	return true;
@@ -105,8 +154,8 @@ take_gre(struct parse *p, struct text key)
 	if (n != 0) {
 		uint16_t hi = (uint16_t)(n >> 16), lo = (uint16_t)n;
 
-		p->cur.sp.sel.sport = (struct tdo_range){hi, hi};
-		p->cur.sp.sel.dport = (struct tdo_range){lo, lo};
+		sel_of(p)->sport = (struct tdo_range){hi, hi};
+		sel_of(p)->dport = (struct tdo_range){lo, lo};
 	}
 	tdo_stmt_free(key.s);
 	return true;
@@ -121,10 +170,28 @@ take_byte(struct parse *p, struct text t, uint64_t *ret)
 	return true;
 }
 
+/* The same as a range: "0", "0-8", "any". */
+static bool
+take_bytes(struct parse *p, struct text t, struct tdo_range *ret)
+{
+	uint64_t n;
+
+	if (strcmp(t.s, "any") == 0) {
+		*ret = TDO_RANGE_ANY;
+	} else if (!tdo_build_numbers(t, 255, ret)) {
+		if (!take_byte(p, t, &n))
+			return false;
+		*ret = (struct tdo_range){(uint16_t)n, (uint16_t)n};
+		return true;
+	}
+	tdo_stmt_free(t.s);
+	return true;
+}
+
 bool
 tdo_build_upper(struct parse *p, struct text proto, struct text one, struct text two)
 {
-	struct tdo_sel *sel = &p->cur.sp.sel;
+	struct tdo_sel *sel = sel_of(p);
 	uint64_t type = 0, code = 0;
 
 	if (!take_proto(p, proto)) {
@@ -155,8 +222,7 @@ tdo_build_upper(struct parse *p, struct text proto, struct text one, struct text
 bool
 tdo_build_upper_type(struct parse *p, struct text proto, struct text type, struct text code)
 {
-	struct tdo_sel *sel = &p->cur.sp.sel;
-	uint64_t n;
+	struct tdo_sel *sel = sel_of(p);
 
 	if (!take_proto(p, proto)) {
 		tdo_stmt_free(type.s);
@@ -168,17 +234,11 @@ tdo_build_upper_type(struct parse *p, struct text proto, struct text type, struc
 		return tdo_build_fail_text(
 		    p, type, "syntax error, this protocol has no type or code");
 	}
-	if (!take_byte(p, type, &n)) {
+	if (!take_bytes(p, type, &sel->sport)) {
 		tdo_stmt_free(code.s);
 		return false;
 	}
-	sel->sport = (struct tdo_range){(uint16_t)n, (uint16_t)n};
-	if (!code.s)
-		return true;
-	if (!take_byte(p, code, &n))
-		return false;
-	sel->dport = (struct tdo_range){(uint16_t)n, (uint16_t)n};
-	return true;
+	return !code.s || take_bytes(p, code, &sel->dport);
 }
 
 /* Comments between the parts become blanks, so that places in the text stay the same. */

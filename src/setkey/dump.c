@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/ct.h"
 #include "setkey/algname.h"
+#include "setkey/option.h"
 #include "setkey/print.h"
 #include "wire/policy_text.h"
 
@@ -162,6 +163,45 @@ put_lifetimes(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 	put_limits(f, "", hard.allocations, soft.allocations);
 }
 
+static uint64_t
+sum(const uint64_t *v)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < TDO_LATE_BINS; i++)
+		n += v[i];
+	return n;
+}
+
+/* Lines that other systems do not have, only where there is something to say. */
+static void
+put_settings(FILE *f, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_tdo_sa own = {0};
+	struct tdo_late late = {0};
+	struct tdo_sel sel;
+	struct stmt_opt o;
+
+	tdo_sadb_get_tdo_sa(m, &own);
+	o = (struct stmt_opt){.tunnel = own.tunnel, .adaptive = own.adaptive, .cpu = own.cpu};
+	if (!tdo_option_none(&o)) {
+		fputs("\toptions:", f);
+		tdo_option_print(f, " ", &o);
+		fputc('\n', f);
+	}
+	if (own.adaptive) {
+		tdo_sadb_get_tdo_late(m, &late);
+		fprintf(f,
+		    "\twindow: %" PRIu32 "(packets)\tlate: %" PRIu64 "\tdropped: %" PRIu64 "\n",
+		    own.window, sum(late.accepted), sum(late.dropped));
+	}
+	if (tdo_sadb_get_tdo_sel(m, &sel)) {
+		fputs("\tselectors:", f);
+		tdo_stmt_print_sel(f, &sel);
+		fputc('\n', f);
+	}
+}
+
 void
 tdo_dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
 {
@@ -189,6 +229,7 @@ tdo_dump_sa(FILE *f, const struct tdo_sadb_msg *m, time_t now, bool ports)
 	put_name(f, state_name(sa.state), sa.state);
 	fputs(" \n", f);
 	put_lifetimes(f, m, now);
+	put_settings(f, m);
 	fprintf(f, "\tsadb_seq=%" PRIu32 " pid=%" PRIu32 " refcnt=%u\n", m->base.seq, m->base.pid,
 	    (unsigned)m->base.reserved);
 }
@@ -225,70 +266,86 @@ tdo_dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 
 /* ---- policies ----------------------------------------------------------------------- */
 
-static bool
-has_type(unsigned proto)
+static void
+put_range(FILE *f, const struct tdo_range *r)
 {
-	return tdo_stmt_proto_has_type(proto);
+	if (tdo_stmt_range_any(r))
+		fputs("any", f);
+	else if (r->lo == r->hi)
+		fprintf(f, "%u", (unsigned)r->lo);
+	else
+		fprintf(f, "%u-%u", (unsigned)r->lo, (unsigned)r->hi);
 }
 
 static void
-put_sp_end(FILE *f, const struct tdo_sadb_address *a, bool port)
+put_sp_end(FILE *f, const struct tdo_addr *a, unsigned plen, const struct tdo_range *port)
 {
 	char buf[TDO_ADDR_STRLEN];
 
-	fputs(tdo_addr_str(&a->addr, buf), f);
-	if (a->plen != tdo_af_bits(a->addr.af))
-		fprintf(f, "/%u", (unsigned)a->plen);
-	if (port && a->port == 0)
-		fputs("[any]", f);
-	else if (port)
-		fprintf(f, "[%u]", (unsigned)a->port);
+	fputs(tdo_addr_str(a, buf), f);
+	if (plen != tdo_af_bits(a->af))
+		fprintf(f, "/%u", plen);
+	if (port) {
+		fputc('[', f);
+		put_range(f, port);
+		fputc(']', f);
+	}
 	fputc(' ', f);
 }
 
 static void
-put_type_part(FILE *f, const char *before, uint16_t value)
-{
-	fputs(before, f);
-	put_name(f, value == 0 ? "any" : NULL, value);
-}
-
-static void
-put_upper(FILE *f, const struct tdo_sadb_address *src, const struct tdo_sadb_address *dst,
-    const struct names *names)
+put_upper(FILE *f, const struct tdo_sel *sel, const struct names *names)
 {
 	char buf[64];
-	const char *name = names->proto_name(names->ctx, src->proto, buf, sizeof(buf));
+	const char *name = names->proto_name(names->ctx, sel->proto, buf, sizeof(buf));
 
 	if (name)
-		fprintf(f, "%u(%s)", (unsigned)src->proto, name);
+		fprintf(f, "%u(%s)", (unsigned)sel->proto, name);
 	else
-		fprintf(f, "%u", (unsigned)src->proto);
-	if (src->port == 0 && dst->port == 0)
+		fprintf(f, "%u", (unsigned)sel->proto);
+	if (tdo_stmt_range_any(&sel->sport) && tdo_stmt_range_any(&sel->dport))
 		return;
-	if (has_type(src->proto)) {
-		put_type_part(f, " ", src->port);
-		put_type_part(f, ",", dst->port);
-	} else if (src->proto == STMT_PROTO_GRE) {
-		fprintf(f, " %" PRIu32, (uint32_t)src->port << 16 | dst->port);
+	if (tdo_stmt_proto_has_type(sel->proto)) {
+		fputc(' ', f);
+		put_range(f, &sel->sport);
+		fputc(',', f);
+		put_range(f, &sel->dport);
+	} else if (sel->proto == STMT_PROTO_GRE) {
+		fprintf(f, " %" PRIu32, (uint32_t)sel->sport.lo << 16 | sel->dport.lo);
 	}
 }
 
 static void
 put_selectors(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
 {
-	struct tdo_sadb_address src, dst;
+	struct tdo_sel sel;
 	bool ports;
 
-	if (!tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, &src) ||
-	    !tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, &dst)) {
+	if (tdo_sadb_get_sel(m, &sel, NULL) != 0) {
 		fputs("(no selector, probably per-socket policy)\n", f);
 		return;
 	}
-	ports = !has_type(src.proto) && src.proto != STMT_PROTO_GRE;
-	put_sp_end(f, &src, ports);
-	put_sp_end(f, &dst, ports);
-	put_upper(f, &src, &dst, names);
+	ports = !tdo_stmt_proto_has_type(sel.proto) && sel.proto != STMT_PROTO_GRE;
+	put_sp_end(f, &sel.src, sel.src_plen, ports ? &sel.sport : NULL);
+	put_sp_end(f, &sel.dst, sel.dst_plen, ports ? &sel.dport : NULL);
+	put_upper(f, &sel, names);
+	fputc('\n', f);
+}
+
+/* The line that other systems do not have. */
+static void
+put_sp_settings(FILE *f, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_tdo_sp own;
+	struct stmt_opt o;
+
+	if (!tdo_sadb_get_tdo_sp(m, &own))
+		return;
+	o = (struct stmt_opt){.tunnel = own.tunnel, .hold = own.hold, .pfp = own.pfp};
+	if (tdo_option_none(&o))
+		return;
+	fputs("\toptions:", f);
+	tdo_option_print(f, " ", &o);
 	fputc('\n', f);
 }
 
@@ -326,6 +383,7 @@ tdo_dump_sp(FILE *f, const struct tdo_sadb_msg *m, const struct names *names)
 	    date_str(cur.usetime, used));
 	fprintf(f, "\tlifetime: %" PRIu64 "(s) validtime: %" PRIu64 "(s)\n", hard.addtime,
 	    hard.usetime);
+	put_sp_settings(f, m);
 	fprintf(f, "\tspid=%" PRIu32 " seq=%" PRIu32 " pid=%" PRIu32 "\n\trefcnt=%u\n", p.id,
 	    m->base.seq, m->base.pid, (unsigned)m->base.reserved);
 }

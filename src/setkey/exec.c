@@ -273,13 +273,7 @@ exec_sp(struct exec *x, const struct stmt *s)
 	struct exec_pending p = {
 	    .line = s->line, .type = tdo_request_type(s->kind), .quiet = s->sp.policy.fwd};
 	struct tdo_wr w;
-	int r;
 
-	if (!tdo_request_sp_possible(&s->sp)) {
-		r = tdo_exec_wait(x);
-		report(x, s->line, "Type and code 0 are not supported by PF_KEY");
-		return r;
-	}
 	p.seq = tdo_client_begin(x->client, &w, p.type, TDO_SATYPE_UNSPEC);
 	tdo_request_put_sp(&w, s);
 	return submit(x, &w, p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Host, service and protocol names, by the C library or by a small table. */
-#define _GNU_SOURCE /* getprotobyname_r */
+#define _GNU_SOURCE /* getservbyname_r and its like: parsers may run at the same time */
 #include "setkey/names.h"
 
 #include <netdb.h>
@@ -41,6 +41,8 @@ static const struct {
     {"mh", 135},
     {"udplite", 136},
 };
+
+#define ENTRY_ROOM 4096 /* one line of a names file with its aliases */
 
 static const char bad_address[] = "Invalid address specification";
 
@@ -134,9 +136,12 @@ numeric_service(void *ctx, const char *name)
 static uint16_t
 system_service(void *ctx, const char *name)
 {
-	struct servent *s = getservbyname(name, NULL);
+	struct servent entry, *s;
+	char room[ENTRY_ROOM];
 
 	(void)ctx;
+	if (getservbyname_r(name, NULL, &entry, room, sizeof(room), &s) != 0)
+		s = NULL;
 	return s ? ntohs((uint16_t)s->s_port) : 0;
 }
 
@@ -155,8 +160,11 @@ static int
 system_proto(void *ctx, const char *name)
 {
 	int proto = numeric_proto(ctx, name);
-	struct protoent *p = proto < 0 ? getprotobyname(name) : NULL;
+	struct protoent entry, *p = NULL;
+	char room[ENTRY_ROOM];
 
+	if (proto < 0 && getprotobyname_r(name, &entry, room, sizeof(room), &p) != 0)
+		p = NULL;
 	return p && p->p_proto <= 255 ? p->p_proto : proto;
 }
 
@@ -176,7 +184,11 @@ static const char *
 system_proto_name(void *ctx, unsigned proto, char *buf, size_t len)
 {
 	const char *name = numeric_proto_name(ctx, proto, buf, len);
-	struct protoent *p = name ? NULL : getprotobynumber((int)proto);
+	struct protoent entry, *p = NULL;
+	char room[ENTRY_ROOM];
+
+	if (!name && getprotobynumber_r((int)proto, &entry, room, sizeof(room), &p) != 0)
+		p = NULL;
 
 	if (!p || strlen(p->p_name) >= len)
 		return name;

@@ -40,7 +40,8 @@ static const struct text none;
 }
 
 %token <kind>
-	SA_NEW "add, update"
+	SA_NEW "add"
+	SA_CHANGE "update"
 	SA_SPI "getspi"
 	SA_OLD "get, delete"
 	SA_ALL "deleteall"
@@ -56,6 +57,7 @@ static const struct text none;
 	O_MODE "-m" O_REPLAY "-r" O_REQID "-u" O_FLAG "-f"
 	O_LH "-lh" O_LS "-ls" O_BH "-bh" O_BS "-bs"
 	O_ESN "-esn" O_NATT "-natt" O_FRAG "-natt_mtu" O_CTX "-ctx" O_HWIF "-hwif"
+	O_OPTION "-o" O_SEL "-sel" O_NEW "-new"
 	O_ENC "-E" O_AUTH "-A" O_COMP "-C" O_RAW "-R" O_POLICY "-P"
 	BAD "unknown text"
 %token <text>
@@ -64,9 +66,10 @@ static const struct text none;
 	HEX "0x number"
 	WORD "name"
 	QUOTED "quoted string"
+	OPTION "option"
 	POLICY "policy"
 
-%type <text> host port plen number name key opt_key
+%type <text> host port plen number name value key opt_key
 
 %destructor { tdo_stmt_free($$.s); } <text>
 
@@ -85,6 +88,11 @@ input:
 
 statement:
 	  SA_NEW { tdo_build_start(p, $1, &@1); } families sa spi extensions algorithms
+		{
+			if (!tdo_build_sa_check(p, &@7))
+				YYABORT;
+		}
+	| SA_CHANGE { tdo_build_start(p, $1, &@1); } families sa spi extensions opt_algorithms
 		{
 			if (!tdo_build_sa_check(p, &@7))
 				YYABORT;
@@ -268,7 +276,27 @@ extension:
 			if (!tdo_build_frag(p, $2))
 				YYABORT;
 		}
-	| O_CTX
+	| O_NEW host host
+		{
+			if (!tdo_build_new(p, &@1, $2, $3))
+				YYABORT;
+		}
+	| O_SEL sel
+		{ tdo_build_sa_sel(p); }
+	| option
+	| unsupported
+	;
+
+option:
+	  O_OPTION OPTION
+		{
+			if (!tdo_build_option(p, $2))
+				YYABORT;
+		}
+	;
+
+unsupported:
+	  O_CTX
 		{
 			tdo_build_unsupported(p, &@1, "-ctx");
 			YYABORT;
@@ -294,6 +322,11 @@ natt_oar:
 			if (!tdo_build_natt_end(p, $1, $2, false))
 				YYABORT;
 		}
+	;
+
+opt_algorithms:
+	  %empty
+	| algorithms
 	;
 
 algorithms:
@@ -385,30 +418,27 @@ upper:
 			if (!tdo_build_upper(p, $1, $2, $4))
 				YYABORT;
 		}
-	| name TYPE NUMBER
+	| name TYPE value
 		{
 			if (!tdo_build_upper_type(p, $1, $3, none))
 				YYABORT;
 		}
-	| name TYPE NUMBER CODE NUMBER
+	| name TYPE value CODE value
 		{
 			if (!tdo_build_upper_type(p, $1, $3, $5))
 				YYABORT;
 		}
 	;
 
+value:
+	  NUMBER
+	| WORD
+	;
+
 context:
 	  %empty
-	| O_CTX
-		{
-			tdo_build_unsupported(p, &@1, "-ctx");
-			YYABORT;
-		}
-	| O_HWIF
-		{
-			tdo_build_unsupported(p, &@1, "-hwif");
-			YYABORT;
-		}
+	| context option
+	| unsupported
 	;
 
 policy:
@@ -445,7 +475,9 @@ tdo_parse_run(struct parse *p)
 		return -1;
 	}
 #if SETKEY_YYDEBUG
-	setkey_yydebug = p->debug;
+	/* Bison has one switch for the program: parsers that do not trace leave it alone. */
+	if (p->debug)
+		setkey_yydebug = 1;
 #endif
 	r = setkey_yyparse(p, scanner);
 	setkey_yylex_destroy(scanner);

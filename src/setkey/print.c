@@ -69,7 +69,9 @@ print_address(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	    [TDO_SADB_EXT_ADDRESS_DST] = "address_dst",
 	    [TDO_SADB_EXT_ADDRESS_PROXY] = "address_proxy",
 	    [TDO_SADB_X_EXT_NAT_T_OAI] = "x_nat_t_oai",
-	    [TDO_SADB_X_EXT_NAT_T_OAR] = "x_nat_t_oar"};
+	    [TDO_SADB_X_EXT_NAT_T_OAR] = "x_nat_t_oar",
+	    [TDO_SADB_X_EXT_NEW_ADDRESS_SRC] = "x_new_address_src",
+	    [TDO_SADB_X_EXT_NEW_ADDRESS_DST] = "x_new_address_dst"};
 	struct tdo_sadb_address a;
 	char buf[TDO_ADDR_STRLEN];
 
@@ -182,6 +184,64 @@ print_small(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 		fprintf(f, "sadb_ext{ type=%u len=%" PRIu32 " }\n", ext, m->ext[ext].len);
 }
 
+/* ---- extensions of testudo ---------------------------------------------------------- */
+
+static void
+print_tunnel(FILE *f, const char *name, const struct tdo_tunnel_opt *t)
+{
+	fprintf(f, "%s{ ecn=%u df=%u dscp=%u hop_limit=%u flow_label=%u", name, t->ecn, t->df,
+	    t->dscp, t->hop_limit, t->flow_label);
+}
+
+static void
+print_tdo_sel(FILE *f, const struct tdo_sel *s)
+{
+	char buf[TDO_ADDR_STRLEN];
+
+	fprintf(f, "sadb_x_tdo_sel{ proto=%u src=%s/%u[%u-%u]", s->proto,
+	    tdo_addr_str(&s->src, buf), s->src_plen, s->sport.lo, s->sport.hi);
+	fprintf(f, " dst=%s/%u[%u-%u] }\n", tdo_addr_str(&s->dst, buf), s->dst_plen, s->dport.lo,
+	    s->dport.hi);
+}
+
+/* packets: the least distance of the line's packets; lines of zeros are left out. */
+static void
+print_tdo_late(FILE *f, const struct tdo_late *l)
+{
+	fputs("sadb_x_tdo_late{\n", f);
+	for (unsigned i = 0; i < TDO_LATE_BINS; i++)
+		if (l->accepted[i] != 0 || l->dropped[i] != 0)
+			fprintf(f,
+			    "  late{ packets=%u accepted=%" PRIu64 " dropped=%" PRIu64 " }\n",
+			    1u << i, l->accepted[i], l->dropped[i]);
+	fputs("}\n", f);
+}
+
+static void
+print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
+{
+	struct tdo_sadb_tdo_sa sa;
+	struct tdo_sadb_tdo_sp sp;
+	struct tdo_sel sel;
+	struct tdo_late late;
+
+	if (ext == TDO_SADB_X_EXT_TDO_SA && tdo_sadb_get_tdo_sa(m, &sa)) {
+		print_tunnel(f, "sadb_x_tdo_sa", &sa.tunnel);
+		fprintf(f, " adaptive=%d cpu=%u window=%" PRIu32 " }\n", sa.adaptive, sa.cpu,
+		    sa.window);
+	} else if (ext == TDO_SADB_X_EXT_TDO_SP && tdo_sadb_get_tdo_sp(m, &sp)) {
+		print_tunnel(f, "sadb_x_tdo_sp", &sp.tunnel);
+		fprintf(f, " hold=%d pfp=0x%02x", sp.hold, sp.pfp);
+		for (unsigned i = 0; i < sp.nreq; i++)
+			fprintf(f, "%s%" PRIu32, i == 0 ? " reqid=" : ",", sp.reqid[i]);
+		fputs(" }\n", f);
+	} else if (ext == TDO_SADB_X_EXT_TDO_SEL && tdo_sadb_get_tdo_sel(m, &sel)) {
+		print_tdo_sel(f, &sel);
+	} else if (ext == TDO_SADB_X_EXT_TDO_LATE && tdo_sadb_get_tdo_late(m, &late)) {
+		print_tdo_late(f, &late);
+	}
+}
+
 static void
 print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 {
@@ -202,6 +262,8 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	case TDO_SADB_EXT_ADDRESS_PROXY:
 	case TDO_SADB_X_EXT_NAT_T_OAI:
 	case TDO_SADB_X_EXT_NAT_T_OAR:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
 		print_address(f, m, ext);
 		break;
 	case TDO_SADB_EXT_KEY_AUTH:
@@ -221,6 +283,12 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 		break;
 	case TDO_SADB_X_EXT_POLICY:
 		print_policy(f, m);
+		break;
+	case TDO_SADB_X_EXT_TDO_SA:
+	case TDO_SADB_X_EXT_TDO_SEL:
+	case TDO_SADB_X_EXT_TDO_SP:
+	case TDO_SADB_X_EXT_TDO_LATE:
+		print_own(f, m, ext);
 		break;
 	default:
 		print_small(f, m, ext);

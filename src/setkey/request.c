@@ -46,6 +46,13 @@ sa_param(const struct stmt_sa *a, const struct tdo_addr *src, const struct tdo_a
 	    .soft = a->soft,
 	    .has_hard = a->has_hard,
 	    .has_soft = a->has_soft,
+	    .tunnel = a->opt.tunnel,
+	    .adaptive = a->opt.adaptive,
+	    .cpu = a->opt.cpu,
+	    .has_sel = a->has_sel,
+	    .sel = a->sel,
+	    .new_src = a->new_src,
+	    .new_dst = a->new_dst,
 	};
 }
 
@@ -106,20 +113,14 @@ tdo_request_put_sa(
 	}
 }
 
-/* 0 is the wildcard in the port fields; the wildcard itself is a range up to 65535. */
-bool
-tdo_request_sp_possible(const struct stmt_sp *sp)
-{
-	const struct tdo_sel *sel = &sp->sel;
-
-	return !tdo_stmt_proto_has_type(sel->proto) || (sel->sport.hi != 0 && sel->dport.hi != 0);
-}
-
 void
 tdo_request_put_sp(struct tdo_wr *w, const struct stmt *s)
 {
 	struct tdo_sp_param p = s->sp.policy.sp;
 
 	p.sel = s->sp.sel;
+	p.tunnel = s->sp.opt.tunnel;
+	p.hold = s->sp.opt.hold;
+	p.pfp = s->sp.opt.pfp;
 	tdo_sadb_put_sp_param(w, &p);
 }

@@ -11,8 +11,6 @@ uint8_t tdo_request_type(enum stmt_kind kind);
 /* The extensions of add, update, getspi, get, delete, deleteall for one pair of addresses. */
 void tdo_request_put_sa(
     struct tdo_wr *w, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst);
-/* False for the selectors that PF_KEY cannot say: a type or code of 0, see D41. */
-bool tdo_request_sp_possible(const struct stmt_sp *sp);
 /* The extensions of spdadd, spdupdate, spddelete. */
 void tdo_request_put_sp(struct tdo_wr *w, const struct stmt *s);
 

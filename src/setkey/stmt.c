@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "base/ct.h"
+#include "setkey/option.h"
 
 /* Size in front of the bytes, so that tdo_stmt_free knows how much to wipe. */
 union head {
@@ -72,6 +73,18 @@ tdo_stmt_proto_has_type(unsigned proto)
 	return proto == STMT_PROTO_ICMP || proto == STMT_PROTO_ICMP6 || proto == STMT_PROTO_MH;
 }
 
+bool
+tdo_stmt_range_any(const struct tdo_range *r)
+{
+	return r->lo == 0 && r->hi == UINT16_MAX;
+}
+
+bool
+tdo_stmt_range_plain(const struct tdo_range *r)
+{
+	return tdo_stmt_range_any(r) || (r->lo == r->hi && r->lo != 0);
+}
+
 const char *
 tdo_stmt_kind_name(enum stmt_kind kind)
 {
@@ -121,6 +134,93 @@ print_lifetime(FILE *f, const char *ends, const struct tdo_lifetime *l)
 		fprintf(f, " -b%s %" PRIu64, ends, l->bytes);
 }
 
+/* Numbers of a range: "80", "1000-2000"; "0-0" where 0 alone would be the wildcard. */
+static void
+print_numbers(FILE *f, const struct tdo_range *r)
+{
+	if (r->lo == r->hi && r->lo != 0)
+		fprintf(f, "%u", (unsigned)r->lo);
+	else
+		fprintf(f, "%u-%u", (unsigned)r->lo, (unsigned)r->hi);
+}
+
+static void
+print_range(FILE *f, const struct tdo_addr *a, unsigned plen, const struct tdo_range *port)
+{
+	char buf[TDO_ADDR_STRLEN];
+
+	fprintf(f, " %s", tdo_addr_str(a, buf));
+	if (plen != tdo_af_bits(a->af))
+		fprintf(f, "/%u", plen);
+	if (!port || tdo_stmt_range_any(port))
+		return;
+	fputc('[', f);
+	print_numbers(f, port);
+	fputc(']', f);
+}
+
+static void
+print_value(FILE *f, const char *word, const struct tdo_range *r)
+{
+	fprintf(f, " %s ", word);
+	if (tdo_stmt_range_any(r))
+		fputs("any", f);
+	else if (r->lo == r->hi)
+		fprintf(f, "%u", (unsigned)r->lo);
+	else
+		print_numbers(f, r);
+}
+
+/* Ranges and 0 have a form of their own, since 0 is the wildcard in the old one. */
+static void
+print_type(FILE *f, const struct tdo_range *type, const struct tdo_range *code)
+{
+	if (tdo_stmt_range_any(type) && tdo_stmt_range_any(code))
+		return;
+	if (!tdo_stmt_range_plain(type) || !tdo_stmt_range_plain(code)) {
+		print_value(f, "type", type);
+		if (!tdo_stmt_range_any(code))
+			print_value(f, "code", code);
+		return;
+	}
+	fprintf(f, " %u", tdo_stmt_range_any(type) ? 0u : type->lo);
+	if (!tdo_stmt_range_any(code))
+		fprintf(f, ",%u", (unsigned)code->lo);
+}
+
+static void
+print_upper(FILE *f, const struct tdo_sel *sel)
+{
+	static const struct {
+		uint8_t proto;
+		const char *name;
+	} names[] = {{TDO_PROTO_ANY, "any"}, {STMT_PROTO_ICMP, "icmp"}, {6, "tcp"}, {17, "udp"},
+	    {STMT_PROTO_GRE, "gre"}, {STMT_PROTO_ICMP6, "icmp6"}};
+	const char *name = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].proto == sel->proto)
+			name = names[i].name;
+	if (name)
+		fprintf(f, " %s", name);
+	else
+		fprintf(f, " %u", (unsigned)sel->proto);
+	if (tdo_stmt_proto_has_type(sel->proto))
+		print_type(f, &sel->sport, &sel->dport);
+	else if (sel->proto == STMT_PROTO_GRE && sel->sport.lo == sel->sport.hi)
+		fprintf(f, " %" PRIu32, (uint32_t)sel->sport.lo << 16 | sel->dport.lo);
+}
+
+void
+tdo_stmt_print_sel(FILE *f, const struct tdo_sel *sel)
+{
+	bool ports = !tdo_stmt_proto_has_type(sel->proto) && sel->proto != STMT_PROTO_GRE;
+
+	print_range(f, &sel->src, sel->src_plen, ports ? &sel->sport : NULL);
+	print_range(f, &sel->dst, sel->dst_plen, ports ? &sel->dport : NULL);
+	print_upper(f, sel);
+}
+
 static void
 print_extensions(FILE *f, const struct stmt_sa *a)
 {
@@ -147,6 +247,16 @@ print_extensions(FILE *f, const struct stmt_sa *a)
 	}
 	if (a->natt.frag != 0)
 		fprintf(f, " -natt_mtu %u", (unsigned)a->natt.frag);
+	if (a->new_src.af != TDO_AF_NONE) {
+		fputs(" -new", f);
+		print_end(f, &a->new_src, 0);
+		print_end(f, &a->new_dst, 0);
+	}
+	tdo_option_print(f, " -o ", &a->opt);
+	if (a->has_sel) {
+		fputs(" -sel", f);
+		tdo_stmt_print_sel(f, &a->sel);
+	}
 }
 
 /* The name as the user has to write it: flags select variants of an algorithm. */
@@ -199,64 +309,8 @@ print_sa(FILE *f, const struct stmt *s, const struct tdo_addr *src, const struct
 }
 
 static void
-print_range(FILE *f, const struct tdo_addr *a, unsigned plen, const struct tdo_range *port)
-{
-	char buf[TDO_ADDR_STRLEN];
-
-	fprintf(f, " %s", tdo_addr_str(a, buf));
-	if (plen != tdo_af_bits(a->af))
-		fprintf(f, "/%u", plen);
-	if (port && port->lo == port->hi)
-		fprintf(f, "[%u]", (unsigned)port->lo);
-}
-
-/* Type 0 and code 0 have a form of their own, since 0 is the wildcard in the old one. */
-static void
-print_type(FILE *f, const struct tdo_range *type, const struct tdo_range *code)
-{
-	bool has_code = code->lo == code->hi;
-
-	if (type->lo != type->hi)
-		return;
-	if (type->lo == 0 || (has_code && code->lo == 0)) {
-		fprintf(f, " type %u", (unsigned)type->lo);
-		if (has_code)
-			fprintf(f, " code %u", (unsigned)code->lo);
-		return;
-	}
-	fprintf(f, " %u", (unsigned)type->lo);
-	if (has_code)
-		fprintf(f, ",%u", (unsigned)code->lo);
-}
-
-static void
-print_upper(FILE *f, const struct tdo_sel *sel)
-{
-	static const struct {
-		uint8_t proto;
-		const char *name;
-	} names[] = {{TDO_PROTO_ANY, "any"}, {STMT_PROTO_ICMP, "icmp"}, {6, "tcp"}, {17, "udp"},
-	    {STMT_PROTO_GRE, "gre"}, {STMT_PROTO_ICMP6, "icmp6"}};
-	const char *name = NULL;
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].proto == sel->proto)
-			name = names[i].name;
-	if (name)
-		fprintf(f, " %s", name);
-	else
-		fprintf(f, " %u", (unsigned)sel->proto);
-	if (tdo_stmt_proto_has_type(sel->proto))
-		print_type(f, &sel->sport, &sel->dport);
-	else if (sel->proto == STMT_PROTO_GRE && sel->sport.lo == sel->sport.hi)
-		fprintf(f, " %" PRIu32, (uint32_t)sel->sport.lo << 16 | sel->dport.lo);
-}
-
-static void
 print_sp(FILE *f, const struct stmt *s)
 {
-	const struct tdo_sel *sel = &s->sp.sel;
-	bool ports = !tdo_stmt_proto_has_type(sel->proto) && sel->proto != STMT_PROTO_GRE;
 	size_t len = tdo_policy_text_print(&s->sp.policy, " ", NULL, 0);
 	char *text = malloc(len + 1);
 
@@ -264,9 +318,8 @@ print_sp(FILE *f, const struct stmt *s)
 		return;
 	tdo_policy_text_print(&s->sp.policy, " ", text, len + 1);
 	fputs(tdo_stmt_kind_name(s->kind), f);
-	print_range(f, &sel->src, sel->src_plen, ports ? &sel->sport : NULL);
-	print_range(f, &sel->dst, sel->dst_plen, ports ? &sel->dport : NULL);
-	print_upper(f, sel);
+	tdo_stmt_print_sel(f, &s->sp.sel);
+	tdo_option_print(f, " -o ", &s->sp.opt);
 	fprintf(f, " -P %s;\n", text);
 	free(text);
 }

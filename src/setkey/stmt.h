@@ -51,6 +51,15 @@ struct stmt_proto {
 #define STMT_COMP_DEFLATE 2
 #define STMT_COMP_LZS     3
 
+/* Settings by "-o"; see struct tdo_sa_param and struct tdo_sp_param. */
+struct stmt_opt {
+	struct tdo_tunnel_opt tunnel;
+	bool adaptive; /* SAs only */
+	uint16_t cpu;
+	bool hold; /* policies only */
+	uint8_t pfp;
+};
+
 /* UDP encapsulation, by esp-udp or by -natt. */
 struct stmt_natt {
 	bool on;                  /* -natt was given */
@@ -72,12 +81,17 @@ struct stmt_sa {
 	const struct tdo_alg *enc, *auth;
 	uint8_t comp; /* STMT_COMP_..., 0 = none */
 	struct stmt_key ekey, akey;
+	struct stmt_opt opt;
+	bool has_sel; /* -sel */
+	struct tdo_sel sel;
+	struct tdo_addr new_src, new_dst; /* -new; af NONE: not given */
 };
 
 /* spdadd spdupdate spddelete */
 struct stmt_sp {
 	struct tdo_policy_text policy;
 	struct tdo_sel sel;
+	struct stmt_opt opt;
 };
 
 struct stmt {
@@ -102,6 +116,14 @@ bool tdo_stmt_proto_has_type(unsigned proto);
 #define STMT_PROTO_GRE   47
 #define STMT_PROTO_ICMP6 58
 #define STMT_PROTO_MH    135
+
+/* True for the range that matches everything. */
+bool tdo_stmt_range_any(const struct tdo_range *r);
+/* True for the ranges that one number says in which 0 is the wildcard. */
+bool tdo_stmt_range_plain(const struct tdo_range *r);
+
+/* Writes " SRC DST UPPER", as they stand in a policy statement. */
+void tdo_stmt_print_sel(FILE *f, const struct tdo_sel *sel);
 
 /* Writes the statement in canonical form, one line for each pair of addresses. */
 void tdo_stmt_print(FILE *f, const struct stmt *s);

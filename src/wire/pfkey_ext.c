@@ -463,10 +463,17 @@ tdo_sadb_get_spirange(const struct tdo_sadb_msg *m, struct tdo_sadb_spirange *re
 bool
 tdo_sadb_get_policy(const struct tdo_sadb_msg *m, struct tdo_sadb_policy *ret)
 {
+	struct tdo_sadb_tdo_sp own;
 	int err;
 
-	return tdo_sadb_has(m, TDO_SADB_X_EXT_POLICY) &&
-	       !decode_policy(&m->ext[TDO_SADB_X_EXT_POLICY], ret, &err);
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_POLICY) ||
+	    decode_policy(&m->ext[TDO_SADB_X_EXT_POLICY], ret, &err))
+		return false;
+	if (tdo_sadb_get_tdo_sp(m, &own) && own.nreq == ret->nreq)
+		for (unsigned i = 0; i < own.nreq; i++)
+			if (own.reqid[i] != 0)
+				ret->req[i].reqid = own.reqid[i];
+	return true;
 }
 
 bool

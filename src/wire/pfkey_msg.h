@@ -206,6 +206,7 @@ bool tdo_sadb_get_key(
 bool tdo_sadb_get_ident(
     const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext, struct tdo_sadb_ident *ret);
 bool tdo_sadb_get_spirange(const struct tdo_sadb_msg *m, struct tdo_sadb_spirange *ret);
+/* With the reqids of TDO_SP, if they are as many as the requests. */
 bool tdo_sadb_get_policy(const struct tdo_sadb_msg *m, struct tdo_sadb_policy *ret);
 /* Window in packets. */
 bool tdo_sadb_get_replay(const struct tdo_sadb_msg *m, uint32_t *ret);

@@ -371,7 +371,7 @@ tdo_sadb_get_sa_info(
 
 /* ---- policies ----------------------------------------------------------------------- */
 
-/* The settings of a policy; a reqid there goes before that of the request. */
+/* The settings of a policy; its reqids are in the requests already. */
 static int
 get_sp_extra(const struct tdo_sadb_msg *m, struct tdo_sp_param *p, struct tdo_sadb_err *ret_err)
 {
@@ -385,9 +385,6 @@ get_sp_extra(const struct tdo_sadb_msg *m, struct tdo_sp_param *p, struct tdo_sa
 	p->tunnel = own.tunnel;
 	p->hold = own.hold;
 	p->pfp = own.pfp;
-	for (unsigned i = 0; i < own.nreq; i++)
-		if (own.reqid[i] != 0)
-			p->req[i].reqid = own.reqid[i];
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 /* Priorities as PF_KEY stores them: the value that the user means, taken from this. */
 #define PRIO_BASE  0x80000000u
 #define PRIO_STEP  0x40000000 /* distance of "low" and "high" from "def" */
-#define REQID_MAX  0xffffu    /* sadb_x_ipsecrequest_reqid has 16 bits */
+#define REQID_16   0xffffu    /* above it are numbers of users again */
 #define PROTO_ESP  50
 #define PROTO_AH   51
 #define PROTO_COMP 108
@@ -268,6 +268,12 @@ parse_pair(struct cur *c, struct tdo_policy_text *p)
 	return 0;
 }
 
+static bool
+is_picked(uint64_t reqid)
+{
+	return reqid > TDO_REQID_MANUAL_MAX && reqid <= REQID_16;
+}
+
 static int
 parse_level(struct cur *c, struct tdo_req *q)
 {
@@ -285,10 +291,10 @@ parse_level(struct cur *c, struct tdo_req *q)
 	if (q->level != TDO_LEVEL_UNIQUE)
 		return fail_tok(c, t, "Invalid ipsec level");
 	t = take(c, "/");
-	if (!number(t, REQID_MAX, &n))
+	if (!number(t, UINT32_MAX, &n))
 		return fail_tok(c, t, "Invalid ipsec level");
-	/* Larger ones are for the daemon to give: spec 2.6, unique without a number. */
-	q->reqid = n > TDO_REQID_MANUAL_MAX ? 0 : (uint32_t)n;
+	/* Those between are for the daemon to give: spec 2.6, unique without a number. */
+	q->reqid = is_picked(n) ? 0 : (uint32_t)n;
 	return 0;
 }
 
@@ -439,7 +445,7 @@ put_req(struct out *o, const struct tdo_policy_text *p, unsigned i)
 	put_name(o, tdo_policy_level_name(q->level), q->level);
 	/* spec 2.8: "#" marks the numbers that were picked for the user. */
 	if (q->level == TDO_LEVEL_UNIQUE && q->reqid != 0)
-		put(o, "%c%u", q->reqid > TDO_REQID_MANUAL_MAX ? '#' : ':', (unsigned)q->reqid);
+		put(o, "%c%u", is_picked(q->reqid) ? '#' : ':', (unsigned)q->reqid);
 }
 
 size_t

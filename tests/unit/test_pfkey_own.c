@@ -509,6 +509,8 @@ d11_reqids_have_32_bits(void **state)
 	assert_int_equal(tdo_sadb_get_sp_info(&p, &out, NULL), 0);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(out.param.req[i].reqid, in.param.req[i].reqid);
+	/* What a client sees that knows no TDO_SP. */
+	p.ext[TDO_SADB_X_EXT_TDO_SP] = (struct tdo_sadb_ext){0};
 	assert_true(tdo_sadb_get_policy(&p, &old));
 	assert_int_equal(old.req[0].reqid, 1);
 	assert_int_equal(old.req[1].reqid, 0);

@@ -266,7 +266,7 @@ plain_policies(void **state)
 		.prio = TDO_PRIO_DEFAULT,
 		.nreq = 2,
 		.sel = {.src = a6,
-		    .dst = b6,
+		    .dst = {.af = TDO_AF_INET6},
 		    .src_plen = 128,
 		    .dst_plen = 0,
 		    .proto = 255,
@@ -286,7 +286,7 @@ plain_policies(void **state)
 	begin(&w, TDO_SADB_X_SPDDUMP, 0);
 	tdo_sadb_put_sp_info(&w, &info);
 	m = end(&w);
-	PRINTED("2001:db8::1[any] 2001:db8::2/0[any] 255(reserved)\n"
+	PRINTED("2001:db8::1[any] ::/0[any] 255(reserved)\n"
 		"\tin ipsec\n"
 		"\tesp/transport//require\n"
 		"\tah/transport//unique#16385\n"

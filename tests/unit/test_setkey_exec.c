@@ -424,16 +424,22 @@ statements_before_an_error(void **state)
 }
 
 static void
-values_that_pf_key_cannot_say(void **state)
+d41_type_and_code_0_reach_the_daemon(void **state)
 {
 	struct fixture *t = *state;
+	struct tdo_sadb_msg m;
+	struct tdo_sel sel;
 
 	assert_int_equal(run(t, "spdadd ::1 ::2 icmp6 type 0 -P in none;\n"
-				"spdadd ::1 ::2 icmp6 type 1 code 0 -P in none;"),
+				"spdadd ::1 ::2 icmp6 type 1-4 code 0 -P in none;"),
 	    0);
-	assert_int_equal(recv(t->peer, t->buf, sizeof(t->buf), MSG_DONTWAIT), -1);
-	printed(t, "The result of line 1: Type and code 0 are not supported by PF_KEY.\n"
-		   "The result of line 2: Type and code 0 are not supported by PF_KEY.\n");
+	m = request(t);
+	assert_int_equal(tdo_sadb_get_sel(&m, &sel, NULL), 0);
+	assert_true(sel.sport.lo == 0 && sel.sport.hi == 0 && tdo_stmt_range_any(&sel.dport));
+	m = request(t);
+	assert_int_equal(tdo_sadb_get_sel(&m, &sel, NULL), 0);
+	assert_true(sel.sport.lo == 1 && sel.sport.hi == 4);
+	assert_true(sel.dport.lo == 0 && sel.dport.hi == 0);
 }
 
 /* ---- dumps -------------------------------------------------------------------------- */
@@ -585,7 +591,7 @@ main(void)
 	    TEST(no_answer_is_silent),
 	    TEST(lost_connection_is_an_error),
 	    TEST(statements_before_an_error),
-	    TEST(values_that_pf_key_cannot_say),
+	    TEST(d41_type_and_code_0_reach_the_daemon),
 	    TEST(dump_ends_with_number_zero),
 	    TEST(half_a_dump_is_an_error),
 	    TEST(dead_ones_on_demand),
