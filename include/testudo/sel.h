@@ -2,8 +2,8 @@
 /*
  * Traffic selectors (RFC 4301 4.4.1.1): two address prefixes, an upper-layer
  * protocol and two port ranges.  ICMP, ICMPv6 and MH type stand in the source range,
- * the code in the destination range, as setkey(8) has it; the wildcard is the full
- * range, so type 0 can be selected.
+ * the code in the destination range, as setkey(8) has it, and the halves of a GRE key in
+ * both; the wildcard is the full range, so type 0 can be selected (D41).
  */
 #ifndef TESTUDO_SEL_H
 #define TESTUDO_SEL_H
@@ -31,7 +31,7 @@ struct tdo_flow {
 	uint8_t proto;         /* last header of the chain */
 	bool has_ports;        /* sport and dport (or type and code) are known */
 	bool opaque;           /* later fragment: protocol or ports of the datagram are unknown */
-	uint16_t sport, dport; /* host order; type and code for ICMP, ICMPv6, MH */
+	uint16_t sport, dport; /* host order; type and code for ICMP, ICMPv6, MH; a GRE key */
 };
 
 /*

@@ -11,6 +11,28 @@ enum {
 	REASSEMBLED_MAX = 65535,
 };
 
+/*
+ * The key of GRE, which stands behind the checksum (RFC 2890 2) or, in the older format, also
+ * the offset (RFC 1701).  In version 1 (RFC 2637) there is something else in its place.
+ */
+static bool
+parse_gre(struct tdo_flow *f, const uint8_t *p, size_t avail)
+{
+	enum { CHECKSUM = 0x8000, ROUTING = 0x4000, KEY = 0x2000, VERSION = 0x0007 };
+	uint16_t flags;
+	size_t off;
+
+	if (avail < 4)
+		return false;
+	flags = tdo_be16(p);
+	off = flags & (CHECKSUM | ROUTING) ? 8 : 4;
+	if (!(flags & KEY) || (flags & VERSION) != 0 || avail < off + 4)
+		return false;
+	f->sport = tdo_be16(p + off);
+	f->dport = tdo_be16(p + off + 2);
+	return true;
+}
+
 /* Ports, or type and code, of the upper layer of avail bytes at p, if they are there. */
 static void
 parse_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
@@ -37,6 +59,10 @@ parse_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
 		if (avail < 3)
 			return;
 		f->sport = p[2];
+		break;
+	case TDO_IPPROTO_GRE:
+		if (!parse_gre(f, p, avail))
+			return;
 		break;
 	default:
 		return;

@@ -19,6 +19,7 @@ enum {
 	TDO_IPPROTO_IPV6 = 41,
 	TDO_IPPROTO_ROUTING = 43,
 	TDO_IPPROTO_FRAGMENT = 44,
+	TDO_IPPROTO_GRE = 47,
 	TDO_IPPROTO_ESP = 50,
 	TDO_IPPROTO_AH = 51,
 	TDO_IPPROTO_ICMPV6 = 58,
@@ -48,9 +49,11 @@ enum {
  * unspecified.
  *
  * flow: the upper-layer protocol is the last header that the walk reaches; ports are
- * known for TCP, UDP, UDP-Lite, SCTP, DCCP (16-bit ports) and for ICMP, ICMPv6, MH (type
- * as sport, code as dport; MH code 0) when the header is long enough.  ESP, AH and
- * IPComp end the walk.  A fragment has flow.opaque unless it is first and has its
+ * known for TCP, UDP, UDP-Lite, SCTP, DCCP (16-bit ports), for ICMP, ICMPv6, MH (type as
+ * sport, code as dport; MH code 0) and for GRE with a key (RFC 2890; its upper half as
+ * sport, its lower half as dport) when the header is long enough.  ESP, AH and IPComp end
+ * the walk: to selectors they are next layer protocols themselves (RFC 4301 4.4.1.1;
+ * docs/decisions/0005).  A fragment has flow.opaque unless it is first and has its
  * ports; a later fragment has the protocol number of the fragmented part in
  * flow.proto (IPv4) or the next header of its fragment header (IPv6).
  *

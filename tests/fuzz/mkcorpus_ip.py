@@ -3,7 +3,7 @@
 import os
 
 from scapy.all import (
-    AH, ESP, ICMP, IP, TCP, UDP, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
+    AH, ESP, GRE, ICMP, IP, TCP, UDP, ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, IPOption, IPOption_Router_Alert, PadN, Raw, raw)
 
 A4, B4, A6, B6 = '192.0.2.1', '198.51.100.2', '2001:db8::1', '2001:db8::2'
@@ -28,6 +28,11 @@ seeds = {
     'v4-icmp': ip4 / ICMP() / Raw(b'ping'),
     'v4-icmp-error': ip4 / ICMP(type=3, code=4) / ip4 / UDP(),
     'v4-esp': ip4 / ESP(spi=256, seq=1) / Raw(pad[:40]),
+    'v4-gre-key': ip4 / GRE(key_present=1, key=0xc0a80102) / ip4 / UDP(),
+    'v4-gre-all': ip4 / GRE(chksum_present=1, key_present=1, seqnum_present=1, key=7) / ip4,
+    'v4-gre-short': ip4 / GRE(key_present=1, key=7),
+    'v4-gre-1701': IP(src=A4, dst=B4, proto=47) / Raw(b'\x60\0\x08\0' + bytes(12)),
+    'v4-pptp': IP(src=A4, dst=B4, proto=47) / Raw(b'\x30\1\x88\x0b' + bytes(12)),
     'v4-multicast': IP(src=A4, dst='224.0.0.1') / UDP() / Raw(pad),
     'v6-tcp': ip6 / TCP(sport=1, dport=2, flags='A', options=ts) / Raw(pad),
     'v6-tcp-syn': ip6 / syn,

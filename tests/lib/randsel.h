@@ -53,16 +53,20 @@ tdo_rand_plen(uint8_t af)
 	}
 }
 
+/* Ports, types, codes, halves of keys: small numbers, 0 among them. */
 static inline struct tdo_range
 tdo_rand_range(void)
 {
-	uint16_t lo = (uint16_t)(1 + tdo_rand(4));
+	uint16_t lo = (uint16_t)tdo_rand(5);
 
-	switch (tdo_rand(4)) {
+	switch (tdo_rand(6)) {
 	case 0:
-		return (struct tdo_range){lo, lo};
 	case 1:
+		return (struct tdo_range){lo, lo};
+	case 2:
 		return (struct tdo_range){lo, (uint16_t)(lo + tdo_rand(3))};
+	case 3:
+		return (struct tdo_range){lo, 65535};
 	default:
 		return TDO_RANGE_ANY;
 	}
@@ -72,7 +76,8 @@ tdo_rand_range(void)
 static inline uint8_t
 tdo_rand_proto(void)
 {
-	static const uint8_t proto[] = {6, 17, 6, 17, 1, 58, 50, 51, 132, 136, 33, 47, 59, 60, 0};
+	static const uint8_t proto[] = {
+	    6, 17, 6, 17, 1, 1, 58, 58, 50, 51, 132, 136, 33, 47, 47, 135, 59, 60, 0};
 
 	return proto[tdo_rand(sizeof(proto))];
 }

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/be.h"
 #include "daemon/attach.h"
 #include "daemon/log.h"
 #include "lib/randsel.h"
@@ -122,7 +123,39 @@ struct packet {
 	bool frag, loadable;
 };
 
-/* Adds n random bytes, the first four of which are the ports when they fit. */
+/*
+ * The bytes by which selectors tell packets apart: small numbers, as in selectors.  Where the
+ * kernel looks up ports, flow has them; the rest is for the engine's parser.
+ */
+static void
+fill_upper(struct packet *p, uint8_t *up)
+{
+	uint8_t one = (uint8_t)tdo_rand(6), two = (uint8_t)tdo_rand(6);
+
+	switch (p->flow.proto) {
+	case TDO_IPPROTO_ICMP: /* type and code */
+	case TDO_IPPROTO_ICMPV6:
+		up[0] = p->flow.proto == TDO_IPPROTO_ICMPV6 && one == 5 ? 128 : one;
+		up[1] = two;
+		break;
+	case TDO_IPPROTO_MH:
+		up[2] = one;
+		break;
+	case TDO_IPPROTO_GRE: /* with a key, or without */
+		up[0] = tdo_rand(3) ? 0x20 : 0;
+		up[1] = 0;
+		tdo_put_be16(up + 4, one);
+		tdo_put_be16(up + 6, two);
+		break;
+	default:
+		tdo_put_be16(up, one);
+		tdo_put_be16(up + 2, two);
+	}
+	p->flow.sport = tdo_be16(up);
+	p->flow.dport = tdo_be16(up + 2);
+}
+
+/* Adds n bytes of an upper layer. */
 static void
 put_upper(struct packet *p)
 {
@@ -130,16 +163,9 @@ put_upper(struct packet *p)
 	unsigned n = lens[tdo_rand(3) ? 3 + tdo_rand(3) : tdo_rand(3)];
 	uint8_t up[20];
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < sizeof(up); i++)
 		up[i] = (uint8_t)tdo_rand(256);
-	p->flow.sport = (uint16_t)(1 + tdo_rand(5));
-	p->flow.dport = (uint16_t)(1 + tdo_rand(5));
-	if (p->flow.proto == TDO_IPPROTO_ICMPV6)
-		p->flow.sport = (uint16_t)(128 << 8); /* not one of neighbour discovery */
-	up[0] = (uint8_t)(p->flow.sport >> 8);
-	up[1] = (uint8_t)p->flow.sport;
-	up[2] = (uint8_t)(p->flow.dport >> 8);
-	up[3] = (uint8_t)p->flow.dport;
+	fill_upper(p, up);
 	memcpy(p->b + p->len, up, n);
 	p->len += n;
 	p->loadable = n >= 4;
@@ -229,7 +255,7 @@ make_v6(struct packet *p)
 static void
 random_packet(struct packet *p)
 {
-	static const uint8_t proto[] = {6, 17, 6, 17, 1, 58, 50, 132, 136, 33, 47};
+	static const uint8_t proto[] = {6, 17, 6, 17, 1, 58, 50, 132, 136, 33, 47, 47, 135};
 	const struct tdo_sel *s = &sels[tdo_rand(SELECTORS)];
 	uint8_t af = tdo_rand(2) ? TDO_AF_INET : TDO_AF_INET6;
 

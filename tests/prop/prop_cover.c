@@ -2,7 +2,8 @@
 /*
  * The cover is sound: whatever a policy matches is covered, through any sequence of additions,
  * removals, coarsening and changes of the maker.  And it is no wider than it has to be: what
- * the exact model covers is matched by a selector whose range is taken as a wildcard.
+ * the exact model covers is matched by a selector whose range is taken as a wildcard.  Ports
+ * are also types, codes and the halves of keys, which the kernel does not look up.
  */
 #include "daemon/cover.h"
 #include "lib/randsel.h"
@@ -35,8 +36,8 @@ random_flow(void)
 {
 	struct tdo_flow f = {.proto = tdo_rand_proto(),
 	    .has_ports = tdo_rand(4) != 0,
-	    .sport = (uint16_t)(1 + tdo_rand(6)),
-	    .dport = (uint16_t)(1 + tdo_rand(6))};
+	    .sport = (uint16_t)tdo_rand(7),
+	    .dport = (uint16_t)tdo_rand(7)};
 	uint8_t af = random_af();
 
 	f.src = tdo_rand_addr(af);

@@ -42,9 +42,9 @@ some_plen(bool v6)
 static uint8_t
 some_proto(void)
 {
-	static const uint8_t proto[] = {6, 17, 58, 60, 0, 47};
+	static const uint8_t proto[] = {6, 17, 1, 58, 60, 0, 47, 135};
 
-	return proto[rng_below(&rng, 6)];
+	return proto[rng_below(&rng, sizeof(proto))];
 }
 
 static uint16_t
