@@ -206,6 +206,65 @@ ranges_and_icmp_types_widen(void **state)
 	tdo_cover_free(c);
 }
 
+/*
+ * D6: types, codes and keys are not where the kernel looks for ports, also when the numbers are
+ * single ones: all of the protocol is covered, and two such selectors are one entry.
+ */
+static void
+d6_types_and_keys_cover_the_whole_protocol(void **state)
+{
+	static const uint8_t proto[] = {1, 47, 58, 135};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(proto); i++) {
+		struct tdo_cover *c = make(48, 1000);
+		struct tdo_sel one = sel4(1, 24, 2, 24), two;
+		struct tdo_flow no_key = flow4(1, 2, proto[i], 0, 0);
+
+		one.proto = proto[i];
+		one.sport = (struct tdo_range){5, 5};
+		one.dport = (struct tdo_range){6, 6};
+		two = one;
+		two.dport = (struct tdo_range){7, 7};
+		assert_int_equal(tdo_cover_add(c, TDO_DIR_OUT, &one), 0);
+		assert_int_equal(tdo_cover_entries(c), 2); /* with the one for fragments */
+		assert_int_equal(tdo_cover_add(c, TDO_DIR_OUT, &two), 0);
+		assert_int_equal(tdo_cover_entries(c), 2);
+		no_key.has_ports = false;
+		assert_true(out(c, flow4(1, 2, proto[i], 0x2000, 0x0800)));
+		assert_true(out(c, flow4(1, 2, proto[i], 5, 6)));
+		assert_true(out(c, no_key));
+		assert_false(out(c, flow4(1, 2, 6, 5, 6)));
+		assert_false(out(c, flow4(1, 3, proto[i], 5, 6)));
+		assert_int_equal(tdo_cover_del(c, TDO_DIR_OUT, &one), 0);
+		assert_true(out(c, flow4(1, 2, proto[i], 5, 6)));
+		assert_int_equal(tdo_cover_del(c, TDO_DIR_OUT, &two), 0);
+		assert_false(out(c, flow4(1, 2, proto[i], 5, 7)));
+		assert_int_equal(tdo_cover_entries(c), 0);
+		tdo_cover_free(c);
+	}
+}
+
+/* D41: type 0 is covered as any type is; a port range from 0 is not the wildcard either. */
+static void
+d41_type_0_and_port_0_are_covered(void **state)
+{
+	struct tdo_cover *c = make(48, 1000);
+	struct tdo_sel icmp = sel4(1, 24, 2, 24), udp = sel4(3, 24, 4, 24);
+
+	(void)state;
+	icmp.proto = 1;
+	icmp.sport = icmp.dport = (struct tdo_range){0, 0};
+	udp.proto = 17;
+	udp.dport = (struct tdo_range){0, 0};
+	assert_int_equal(tdo_cover_add(c, TDO_DIR_OUT, &icmp), 0);
+	assert_int_equal(tdo_cover_add(c, TDO_DIR_OUT, &udp), 0);
+	assert_true(out(c, flow4(1, 2, 1, 0, 0)));
+	assert_true(out(c, flow4(3, 4, 17, 9, 0)));
+	assert_false(out(c, flow4(3, 4, 17, 9, 1)));
+	tdo_cover_free(c);
+}
+
 /* The kernel walks over these headers of IPv6 and reports another protocol. */
 static void
 extension_headers_are_no_upper_layer(void **state)
@@ -445,6 +504,8 @@ main(void)
 	    cmocka_unit_test(prefixes_protocol_and_ports_select),
 	    cmocka_unit_test(fragments_and_unreadable_packets_match_by_address),
 	    cmocka_unit_test(ranges_and_icmp_types_widen),
+	    cmocka_unit_test(d6_types_and_keys_cover_the_whole_protocol),
+	    cmocka_unit_test(d41_type_0_and_port_0_are_covered),
 	    cmocka_unit_test(extension_headers_are_no_upper_layer),
 	    cmocka_unit_test(equal_selectors_are_counted),
 	    cmocka_unit_test(nonsense_is_refused),
