@@ -140,7 +140,8 @@ TDO_MUST_CHECK int tdo_sa_add(
 /*
  * Completes a larval SA, or replaces keys and lifetimes of a mature one; without algorithms
  * (both 0) those of the SA and its keys stay.  With the same keys the sequence counter, the
- * replay window and the age continue; packets and bytes always do.  -ESRCH, and as above.
+ * replay window and the age continue; packets and bytes always do.  With new_src or new_dst the
+ * SA moves (D44); -EEXIST when its SPI is taken there.  -ESRCH, and as above.
  */
 TDO_MUST_CHECK int tdo_sa_update(
     struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
@@ -246,6 +247,8 @@ struct tdo_event {
 		uint32_t sp_id;
 		struct tdo_addr src, dst;
 		struct tdo_req req;
+		bool has_sel;       /* the policy wants an SA for ... */
+		struct tdo_sel sel; /* ... this alone (D45) */
 	} acquire;
 };
 

@@ -165,19 +165,21 @@ tdo_state_marks(const struct tdo_state *s)
 
 /* ---- sequence counters -------------------------------------------------------------- */
 
-/* What makes two SAs share numbers: under the same key they must never repeat. */
+/*
+ * What makes two SAs share numbers: under the same key they must never repeat.  Not the
+ * addresses: an SA takes its key along when it moves (D44).
+ */
 static uint64_t
 tag_of(const struct tdo_state *s, const struct tdo_sa_param *sa)
 {
 	const struct tdo_hash_key *key = &s->hdr->key;
-	uint8_t name[2 + 16 + 4 + 16] = {sa->key.satype, sa->key.dst.af};
+	uint8_t name[1 + 4 + 16] = {sa->key.satype};
 	uint64_t e = tdo_siphash(key, sa->ekey, (sa->ekey_bits + 7) / 8);
 	uint64_t a = tdo_siphash(key, sa->akey, (sa->akey_bits + 7) / 8), tag;
 
-	memcpy(name + 2, sa->key.dst.b, 16);
-	memcpy(name + 18, &sa->key.spi, 4);
-	memcpy(name + 22, &e, 8);
-	memcpy(name + 30, &a, 8);
+	memcpy(name + 1, &sa->key.spi, 4);
+	memcpy(name + 5, &e, 8);
+	memcpy(name + 13, &a, 8);
 	tag = tdo_siphash(key, name, sizeof(name));
 	return tag != 0 ? tag : 1;
 }

@@ -58,7 +58,7 @@ unsigned tdo_state_marks(const struct tdo_state *s);
 /* ---- sequence counters -------------------------------------------------------------- */
 
 /*
- * The counter of this SA: the same one for the same type, destination, SPI and keys, also in a
+ * The counter of this SA: the same one for the same type, SPI and keys, wherever it goes, also in a
  * later process.  NULL when there is no room; counted in no_slot.
  */
 _Atomic uint64_t *tdo_state_seq(struct tdo_state *s, const struct tdo_sa_param *sa);

@@ -73,6 +73,8 @@ void tdo_spd_free(struct tdo_engine *e); /* all policies; retired ones are drain
 void tdo_spd_fini(struct tdo_engine *e); /* after the drain: the tables themselves */
 unsigned tdo_spd_count(const struct tdo_engine *e);
 
+/* The selectors with host bits cleared. */
+struct tdo_sel tdo_sel_normal(const struct tdo_sel *sel);
 void tdo_sp_ref(struct tdo_sp *sp);
 void tdo_sp_unref(struct tdo_sp *sp);
 void tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo_sp_info *ret);

@@ -112,13 +112,22 @@ struct tdo_engine {
 /* The SA for an inbound packet: destination, SPI, protocol number; NULL when there is none. */
 struct tdo_sa *tdo_sad_find_in(
     const struct tdo_engine *e, const struct tdo_addr *dst, uint32_t spi, uint8_t proto);
+/* Which SA an outbound packet needs next. */
+struct tdo_sa_ask {
+	const struct tdo_req *req;
+	const struct tdo_addr *src, *dst; /* the request's, or the packet's when it has none */
+	const struct tdo_flow *flow;      /* what the SA will carry; NULL: selectors do not count */
+	uint8_t pfp;     /* TDO_PFP_...: the SA is for these values of flow alone */
+	unsigned worker; /* who asks */
+};
+
 /*
- * The SA for an outbound request (spec 4.4): src and dst are the request's, or the packet's
- * when the request has none; mode equal or any; reqid equal if the request is unique;
- * mature before dying; newest, or oldest by knob.  NULL when there is none.
+ * The SA for an outbound request (spec 4.4): addresses equal; mode equal or any; reqid equal if
+ * the request is unique; flow within the selectors of the SA, and of pfp fields equal to them.
+ * Mature before dying; of the worker's cpu before any cpu before another's (RFC 9611); newest,
+ * or oldest by knob.  NULL when there is none.
  */
-struct tdo_sa *tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_req *req,
-    const struct tdo_addr *src, const struct tdo_addr *dst);
+struct tdo_sa *tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_sa_ask *ask);
 
 /* ---- spd.c: readers ---- */
 
@@ -183,8 +192,8 @@ void tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c); /* c m
 /* ---- event.c ---- */
 
 /* Worker: a policy needs an SA that does not exist.  Bounded; may be forgotten under load. */
-void tdo_event_acquire(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_req *req,
-    const struct tdo_addr *src, const struct tdo_addr *dst, tdo_ns now);
+void tdo_event_acquire(
+    struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now);
 
 /* ---- worker.c ---- */
 

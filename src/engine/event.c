@@ -19,6 +19,8 @@ struct acquire {
 	uint32_t sp_id;
 	struct tdo_req req;
 	struct tdo_addr src, dst;
+	bool has_sel;
+	struct tdo_sel sel; /* what the SA is wanted for alone (D45) */
 	tdo_ns when;
 };
 
@@ -136,10 +138,34 @@ fill_expiry(struct tdo_engine *e, struct tdo_event_link *l, struct tdo_event *re
 
 /* ---- acquires: worker side ---------------------------------------------------------- */
 
-void
-tdo_event_acquire(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_req *req,
-    const struct tdo_addr *src, const struct tdo_addr *dst, tdo_ns now)
+/* RFC 4301 4.4.1.1: the selectors of the policy, with the packet's values in the pfp fields. */
+static struct tdo_sel
+populate(const struct tdo_sel *sel, const struct tdo_flow *f, uint8_t pfp)
 {
+	struct tdo_sel s = *sel;
+
+	if (pfp & TDO_PFP_SRC) {
+		s.src = f->src;
+		s.src_plen = (uint8_t)tdo_af_bits(f->src.af);
+	}
+	if (pfp & TDO_PFP_DST) {
+		s.dst = f->dst;
+		s.dst_plen = (uint8_t)tdo_af_bits(f->dst.af);
+	}
+	if (pfp & TDO_PFP_PROTO)
+		s.proto = f->proto;
+	if ((pfp & TDO_PFP_SPORT) && f->has_ports)
+		s.sport = (struct tdo_range){f->sport, f->sport};
+	if ((pfp & TDO_PFP_DPORT) && f->has_ports)
+		s.dport = (struct tdo_range){f->dport, f->dport};
+	return s;
+}
+
+void
+tdo_event_acquire(
+    struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now)
+{
+	struct acquire *a;
 	struct tdo_acquire_ring *r = w->acquire;
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -147,8 +173,15 @@ tdo_event_acquire(struct tdo_worker *w, const struct tdo_sp *sp, const struct td
 	/* Full: the packet that found no SA will come again. */
 	if (tail - head == RING)
 		return;
-	r->slot[tail % RING] =
-	    (struct acquire){.sp_id = sp->id, .req = *req, .src = *src, .dst = *dst, .when = now};
+	a = &r->slot[tail % RING];
+	*a = (struct acquire){.sp_id = sp->id,
+	    .req = *ask->req,
+	    .src = *ask->src,
+	    .dst = *ask->dst,
+	    .has_sel = ask->pfp != 0,
+	    .when = now};
+	if (a->has_sel)
+		a->sel = populate(&sp->param.sel, ask->flow, ask->pfp);
 	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
 }
 
@@ -174,7 +207,8 @@ same_sa(const struct acquire *a, const struct acquire *b)
 	return a->req.proto == b->req.proto && a->req.mode == b->req.mode &&
 	       (a->req.level == TDO_LEVEL_UNIQUE) == (b->req.level == TDO_LEVEL_UNIQUE) &&
 	       a->req.reqid == b->req.reqid && tdo_addr_equal(&a->src, &b->src) &&
-	       tdo_addr_equal(&a->dst, &b->dst);
+	       tdo_addr_equal(&a->dst, &b->dst) && a->has_sel == b->has_sel &&
+	       (!a->has_sel || tdo_sel_equal(&a->sel, &b->sel));
 }
 
 static void
@@ -254,6 +288,8 @@ next_acquire(struct tdo_engine *e, struct tdo_event *ret)
 			ret->acquire.src = a.src;
 			ret->acquire.dst = a.dst;
 			ret->acquire.req = a.req;
+			ret->acquire.has_sel = a.has_sel;
+			ret->acquire.sel = a.sel;
 			return true;
 		}
 	}

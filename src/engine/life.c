@@ -3,8 +3,7 @@
  * Lifetimes of SAs (RFC 4301 4.4.2.1, RFC 2367 2.3.3, 3.1.8): all four kinds, soft and hard,
  * in every state (D12, D15), and both kinds of EXPIRE always (D13, D14).
  */
-#include "engine/control.h"
-#include "engine/engine.h"
+#include "engine/sad.h"
 
 /* An entry expires when its age in whole seconds is greater than the lifetime (spec 4.3). */
 static bool
@@ -31,6 +30,7 @@ soften(struct tdo_engine *e, struct tdo_sa *sa)
 {
 	sa->soft_sent = true;
 	atomic_store_explicit(&sa->state, TDO_SA_DYING, memory_order_relaxed);
+	tdo_sad_out_soften(sa);
 	tdo_engine_changed(e);
 	tdo_event_sa(e, sa, TDO_EVENT_EXPIRE_SOFT);
 }

@@ -236,6 +236,8 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 			continue;
 		if (is_spoofed(w, found[i]))
 			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SPOOF, now);
+		else if (sa[i]->sel && !tdo_sel_match(sa[i]->sel, &found[i]->ip.flow))
+			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SA_SELECTOR, now);
 		else if (has_esp_for_us(w, found[i]))
 			p[left++] = found[i];
 	}

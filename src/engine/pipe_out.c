@@ -8,7 +8,7 @@
 
 /* The packet as it will be when the requests looked at so far are applied. */
 struct shape {
-	const struct tdo_addr *src, *dst;
+	struct tdo_flow flow;
 };
 
 static void
@@ -25,15 +25,16 @@ decide(struct tdo_decision *d, enum tdo_verdict v, enum tdo_reason r)
 static bool
 append(struct tdo_decision *d, struct tdo_sa *sa, const struct tdo_req *req, struct shape *s)
 {
-	bool tunnel = req->mode == TDO_MODE_TUNNEL || !tdo_addr_equal(&sa->id.dst, s->dst);
+	bool tunnel = req->mode == TDO_MODE_TUNNEL || !tdo_addr_equal(&sa->id.dst, &s->flow.dst);
 
 	_Static_assert(TDO_REQ_MAX <= TDO_HIST_MAX, "every request of a policy has its place");
 	if (tunnel && sa->esp.outer_len == 0) {
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FAMILY);
 		return false;
 	}
-	if (tunnel)
-		*s = (struct shape){.src = &sa->id.src, .dst = &sa->id.dst};
+	s->flow = (struct tdo_flow){.src = tunnel ? sa->id.src : s->flow.src,
+	    .dst = tunnel ? sa->id.dst : s->flow.dst,
+	    .proto = sa->id.proto};
 	d->tunnelled |= (uint8_t)(tunnel << d->nsas);
 	d->sas[d->nsas++] = sa;
 	return true;
@@ -47,15 +48,19 @@ static bool
 resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info *ip,
     struct tdo_decision *d, tdo_ns now)
 {
-	struct shape s = {.src = &ip->flow.src, .dst = &ip->flow.dst};
+	struct shape s = {.flow = ip->flow};
 	bool skipped = false;
 
 	for (unsigned i = 0; i < sp->param.nreq; i++) {
 		const struct tdo_req *req = &sp->param.req[i];
 		bool own = req->src.af != TDO_AF_NONE;
-		const struct tdo_addr *src = own ? &req->src : s.src;
-		const struct tdo_addr *dst = own ? &req->dst : s.dst;
-		struct tdo_sa *sa = tdo_sad_find_out(w->engine, req, src, dst);
+		struct tdo_sa_ask ask = {.req = req,
+		    .src = own ? &req->src : &s.flow.src,
+		    .dst = own ? &req->dst : &s.flow.dst,
+		    .flow = &s.flow,
+		    .pfp = i == 0 ? sp->param.pfp : 0, /* fields of the packet itself */
+		    .worker = w->index};
+		struct tdo_sa *sa = tdo_sad_find_out(w->engine, &ask);
 
 		if (sa) {
 			if (!append(d, sa, req, &s))
@@ -63,7 +68,7 @@ resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info 
 			continue;
 		}
 		if (tdo_req_level(w->engine, req, ip->flow.src.af) != TDO_LEVEL_USE) {
-			tdo_event_acquire(w, sp, req, src, dst, now);
+			tdo_event_acquire(w, sp, &ask, now);
 			decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_NO_SA);
 			return false;
 		}

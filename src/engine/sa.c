@@ -114,6 +114,23 @@ check_algs(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *e
 	return 0;
 }
 
+/* The selectors may be of another family than the addresses: a tunnel carries both. */
+static int
+check_sel(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
+{
+	const struct tdo_sel *s = &p->sel;
+
+	if (!p->has_sel)
+		return 0;
+	if (tdo_af_len(s->src.af) == 0 || s->src.af != s->dst.af ||
+	    s->src_plen > tdo_af_bits(s->src.af) || s->dst_plen > tdo_af_bits(s->dst.af))
+		return tdo_refuse(
+		    e, err, -EINVAL, "the selectors of an SA need two prefixes of one family");
+	if (s->sport.lo > s->sport.hi || s->dport.lo > s->dport.hi)
+		return tdo_refuse(e, err, -EINVAL, "port range whose end is before its start");
+	return 0;
+}
+
 int
 tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
@@ -123,6 +140,8 @@ tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_e
 		r = check_flags(e, p, err);
 	if (r == 0)
 		r = check_algs(e, p, err);
+	if (r == 0)
+		r = check_sel(e, p, err);
 	return r;
 }
 
@@ -238,10 +257,15 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 		sa->hard = p->hard;
 	if (p->has_soft)
 		sa->soft = p->soft;
+	sa->cpu = p->cpu;
 	sa->flags = p->flags;
 	sa->tunnel = p->tunnel;
 	sa->param = *p;
 	sa->param.ekey = sa->param.akey = NULL;
+	if (p->has_sel) {
+		sa->param.sel = tdo_sel_normal(&p->sel);
+		sa->sel = &sa->param.sel;
+	}
 }
 
 int

@@ -39,6 +39,18 @@ struct tdo_esp {
 };
 
 struct tdo_worker;
+struct tdo_sa_set; /* sad_out.c */
+
+/*
+ * The place of an SA in a set of the outbound index; readers walk both ways.  An SA that becomes
+ * dying has its new place before it loses the old one, hence two.
+ */
+struct tdo_sa_link {
+	struct {
+		struct tdo_sa *_Atomic prev, *_Atomic next;
+	} at[2];                /* [1]: among the dying ones */
+	struct tdo_sa_set *set; /* control */
+};
 
 /* Transforms chosen when the SA is made: no switch on mode or algorithm per packet. */
 typedef void (*tdo_sa_out_fn)(
@@ -56,6 +68,8 @@ struct tdo_sa {
 	struct tdo_tunnel_opt tunnel;
 	struct tdo_lifetime hard, soft; /* 0 = none */
 	uint32_t flags;                 /* TDO_SAF_... */
+	const struct tdo_sel *sel;      /* it carries nothing else (D48); NULL: no such limit */
+	uint16_t cpu;                   /* RFC 9611: 1 + the worker that prefers it; 0 none */
 
 	/* shared, written by workers */
 	_Atomic uint8_t state; /* enum tdo_sa_state; control writes, and workers may not */
@@ -75,16 +89,17 @@ struct tdo_sa {
 	size_t keys_len;
 	tdo_ns created;
 	uint32_t refs;   /* one of the SAD; snapshots and waiting events hold others */
-	uint64_t serial; /* order of creation */
+	uint64_t serial; /* order of becoming mature: what prefered_oldsa compares */
 	bool soft_sent;  /* EXPIRE soft was reported */
 	bool in_sad;
+	uint8_t line;             /* of its sets: enum tdo_sa_state */
 	struct tdo_sa *seq_owner; /* referenced: out_seq is its own_seq (update, same keys) */
 	struct tdo_event_link soft_event, hard_event;
 	struct tdo_qsbr_node retired;
 
 	/* links of sad.c */
 	struct tdo_hnode by_spi;                  /* inbound: destination, protocol, SPI */
-	struct tdo_hnode by_pair;                 /* outbound: protocol, source, destination */
+	struct tdo_sa_link out_link[2];           /* outbound: of its address pair; with reqid */
 	struct tdo_hnode by_reqid;                /* reqids that testudo picks from */
 	struct tdo_sa *prev, *next;               /* all SAs in order of creation */
 	struct tdo_sa *prev_mortal, *next_mortal; /* larval ones and those with a lifetime */

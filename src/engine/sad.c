@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The SAD (RFC 4301 4.4.2): two hash tables over the same objects, inbound by destination,
- * protocol and SPI, outbound by protocol and address pair, and a list in order of creation.
+ * The SAD (RFC 4301 4.4.2): the inbound table by destination, protocol and SPI, and a list in
+ * order of creation.  The outbound index is in sad_out.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,18 +23,6 @@ hash_spi(const struct tdo_engine *e, const struct tdo_addr *dst, uint32_t spi, u
 }
 
 static uint64_t
-hash_pair(const struct tdo_engine *e, const struct tdo_addr *src, const struct tdo_addr *dst,
-    uint8_t proto)
-{
-	struct {
-		struct tdo_addr src, dst;
-		uint32_t proto;
-	} k = {*src, *dst, proto};
-
-	return tdo_siphash(&e->hash_key, &k, sizeof(k));
-}
-
-static uint64_t
 hash_reqid(const struct tdo_engine *e, uint32_t reqid)
 {
 	return tdo_siphash(&e->hash_key, &reqid, sizeof(reqid));
@@ -44,12 +32,6 @@ static struct tdo_sa *
 of_spi(struct tdo_hnode *n)
 {
 	return n ? TDO_CONTAINER_OF(n, struct tdo_sa, by_spi) : NULL;
-}
-
-static struct tdo_sa *
-of_pair(struct tdo_hnode *n)
-{
-	return n ? TDO_CONTAINER_OF(n, struct tdo_sa, by_pair) : NULL;
 }
 
 /* ---- readers ------------------------------------------------------------------------ */
@@ -70,78 +52,6 @@ tdo_sad_find_in(const struct tdo_engine *e, const struct tdo_addr *dst, uint32_t
 	return NULL;
 }
 
-/* Spec 4.4: may this SA serve the request? */
-static bool
-suits(const struct tdo_sa *sa, const struct tdo_req *req, const struct tdo_addr *src,
-    const struct tdo_addr *dst)
-{
-	const struct tdo_sa_id *id = &sa->id;
-
-	if (id->proto != req->proto || !tdo_addr_equal(&id->src, src) ||
-	    !tdo_addr_equal(&id->dst, dst))
-		return false;
-	if (id->mode != TDO_MODE_ANY && id->mode != req->mode)
-		return false;
-	return req->level != TDO_LEVEL_UNIQUE || id->reqid == req->reqid;
-}
-
-/* True when a, in state sa, is to be taken rather than b, in state sb (b may be NULL). */
-static bool
-preferred(const struct tdo_sa *a, uint8_t sa, const struct tdo_sa *b, uint8_t sb, bool oldest)
-{
-	if (b == NULL)
-		return true;
-	if (sa != sb)
-		return sa == TDO_SA_MATURE;
-	return (a->serial < b->serial) == oldest;
-}
-
-static struct tdo_sa *
-best_in_chain(const struct tdo_engine *e, const struct tdo_req *req, const struct tdo_addr *src,
-    const struct tdo_addr *dst, uint64_t hash)
-{
-	bool oldest = tdo_knob(e, TDO_KNOB_PREFERED_OLDSA, dst->af) != 0;
-	struct tdo_sa *best = NULL;
-	uint8_t best_state = TDO_SA_DEAD;
-	struct tdo_hwalk w;
-	struct tdo_hnode *n;
-
-	n = tdo_htab_first(&e->sad->by_pair, hash, &w);
-	for (; n; n = tdo_htab_next(&w)) {
-		struct tdo_sa *sa = of_pair(n);
-		uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
-
-		if (state != TDO_SA_MATURE && state != TDO_SA_DYING)
-			continue;
-		if (suits(sa, req, src, dst) && preferred(sa, state, best, best_state, oldest)) {
-			best = sa;
-			best_state = state;
-		}
-	}
-	return best;
-}
-
-struct tdo_sa *
-tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_req *req, const struct tdo_addr *src,
-    const struct tdo_addr *dst)
-{
-	uint64_t hash = hash_pair(e, src, dst, req->proto), before, after;
-	struct tdo_sa *sa;
-
-	/*
-	 * A rekey adds an SA and then deletes another.  A walk that began before the addition
-	 * and ends after the deletion misses both, and with level "use" the packet would go in
-	 * clear: a miss counts only if nothing was removed meanwhile.
-	 */
-	after = atomic_load_explicit(&e->sad->removals, memory_order_acquire);
-	do {
-		before = after;
-		sa = best_in_chain(e, req, src, dst, hash);
-		after = atomic_load_explicit(&e->sad->removals, memory_order_acquire);
-	} while (sa == NULL && before != after);
-	return sa;
-}
-
 /* ---- tables (control thread) -------------------------------------------------------- */
 
 int
@@ -155,7 +65,7 @@ tdo_sad_new(struct tdo_engine *e)
 	e->sad = d;
 	r = tdo_htab_init(&d->by_spi, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
-		r = tdo_htab_init(&d->by_pair, &e->cfg.mem, &e->qsbr);
+		r = tdo_htab_init(&d->sets, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
 		r = tdo_htab_init(&d->by_reqid, &e->cfg.mem, &e->qsbr);
 	return r;
@@ -176,7 +86,7 @@ tdo_sad_fini(struct tdo_engine *e)
 	if (d == NULL)
 		return;
 	tdo_htab_fini(&d->by_spi);
-	tdo_htab_fini(&d->by_pair);
+	tdo_htab_fini(&d->sets);
 	tdo_htab_fini(&d->by_reqid);
 	tdo_engine_release(e, d, sizeof(*d));
 }
@@ -233,7 +143,6 @@ tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa)
 {
 	struct tdo_sad *d = e->sad;
 
-	sa->serial = ++d->serial;
 	sa->in_sad = true;
 	sa->prev = d->last;
 	if (d->last)
@@ -246,8 +155,7 @@ tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa)
 	link_reqid(e, sa);
 	tdo_htab_insert(
 	    &d->by_spi, &sa->by_spi, hash_spi(e, &sa->id.dst, sa->id.spi, sa->id.proto));
-	tdo_htab_insert(
-	    &d->by_pair, &sa->by_pair, hash_pair(e, &sa->id.src, &sa->id.dst, sa->id.proto));
+	tdo_sad_out_join(e, sa);
 	tdo_engine_changed(e);
 }
 
@@ -273,11 +181,31 @@ replace_in_list(struct tdo_sad *d, struct tdo_sa *old, struct tdo_sa *sa)
 	*(sa->next ? &sa->next->prev : &d->last) = sa;
 }
 
+/* The inbound name of sa instead of that of old. */
+static void
+swap_name(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
+{
+	struct tdo_htab *t = &e->sad->by_spi;
+
+	if (sa->id.spi == old->id.spi && tdo_addr_equal(&sa->id.dst, &old->id.dst)) {
+		tdo_htab_replace(t, &old->by_spi, &sa->by_spi);
+		return;
+	}
+	tdo_htab_insert(t, &sa->by_spi, hash_spi(e, &sa->id.dst, sa->id.spi, sa->id.proto));
+	tdo_htab_remove(t, &old->by_spi);
+}
+
 void
 tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 {
 	struct tdo_sad *d = e->sad;
 
+	if (!tdo_sad_out_replace(old, sa)) {
+		tdo_sad_out_join(e, sa);
+		/* First the count: see tdo_sad_remove(). */
+		atomic_fetch_add_explicit(&d->removals, 1, memory_order_release);
+		tdo_sad_out_leave(e, old);
+	}
 	replace_in_list(d, old, sa);
 	unlink_mortal(d, old);
 	link_mortal(d, sa);
@@ -285,8 +213,7 @@ tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 	link_reqid(e, sa);
 	sa->in_sad = true;
 	old->in_sad = false;
-	tdo_htab_replace(&d->by_spi, &old->by_spi, &sa->by_spi);
-	tdo_htab_replace(&d->by_pair, &old->by_pair, &sa->by_pair);
+	swap_name(e, old, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &old->retired, let_go);
 }
@@ -306,7 +233,7 @@ tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa)
 	unlink_mortal(d, sa);
 	unlink_reqid(e, sa);
 	tdo_htab_remove(&d->by_spi, &sa->by_spi);
-	tdo_htab_remove(&d->by_pair, &sa->by_pair);
+	tdo_sad_out_leave(e, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &sa->retired, let_go);
 }
@@ -334,34 +261,4 @@ unsigned
 tdo_sad_count(const struct tdo_engine *e)
 {
 	return e->sad->n;
-}
-
-/* ---- walk for deleteall ------------------------------------------------------------- */
-
-static struct tdo_sa *
-settle(const struct tdo_sa_key *key, struct tdo_hnode *n, struct tdo_hwalk *walk)
-{
-	for (; n; n = tdo_htab_next(walk)) {
-		struct tdo_sa *sa = of_pair(n);
-
-		if (sa->param.key.satype == key->satype && tdo_addr_equal(&sa->id.src, &key->src) &&
-		    tdo_addr_equal(&sa->id.dst, &key->dst))
-			return sa;
-	}
-	return NULL;
-}
-
-struct tdo_sa *
-tdo_sad_first_of_pair(
-    const struct tdo_engine *e, const struct tdo_sa_key *key, struct tdo_hwalk *walk)
-{
-	uint64_t hash = hash_pair(e, &key->src, &key->dst, tdo_satype_proto(key->satype));
-
-	return settle(key, tdo_htab_first(&e->sad->by_pair, hash, walk), walk);
-}
-
-struct tdo_sa *
-tdo_sad_next_of_pair(const struct tdo_sa_key *key, struct tdo_hwalk *walk)
-{
-	return settle(key, tdo_htab_next(walk), walk);
 }

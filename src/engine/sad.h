@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside of the SAD: two hash tables over the same objects and a list in order of creation
- * (sad.c), and the operations on them (sad_ctl.c, sad_snap.c).
+ * Inside of the SAD: two indexes of the same objects, inbound (sad.c) and outbound
+ * (sad_out.c), a list in order of creation, and the operations on them (sad_ctl.c, sad_snap.c).
  */
 #ifndef TDO_ENGINE_SAD_H
 #define TDO_ENGINE_SAD_H
@@ -11,7 +11,8 @@
 #include "wire/ip.h"
 
 struct tdo_sad {
-	struct tdo_htab by_spi, by_pair;
+	struct tdo_htab by_spi;
+	struct tdo_htab sets;     /* struct tdo_sa_set */
 	struct tdo_htab by_reqid; /* SAs with a reqid from testudo's range */
 	/* Counts removals; see tdo_sad_find_out(). */
 	_Atomic uint64_t removals;
@@ -33,16 +34,45 @@ tdo_satype_proto(uint8_t satype)
 					 : TDO_IPPROTO_IPCOMP;
 }
 
-/* Puts a new SA into all tables; cannot fail. */
+/* Puts a new SA into all tables; its sets are reserved. */
 void tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa);
-/* Puts sa, of the same name, where old is; readers see one or the other. */
-void tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa);
 /*
- * Walk over the SAs of the type and address pair of key; NULL at the end.  What the walk
- * has returned may be removed when it has gone on.
+ * Puts sa, with its sets reserved, where old is; readers see one or the other.  The name may be
+ * another one (D44), which is free then.
  */
-struct tdo_sa *tdo_sad_first_of_pair(
-    const struct tdo_engine *e, const struct tdo_sa_key *key, struct tdo_hwalk *walk);
-struct tdo_sa *tdo_sad_next_of_pair(const struct tdo_sa_key *key, struct tdo_hwalk *walk);
+void tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa);
+
+/* ---- sad_out.c ---- */
+
+/*
+ * SAs of one protocol, address pair and mode, and perhaps of one reqid, by state and in order of
+ * their serials.  The first or last one of a line is the answer to most lookups.
+ */
+struct tdo_sa_line {
+	struct tdo_sa *_Atomic first, *_Atomic last; /* oldest, newest */
+};
+
+struct tdo_sa_set {
+	struct tdo_hnode node;
+	struct tdo_sa_line line[TDO_SA_DYING + 1]; /* by state; readers leave out LARVAL */
+	_Atomic uint32_t special;                  /* members with selectors or a cpu */
+	uint32_t n;                                /* control: all members */
+	struct tdo_qsbr_node retired;
+};
+
+/*
+ * The memory for publishing sa or swapping it in, which must follow, and before any other change
+ * of the SAD.  -ENOMEM: there is nothing to give back.
+ */
+TDO_MUST_CHECK int tdo_sad_out_reserve(struct tdo_engine *e, struct tdo_sa *sa);
+/* Enters an SA of any state, as the newest one. */
+void tdo_sad_out_join(struct tdo_engine *e, struct tdo_sa *sa);
+void tdo_sad_out_leave(struct tdo_engine *e, struct tdo_sa *sa);
+/* sa takes the place of old, if it belongs into the same sets and is as mature: else false. */
+bool tdo_sad_out_replace(struct tdo_sa *old, struct tdo_sa *sa);
+/* The SA became dying. */
+void tdo_sad_out_soften(struct tdo_sa *sa);
+/* An SA of the type and address pair of key, in whatever state; NULL when there is none. */
+struct tdo_sa *tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key);
 
 #endif

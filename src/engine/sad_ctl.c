@@ -54,6 +54,24 @@ find(const struct tdo_engine *e, const struct tdo_sa_key *k)
 	return sa;
 }
 
+/* A new object and all memory that publishing it takes. */
+static int
+make(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval, tdo_ns now,
+    struct tdo_sa **ret, struct tdo_err *ret_err)
+{
+	struct tdo_sa *sa;
+	int r = tdo_sa_new(e, p, larval, now, &sa, ret_err);
+
+	if (r)
+		return r;
+	r = tdo_sad_out_reserve(e, sa);
+	if (r)
+		tdo_sa_unref(sa);
+	else
+		*ret = sa;
+	return r;
+}
+
 /* The counter's home, unless it was inherited. */
 static void
 settle_seq(struct tdo_engine *e, struct tdo_sa *sa)
@@ -79,7 +97,7 @@ tdo_sa_add(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struc
 		return r;
 	if (tdo_sad_find_in(e, &p->key.dst, p->key.spi, tdo_satype_proto(p->key.satype)))
 		return -EEXIST;
-	r = tdo_sa_new(e, p, false, now, &sa, ret_err);
+	r = make(e, p, false, now, &sa, ret_err);
 	if (r)
 		return r;
 	settle_seq(e, sa);
@@ -88,14 +106,19 @@ tdo_sa_add(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struc
 	return 0;
 }
 
-/* RFC 2367 3.1.2: an update of lifetimes alone says nothing about algorithms. */
+/*
+ * RFC 2367 3.1.2: an update of lifetimes alone says nothing about algorithms.  The name is that
+ * of the SA from now on (D44).
+ */
 static struct tdo_sa_param
 completed(const struct tdo_sa_param *p, const struct tdo_sa *old)
 {
 	struct tdo_sa_param full = *p;
 
-	if (full.key.src.af == TDO_AF_NONE)
-		full.key.src = old->id.src;
+	full.key.src = p->new_src.af != TDO_AF_NONE ? p->new_src : old->id.src;
+	if (p->new_dst.af != TDO_AF_NONE)
+		full.key.dst = p->new_dst;
+	full.new_src = full.new_dst = (struct tdo_addr){0};
 	if (p->ealg != 0 || p->aalg != 0)
 		return full;
 	full.ealg = old->param.ealg;
@@ -119,8 +142,11 @@ tdo_sa_update(
 		return -ESRCH;
 	full = completed(p, old);
 	r = tdo_sa_validate(e, &full, ret_err);
+	if (r == 0 && !tdo_addr_equal(&full.key.dst, &old->id.dst) &&
+	    tdo_sad_find_in(e, &full.key.dst, full.key.spi, old->id.proto))
+		r = -EEXIST;
 	if (r == 0)
-		r = tdo_sa_new(e, &full, false, now, &sa, ret_err);
+		r = make(e, &full, false, now, &sa, ret_err);
 	if (r)
 		return r;
 	tdo_sa_inherit(sa, old);
@@ -205,7 +231,7 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 	full.ekey_bits = full.akey_bits = 0;
 	full.replay = 0;
 	full.has_hard = full.has_soft = false;
-	r = tdo_sa_new(e, &full, true, now, &sa, NULL);
+	r = make(e, &full, true, now, &sa, NULL);
 	if (r)
 		return r;
 	tdo_acquire_answered(e, p->seq);
@@ -230,15 +256,11 @@ tdo_sa_delete(struct tdo_engine *e, const struct tdo_sa_key *key)
 unsigned
 tdo_sa_delete_all(struct tdo_engine *e, const struct tdo_sa_key *key)
 {
-	struct tdo_hwalk walk;
-	struct tdo_sa *sa = tdo_sad_first_of_pair(e, key, &walk), *next;
+	struct tdo_sa *sa;
 	unsigned count = 0;
 
-	for (; sa; sa = next) {
-		next = tdo_sad_next_of_pair(key, &walk);
+	for (; (sa = tdo_sad_out_any(e, key)) != NULL; count++)
 		tdo_sad_remove(e, sa);
-		count++;
-	}
 	return count;
 }
 

@@ -107,8 +107,6 @@ TDO_MUST_CHECK int tdo_sp_validate(
     struct tdo_engine *e, const struct tdo_sp_param *p, struct tdo_err *err);
 /* An unpublished object of valid parameters, or NULL without memory. */
 struct tdo_sp *tdo_sp_new(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now);
-/* The selectors with host bits cleared. */
-struct tdo_sel tdo_sel_normal(const struct tdo_sel *sel);
 
 /* ---- all of it ---------------------------------------------------------------------- */
 

@@ -22,7 +22,7 @@ put_expire(struct tdo_wr *w, const struct tdo_sa_info *info, bool hard)
 	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
 }
 
-/* The policy says by its id alone what is wanted. */
+/* The policy says by its id what is wanted, unless it wants an SA per flow (D45). */
 static void
 put_acquire(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto *crypto)
 {
@@ -35,6 +35,8 @@ put_acquire(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypt
 	    w, &(struct tdo_sadb_policy){
 		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
 	tdo_pfkey_put_proposal(w, crypto, satype);
+	if (ev->acquire.has_sel)
+		tdo_sadb_put_tdo_sel(w, &ev->acquire.sel);
 }
 
 static uint8_t

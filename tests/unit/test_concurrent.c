@@ -42,7 +42,8 @@ look(struct reader *r)
 	struct tdo_req req = {.proto = 50, .mode = TDO_MODE_TRANSPORT};
 	struct tdo_addr dst = f.dst;
 	struct tdo_spd_hit h = tdo_spd_match(c.e, TDO_DIR_OUT, &f);
-	struct tdo_sa *sa = tdo_sad_find_out(c.e, &req, &f.src, &f.dst);
+	struct tdo_sa *sa =
+	    tdo_sad_find_out(c.e, &(struct tdo_sa_ask){.req = &req, .src = &f.src, .dst = &f.dst});
 
 	r->lookups++;
 	r->no_policy += h.sp == NULL;

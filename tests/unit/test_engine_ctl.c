@@ -252,8 +252,9 @@ ask(unsigned worker, uint32_t reqid)
 	struct tdo_req r = {
 	    .proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_UNIQUE, .reqid = reqid};
 	struct tdo_addr a = ctl_addr("192.0.2.1"), b = ctl_addr("192.0.2.2");
+	struct tdo_sa_ask q = {.req = &r, .src = &a, .dst = &b};
 
-	tdo_event_acquire(tdo_engine_worker(c.e, worker), &sp, &r, &a, &b, c.now);
+	tdo_event_acquire(tdo_engine_worker(c.e, worker), &sp, &q, c.now);
 }
 
 static void

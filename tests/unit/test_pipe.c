@@ -558,6 +558,89 @@ test_in_selector(void **state)
 	expect(through(A, C), TDO_VERDICT_DROP, TDO_REASON_IN_SELECTOR);
 }
 
+/* An SA from C to D that carries UDP to port dport only, in its packets' own words. */
+static void
+limited_sa(const char *src, const char *dst, uint32_t spi, uint8_t mode, const char *sel_dst,
+    uint16_t dport)
+{
+	struct tdo_sa_param p = {
+	    .key = {.satype = TDO_SATYPE_ESP, .spi = spi, .src = fx_addr(src), .dst = fx_addr(dst)},
+	    .mode = mode,
+	    .ealg = 20, /* aes-gcm-16 */
+	    .ekey = (const uint8_t *)"0123456789abcdefghij",
+	    .ekey_bits = 160,
+	    .has_sel = true};
+
+	p.sel = (struct tdo_sel){.src = fx_addr(A),
+	    .dst = fx_addr(sel_dst),
+	    .src_plen = 32,
+	    .dst_plen = 32,
+	    .proto = TDO_IPPROTO_UDP,
+	    .sport = TDO_RANGE_ANY,
+	    .dport = dport ? (struct tdo_range){dport, dport} : TDO_RANGE_ANY};
+	assert_int_equal(tdo_sa_add(f.e, &p, f.now, NULL), 0);
+}
+
+/* Gives the SA to a sender that knows nothing of its selectors, and receives what it makes. */
+static void
+receive_limited(const char *src, const char *dst, uint8_t mode, const char *sel_dst, uint16_t dport,
+    enum tdo_reason want)
+{
+	struct tdo_sa *sa;
+	struct tdo_addr d = fx_addr(dst);
+	const struct tdo_sel *sel;
+	struct tdo_pkt *p;
+
+	limited_sa(src, dst, 4000, mode, sel_dst, dport);
+	sa = tdo_sad_find_in(f.e, &d, 4000, 50);
+	sel = sa->sel;
+	sa->sel = NULL;
+	p = out(A, B);
+	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	sa->sel = sel;
+	tdo_in(f.w, &p, 1, f.now);
+	expect(p, want == TDO_REASON_NONE ? TDO_VERDICT_PASS : TDO_VERDICT_DROP, want);
+	assert_int_equal(tdo_sa_flush(f.e, TDO_SATYPE_UNSPEC), 1);
+}
+
+/*
+ * A peer with an SA may send what was agreed for it and nothing else, whatever the policies
+ * allow.  fx_udp() sends to port 2000.
+ */
+static void
+test_in_d48_tunnel_carries_its_selectors_only(void **state)
+{
+	fx_add_sp(&f, OUT, A, B, ANY, "esp/tunnel/" G "-" H "/require");
+	fx_add_sp(&f, IN, A, B, ANY, "esp/tunnel/" G "-" H "/require");
+	receive_limited(G, H, TDO_MODE_TUNNEL, B, 0, TDO_REASON_NONE);
+	receive_limited(G, H, TDO_MODE_TUNNEL, B, 2000, TDO_REASON_NONE);
+	receive_limited(G, H, TDO_MODE_TUNNEL, B, 2001, TDO_REASON_IN_SA_SELECTOR);
+	receive_limited(G, H, TDO_MODE_TUNNEL, C, 0, TDO_REASON_IN_SA_SELECTOR);
+}
+
+static void
+test_in_d48_transport_carries_its_selectors_only(void **state)
+{
+	fx_add_sp(&f, OUT, A, B, ANY, "esp/transport//require");
+	receive_limited(A, B, TDO_MODE_TRANSPORT, B, 2000, TDO_REASON_NONE);
+	receive_limited(A, B, TDO_MODE_TRANSPORT, B, 1999, TDO_REASON_IN_SA_SELECTOR);
+	receive_limited(A, B, TDO_MODE_ANY, B, 1999, TDO_REASON_IN_SA_SELECTOR);
+}
+
+/* In a bundle each SA's selectors are about what that SA carries: here ESP between gateways. */
+static void
+test_out_d48_layers(void **state)
+{
+	fx_add_sp(
+	    &f, OUT, A, B, ANY, "esp/tunnel/" G "-" H "/require esp/tunnel/" M "-" N "/require");
+	limited_sa(G, H, 4000, TDO_MODE_TUNNEL, B, 2000);
+	fx_add_sa(&f, SA(M, N, 4002, TUNNEL));
+	expect(out(A, B), TDO_VERDICT_SEND, TDO_REASON_NONE);
+	fx_delete_sa(&f, SA(M, N, 4002, TUNNEL));
+	limited_sa(M, N, 4001, TDO_MODE_TUNNEL, B, 2000); /* names what is inside the inner one */
+	out_drop(A, B, TDO_REASON_OUT_NO_SA);
+}
+
 static void
 test_in_spoof(void **state)
 {
@@ -789,6 +872,9 @@ main(void)
 	    T(test_in_clear),
 	    T(test_in_clear_ipsec),
 	    T(test_in_selector),
+	    T(test_in_d48_tunnel_carries_its_selectors_only),
+	    T(test_in_d48_transport_carries_its_selectors_only),
+	    T(test_out_d48_layers),
 	    T(test_in_spoof),
 	    T(test_in_ipip_in_transport),
 	    T(test_in_nested),

@@ -53,7 +53,7 @@ out(const struct tdo_req *req)
 {
 	struct tdo_addr a = ctl_addr(A), b = ctl_addr(B);
 
-	return tdo_sad_find_out(c.e, req, &a, &b);
+	return tdo_sad_find_out(c.e, &(struct tdo_sa_ask){.req = req, .src = &a, .dst = &b});
 }
 
 static const struct tdo_req transport = {
