@@ -266,12 +266,13 @@ tdo_dump_sa_line(FILE *f, const struct tdo_sadb_msg *m, time_t now)
 
 /* ---- policies ----------------------------------------------------------------------- */
 
+/* As in statements, where the port 0 alone is the wildcard, but a type is not. */
 static void
-put_range(FILE *f, const struct tdo_range *r)
+put_range(FILE *f, const struct tdo_range *r, bool port)
 {
 	if (tdo_stmt_range_any(r))
 		fputs("any", f);
-	else if (r->lo == r->hi)
+	else if (r->lo == r->hi && (r->lo != 0 || !port))
 		fprintf(f, "%u", (unsigned)r->lo);
 	else
 		fprintf(f, "%u-%u", (unsigned)r->lo, (unsigned)r->hi);
@@ -287,7 +288,7 @@ put_sp_end(FILE *f, const struct tdo_addr *a, unsigned plen, const struct tdo_ra
 		fprintf(f, "/%u", plen);
 	if (port) {
 		fputc('[', f);
-		put_range(f, port);
+		put_range(f, port, true);
 		fputc(']', f);
 	}
 	fputc(' ', f);
@@ -307,9 +308,9 @@ put_upper(FILE *f, const struct tdo_sel *sel, const struct names *names)
 		return;
 	if (tdo_stmt_proto_has_type(sel->proto)) {
 		fputc(' ', f);
-		put_range(f, &sel->sport);
+		put_range(f, &sel->sport, false);
 		fputc(',', f);
-		put_range(f, &sel->dport);
+		put_range(f, &sel->dport, false);
 	} else if (sel->proto == STMT_PROTO_GRE) {
 		fprintf(f, " %" PRIu32, (uint32_t)sel->sport.lo << 16 | sel->dport.lo);
 	}

@@ -341,6 +341,165 @@ upper_layers(void **state)
 	}
 }
 
+/* First lines: what a port field cannot say. */
+static void
+d41_ranges_and_type_0_are_shown(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		struct tdo_range sport, dport;
+		const char *line;
+	} t[] = {
+	    {17, {1000, 2000}, {0, 65535}, "192.0.2.10[1000-2000] 192.0.2.20[any] 17(udp)\n"},
+	    {6, {7, 7}, {0, 0}, "192.0.2.10[7] 192.0.2.20[0-0] 6(tcp)\n"},
+	    {1, {0, 0}, {0, 65535}, "192.0.2.10 192.0.2.20 1(icmp) 0,any\n"},
+	    {1, {0, 8}, {0, 0}, "192.0.2.10 192.0.2.20 1(icmp) 0-8,0\n"},
+	    {1, {0, 65535}, {1, 2}, "192.0.2.10 192.0.2.20 1(icmp) any,1-2\n"},
+	    {47, {0, 0}, {5, 5}, "192.0.2.10 192.0.2.20 47(gre) 5\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct tdo_sp_info info = {.param = {.dir = TDO_DIR_IN,
+					       .sel = {.src = a4,
+						   .dst = b4,
+						   .src_plen = 32,
+						   .dst_plen = 32,
+						   .proto = t[i].proto,
+						   .sport = t[i].sport,
+						   .dport = t[i].dport}}};
+		struct tdo_sadb_msg m;
+		struct tdo_wr w;
+		char *text = NULL;
+		size_t size;
+		FILE *f = open_memstream(&text, &size);
+
+		begin(&w, TDO_SADB_X_SPDDUMP, 0);
+		tdo_sadb_put_sp_info(&w, &info);
+		m = end(&w);
+		tdo_dump_sp(f, &m, &tdo_names_numeric);
+		fclose(f);
+		assert_int_equal(strncmp(text, t[i].line, strlen(t[i].line)), 0);
+		free(text);
+	}
+}
+
+/* The lines of other systems stay as they are; what is new stands in front of the last. */
+static void
+settings_of_an_sa(void **state)
+{
+	struct tdo_sa_info info = {
+	    .param = {.key = {.satype = TDO_SATYPE_ESP, .spi = 256, .src = a6, .dst = b6},
+		.mode = TDO_MODE_TUNNEL,
+		.state = TDO_SA_MATURE,
+		.flags = TDO_SAF_ESN,
+		.replay = 64,
+		.ealg = 11,
+		.tunnel = {.ecn = 4, .df = 1, .dscp = 47, .hop_limit = 9, .flow_label = 3},
+		.adaptive = true,
+		.cpu = 3,
+		.has_sel = true,
+		.sel = {.src = a4,
+		    .src_plen = 32,
+		    .dst = {.af = TDO_AF_INET, .b = {10}},
+		    .dst_plen = 8,
+		    .proto = 6,
+		    .sport = {1000, 2000},
+		    .dport = TDO_RANGE_ANY}},
+	    .window = 512,
+	    .late = {.accepted = {1, 2, 3}, .dropped = {[16] = 7}}};
+	struct tdo_sadb_msg m;
+	struct tdo_wr w;
+
+	(void)state;
+	begin(&w, TDO_SADB_DUMP, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_info(&w, &info, true);
+	m = end(&w);
+	PRINTED("2001:db8::1 2001:db8::2 \n"
+		"\tesp mode=tunnel spi=256(0x00000100) reqid=0(0x00000000)\n"
+		"\tE: null \n"
+		"\tseq=0x00000000 replay=8 flags=0x00000400 state=mature \n"
+		"\tcreated:                     \tcurrent: Jan 10 09:00:00 2027\n"
+		"\tdiff: 0(s)\thard: 0(s)\tsoft: 0(s)\n"
+		"\tlast:                     \thard: 0(s)\tsoft: 0(s)\n"
+		"\tcurrent: 0(bytes)\thard: 0(bytes)\tsoft: 0(bytes)\n"
+		"\tallocated: 0\thard: 0\tsoft: 0\n"
+		"\toptions: ecn=rfc6040 df=clear dscp=46 ttl=9 flowlabel=flow window=adaptive "
+		"cpu=2\n"
+		"\twindow: 512(packets)\tlate: 6\tdropped: 7\n"
+		"\tselectors: 192.0.2.10[1000-2000] 10.0.0.0/8 tcp\n"
+		"\tsadb_seq=0 pid=4711 refcnt=1\n",
+	    tdo_dump_sa(f, &m, CREATED, false));
+}
+
+static void
+settings_of_a_policy(void **state)
+{
+	struct tdo_sp_info info = example_sp();
+	struct tdo_sadb_msg m;
+	struct tdo_wr w;
+
+	(void)state;
+	info.param.tunnel = (struct tdo_tunnel_opt){.ecn = 1, .dscp = TDO_OPT_DSCP_COPY};
+	info.param.hold = true;
+	info.param.pfp = TDO_PFP_SRC | TDO_PFP_PROTO;
+	info.param.req[0].reqid = 100000;
+	begin(&w, TDO_SADB_X_SPDDUMP, 0);
+	tdo_sadb_put_sp_info(&w, &info);
+	m = end(&w);
+	PRINTED("192.0.2.10[any] 198.51.100.0/24[443] 6(tcp)\n"
+		"\tout prio def + 10 ipsec\n"
+		"\tesp/tunnel/192.0.2.1-198.51.100.1/unique:100000\n"
+		"\tcreated: Jan 10 09:00:00 2027  lastused: Jan 10 09:00:41 2027\n"
+		"\tlifetime: 0(s) validtime: 0(s)\n"
+		"\toptions: ecn=ignore dscp=copy hold pfp=src,proto\n"
+		"\tspid=3 seq=0 pid=4711\n"
+		"\trefcnt=1\n",
+	    tdo_dump_sp(f, &m, &tdo_names_numeric));
+}
+
+static void
+extensions_of_testudo(void **state)
+{
+	const struct tdo_late late = {.accepted = {[0] = 5, [16] = 1}, .dropped = {[16] = 2}};
+	const struct tdo_sel sel = {.src = a4,
+	    .src_plen = 32,
+	    .dst = b4,
+	    .dst_plen = 32,
+	    .proto = 17,
+	    .sport = {1, 2},
+	    .dport = TDO_RANGE_ANY};
+	struct tdo_sadb_address a = {.addr = a4, .plen = 32, .proto = 255};
+	struct tdo_wr w;
+
+	(void)state;
+	begin(&w, TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_address(&w, TDO_SADB_X_EXT_NEW_ADDRESS_SRC, &a);
+	tdo_sadb_put_address(&w, TDO_SADB_X_EXT_NEW_ADDRESS_DST, &a);
+	tdo_sadb_put_tdo_sa(
+	    &w, &(struct tdo_sadb_tdo_sa){
+		    .tunnel = {1, 2, 3, 4, 3}, .adaptive = true, .cpu = 5, .window = 6});
+	tdo_sadb_put_tdo_sel(&w, &sel);
+	tdo_sadb_put_tdo_sp(
+	    &w, &(struct tdo_sadb_tdo_sp){.hold = true, .pfp = 3, .nreq = 2, .reqid = {0, 70000}});
+	tdo_sadb_put_tdo_late(&w, &late);
+	end(&w);
+	PRINTED("sadb_msg{ version=2 type=2 errno=0 satype=3 len=54 reserved=1 seq=0 pid=4711 } "
+		"SADB_UPDATE\n"
+		"sadb_x_new_address_src{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
+		"sadb_x_new_address_dst{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
+		"sadb_x_tdo_sa{ ecn=1 df=2 dscp=3 hop_limit=4 flow_label=3 adaptive=1 cpu=5 "
+		"window=6 }\n"
+		"sadb_x_tdo_sel{ proto=17 src=192.0.2.10/32[1-2] dst=192.0.2.20/32[0-65535] }\n"
+		"sadb_x_tdo_sp{ ecn=0 df=0 dscp=0 hop_limit=0 flow_label=0 hold=1 pfp=0x03 "
+		"reqid=0,70000 }\n"
+		"sadb_x_tdo_late{\n"
+		"  late{ packets=1 accepted=5 dropped=0 }\n"
+		"  late{ packets=65536 accepted=1 dropped=2 }\n"
+		"}\n",
+	    tdo_print_message(f, buf, len));
+}
+
 static void
 policy_of_a_socket(void **state)
 {
@@ -491,6 +650,10 @@ main(void)
 	    cmocka_unit_test(policy_as_in_the_specification),
 	    cmocka_unit_test(plain_policies),
 	    cmocka_unit_test(upper_layers),
+	    cmocka_unit_test(d41_ranges_and_type_0_are_shown),
+	    cmocka_unit_test(settings_of_an_sa),
+	    cmocka_unit_test(settings_of_a_policy),
+	    cmocka_unit_test(extensions_of_testudo),
 	    cmocka_unit_test(policy_of_a_socket),
 	    cmocka_unit_test(messages_extension_by_extension),
 	    cmocka_unit_test(small_extensions),
