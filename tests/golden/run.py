@@ -7,10 +7,14 @@ Cases are separated by lines "%%"; a syntax error ends its case only.  Every cas
 closing "parse failed" line, and must exit with 0.  In NAME.ok the exit status of the first
 form stands before the text as "exit N".
 
+The number of statements that were played is printed.
+
 usage: run.py SETKEY NAME.in [--update]
+       run.py --total MIN NAME.ok ...	fails when all files together have fewer statements
 """
 import difflib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,7 +45,25 @@ def case(setkey, text):
     return "exit %d\n%s" % (status, out)
 
 
+def statements(text):
+    """Each statement of a case leaves one line, its canonical text or its error."""
+    return len(re.findall(r"^(?:[a-z]+\b.*;|line \d+, column \d+: (?!WARNING).*)$", text, re.M))
+
+
+def total(least, names):
+    n = 0
+    for name in names:
+        with open(name, encoding="latin-1") as f:
+            n += statements(f.read())
+    print("%d statements in all files" % n)
+    if n < least:
+        raise SystemExit("%d are wanted at least" % least)
+
+
 def main():
+    if sys.argv[1] == "--total":
+        total(int(sys.argv[2]), sys.argv[3:])
+        return
     setkey, name = sys.argv[1], sys.argv[2]
     with open(name, "rb") as f:
         cases = f.read().split(b"%%\n")
@@ -51,6 +73,7 @@ def main():
         with open(ok, "w", encoding="latin-1") as f:
             f.write(got)
         return
+    print("%s: %d statements" % (os.path.basename(name), statements(got)))
     with open(ok, encoding="latin-1") as f:
         want = f.read()
     if got != want:
