@@ -5,8 +5,8 @@
  * Each selector becomes an entry of a shape: family, direction, two prefix lengths, and
  * whether protocol and ports are part of the key.  A shape is one hash set of the kernel.
  * What a key cannot say (port ranges; types and codes of ICMP and MH and keys of GRE, which
- * are not where ports are) is left out of it: that makes the entry cover more, never less.  Entries
- *are counted, since policies may map to the same one.
+ * are not where ports are) is left out of it: that makes the entry cover more, never less.
+ * Entries are counted, since policies may map to the same one.
  *
  *	ADDR   addresses alone
  *	UPPER  addresses, protocol, perhaps ports

@@ -10,7 +10,7 @@ import pytest
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
 from scapy.layers.inet6 import (ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt,  # noqa: E402
-                                IPv6ExtHdrHopByHop, PadN)
+                                IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN)
 from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
 from scapy.utils import wrpcap  # noqa: E402
 
@@ -157,6 +157,51 @@ def test_testudo_builds_scapy_opens(shape, driver):
             else:
                 assert bytes(p.__class__(opened)) == want, name(cipher, mac)
         e.close()
+
+
+# Extension headers in the orders that RFC 8200 4.1 knows, and in others that occur: H hop-by-hop,
+# D destination options, R routing, F fragment (of a whole packet); how many stand in front of ESP.
+ORDERS = [("", 0), ("H", 1), ("D", 0), ("R", 1), ("F", 1), ("HD", 1), ("HR", 2), ("HF", 2), ("DR", 2),
+          ("RD", 1), ("RF", 2), ("FD", 1), ("DF", 2), ("FR", 2), ("HDR", 3), ("HRD", 2), ("HDRF", 4),
+          ("HRFD", 3), ("DRD", 2), ("HDRD", 3), ("HDRFD", 4), ("RDF", 3), ("DD", 0), ("HDRDD", 3)]
+
+
+def headers(order):
+    make = {"H": lambda: IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(4))]),
+            "D": lambda: IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(12))]),
+            "R": lambda: IPv6ExtHdrRouting(type=253, segleft=0, addresses=[]),
+            "F": lambda: IPv6ExtHdrFragment(id=77)}
+    return [make[c]() for c in order]
+
+
+def chained(order):
+    p = IPv6(src=INNER[6][0], dst=INNER[6][1], hlim=33)
+    for h in headers(order):
+        p = p / h
+    return IPv6(bytes(p / UDP(sport=1, dport=2) / b"behind"))
+
+
+GCM, NONE = CIPHERS[0], MACS[0]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda o: o[0] or "none")
+def test_esp_among_extension_headers(order):
+    """testudo puts ESP where the table says, scapy opens it; and testudo opens what scapy made,
+    wherever scapy put ESP."""
+    shape, p = ("transport", 6, 6), chained(order[0])
+    want, front = bytes(p), 40 + sum(len(bytes(h)) for h in headers(order[0])[:order[1]])
+    e = engine_for(GCM, NONE, shape, "out", None)
+    word, got = e.packet("out", p)
+    e.close()
+    assert word == "send"
+    assert int.from_bytes(got[front:front + 4], "big") == SPI
+    # scapy 2.5 takes what ESP carries for what the fixed header announces: ESP stands alone for it.
+    alone = IPv6(bytes(IPv6(src=INNER[6][0], dst=INNER[6][1], nh=50) / got[front:]))
+    opened = bytes(association(GCM, NONE, shape).decrypt(alone, verify=True))
+    assert opened[40:] == want[front:]
+    e = engine_for(GCM, NONE, shape, "in", None)
+    assert e.packet("in", association(GCM, NONE, shape).encrypt(p)) == ("pass", want)
+    e.close()
 
 
 def tshark(path, rows):
