@@ -5,7 +5,8 @@
  * - the receiver delivers exactly the bytes that were sent, with the whole history;
  * - what the sender says of the protected packet is what the parser finds in it;
  * - tdo_out_inner_mtu() is exact;
- * - a burst gives the same bytes as its packets one by one.
+ * - a burst gives the same bytes as its packets one by one;
+ * - what is put into a packet (ports, types, keys, fragments) is what selectors see of it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "base/addr.h"
 #include "base/be.h"
+#include "engine/engine.h"
 #include "fixture.h"
 #include "wire/ip.h"
 
@@ -48,9 +50,16 @@ struct bundle {
 
 /* ---- packets ---- */
 
+/* A packet as it was made: what the parser has to find. */
+struct made {
+	uint32_t hlen; /* bytes in front of the upper layer */
+	bool frag, later;
+	struct tdo_flow flow;
+};
+
 /* An extension header of type nh in front of what next says; returns its length. */
 static unsigned
-put_ext(struct rng *r, uint8_t *p, uint8_t type, uint8_t next)
+put_ext(struct rng *r, uint8_t *p, uint8_t type, uint8_t next, struct made *m)
 {
 	unsigned len = type == TDO_IPPROTO_FRAGMENT ? 8 : 8 * (1 + rng_below(r, 3));
 
@@ -58,8 +67,13 @@ put_ext(struct rng *r, uint8_t *p, uint8_t type, uint8_t next)
 	p[0] = next;
 	if (type == TDO_IPPROTO_FRAGMENT) {
 		tdo_put_be32(p + 4, (uint32_t)rng_next(r));
-		if (rng_below(r, 2))
-			tdo_put_be16(p + 2, (uint16_t)(rng_below(r, 100) << 3 | rng_below(r, 2)));
+		if (rng_below(r, 2)) {
+			unsigned off = rng_below(r, 2) * rng_below(r, 100), more = rng_below(r, 2);
+
+			tdo_put_be16(p + 2, (uint16_t)(off << 3 | more));
+			m->later = off != 0;
+			m->frag = off != 0 || more;
+		}
 		return len;
 	}
 	p[1] = (uint8_t)(len / 8 - 1);
@@ -76,14 +90,74 @@ put_ext(struct rng *r, uint8_t *p, uint8_t type, uint8_t next)
 static uint8_t
 upper(struct rng *r)
 {
-	static const uint8_t protos[] = {
-	    TDO_IPPROTO_TCP, TDO_IPPROTO_UDP, TDO_IPPROTO_ICMP, TDO_IPPROTO_SCTP, 47, 89, 253};
+	static const uint8_t protos[] = {TDO_IPPROTO_TCP, TDO_IPPROTO_UDP, TDO_IPPROTO_ICMP,
+	    TDO_IPPROTO_ICMPV6, TDO_IPPROTO_SCTP, TDO_IPPROTO_UDPLITE, TDO_IPPROTO_DCCP,
+	    TDO_IPPROTO_MH, TDO_IPPROTO_GRE, TDO_IPPROTO_GRE, 89, 253};
 
 	return protos[rng_below(r, sizeof(protos))];
 }
 
+/* Small numbers at the place of the key (RFC 2890), if there is to be one; else 0. */
 static uint32_t
-put_ip6(struct rng *r, uint8_t *p, uint32_t payload)
+name_gre(struct rng *r, uint8_t *p, uint16_t one, uint16_t two)
+{
+	static const uint8_t flags[] = {0x00, 0x20, 0x20, 0xa0, 0x30, 0xb0, 0x10, 0x80};
+	uint32_t off = 4;
+
+	p[0] = flags[rng_below(r, sizeof(flags))];
+	p[1] = rng_below(r, 8) == 0; /* version */
+	if (p[0] & 0x80)
+		off = 8;
+	if (!(p[0] & 0x20) || p[1] != 0)
+		return 0;
+	tdo_put_be16(p + off, one);
+	tdo_put_be16(p + off + 2, two);
+	return off + 4;
+}
+
+/*
+ * Writes what selectors can ask for into len bytes of upper layer, as far as they reach; m
+ * knows it then.  p has room for 16.
+ */
+static void
+name_upper(struct rng *r, uint8_t *p, uint32_t len, struct made *m)
+{
+	uint16_t one = (uint16_t)rng_below(r, 5), two = (uint16_t)rng_below(r, 5);
+	uint32_t need = 4;
+
+	switch (m->flow.proto) {
+	case TDO_IPPROTO_ICMP:
+	case TDO_IPPROTO_ICMPV6:
+		p[0] = (uint8_t)one;
+		p[1] = (uint8_t)two;
+		need = 2;
+		break;
+	case TDO_IPPROTO_MH:
+		p[2] = (uint8_t)one;
+		two = 0;
+		need = 3;
+		break;
+	case TDO_IPPROTO_GRE:
+		need = name_gre(r, p, one, two);
+		break;
+	case 89:
+	case 253:
+		need = 0;
+		break;
+	default:
+		tdo_put_be16(p, one);
+		tdo_put_be16(p + 2, two);
+	}
+	m->flow.has_ports = need != 0 && len >= need && !m->later;
+	m->flow.opaque = m->frag && !m->flow.has_ports;
+	if (m->flow.has_ports) {
+		m->flow.sport = one;
+		m->flow.dport = two;
+	}
+}
+
+static void
+put_ip6(struct rng *r, uint8_t *p, uint32_t payload, struct made *m)
 {
 	static const uint8_t order[] = {TDO_IPPROTO_HOPOPTS, TDO_IPPROTO_DSTOPTS,
 	    TDO_IPPROTO_ROUTING, TDO_IPPROTO_FRAGMENT, TDO_IPPROTO_DSTOPTS};
@@ -100,15 +174,22 @@ put_ip6(struct rng *r, uint8_t *p, uint32_t payload)
 		if (rng_below(r, 4) == 0)
 			types[n++] = order[i];
 	types[n] = upper(r);
-	for (unsigned i = 0; i < n; i++)
-		off += put_ext(r, p + off, types[i], types[i + 1]);
+	m->flow.proto = types[n];
+	for (unsigned i = 0; i < n; i++) {
+		off += put_ext(r, p + off, types[i], types[i + 1], m);
+		/* RFC 8200 4.5: what a later fragment names, and no more. */
+		if (m->later && types[i] == TDO_IPPROTO_FRAGMENT)
+			m->flow.proto = types[i + 1];
+	}
 	h.proto = types[0];
 	tdo_ip_build(p, &h, off - TDO_IP6_HLEN + payload);
-	return off;
+	m->flow.src = h.src;
+	m->flow.dst = h.dst;
+	m->hlen = off;
 }
 
-static uint32_t
-put_ip4(struct rng *r, uint8_t *p, uint32_t payload)
+static void
+put_ip4(struct rng *r, uint8_t *p, uint32_t payload, struct made *m)
 {
 	struct tdo_ip_hdr h = {.src = fx_addr(inner4[0]),
 	    .dst = fx_addr(inner4[1]),
@@ -123,12 +204,17 @@ put_ip4(struct rng *r, uint8_t *p, uint32_t payload)
 	memset(p + TDO_IP4_HLEN, 1, options); /* no-operation options */
 	p[0] = (uint8_t)(0x45 + options / 4);
 	if (rng_below(r, 5) == 0) {
-		uint16_t frag = (uint16_t)(rng_below(r, 50) | (rng_below(r, 2) ? TDO_IP4_MF : 0));
+		unsigned off = rng_below(r, 2) * rng_below(r, 50), more = rng_below(r, 2);
 
-		tdo_put_be16(p + 6, frag);
+		tdo_put_be16(p + 6, (uint16_t)(off | (more ? TDO_IP4_MF : 0)));
+		m->later = off != 0;
+		m->frag = off != 0 || more;
 	}
 	tdo_ip_set_len(p, TDO_IP4_HLEN + options + payload);
-	return TDO_IP4_HLEN + options;
+	m->flow.src = h.src;
+	m->flow.dst = h.dst;
+	m->flow.proto = h.proto;
+	m->hlen = TDO_IP4_HLEN + options;
 }
 
 static uint32_t
@@ -147,21 +233,28 @@ random_size(struct rng *r)
 }
 
 /* A packet that the parser accepts, with some bytes of link-layer padding behind it. */
-static void
+static struct made
 make_packet(struct rng *r, uint8_t af, struct tdo_pkt *p)
 {
 	static uint8_t bytes[TDO_PKT_MAXLEN + 64];
 	struct tdo_ip_info ip;
-	uint32_t hlen, payload, excess;
+	uint32_t payload, excess;
+	struct made m;
 
 	do {
 		memset(bytes, 0, 512);
+		m = (struct made){0};
 		payload = random_size(r);
-		hlen = af == TDO_AF_INET ? put_ip4(r, bytes, payload) : put_ip6(r, bytes, payload);
-		rng_fill(r, bytes + hlen, payload);
+		if (af == TDO_AF_INET)
+			put_ip4(r, bytes, payload, &m);
+		else
+			put_ip6(r, bytes, payload, &m);
+		rng_fill(r, bytes + m.hlen, payload + 16);
+		name_upper(r, bytes + m.hlen, payload, &m);
 		excess = rng_below(r, 4) == 0 ? rng_below(r, 20) : 0;
-	} while (tdo_ip_parse(bytes, hlen + payload, &ip) != TDO_REASON_NONE);
-	fx_pkt_set(p, bytes, hlen + payload + excess);
+	} while (tdo_ip_parse(bytes, m.hlen + payload, &ip) != TDO_REASON_NONE);
+	fx_pkt_set(p, bytes, m.hlen + payload + excess);
+	return m;
 }
 
 /* ---- bundles ---- */
@@ -397,6 +490,70 @@ bursts(struct rng *r, const struct bundle *b)
 	fx_close(&fn);
 }
 
+/* A policy for one of the two families whose selector asks for small numbers. */
+static struct tdo_sp_param
+some_policy(struct rng *r)
+{
+	bool v6 = rng_below(r, 2);
+	struct tdo_sp_param p = {.dir = TDO_DIR_OUT,
+	    .type = (uint8_t)(rng_below(r, 2) ? TDO_POLICY_DISCARD : TDO_POLICY_NONE),
+	    .prio = TDO_PRIO_DEFAULT,
+	    .sel = {.src.af = v6 ? TDO_AF_INET6 : TDO_AF_INET,
+		.dst.af = v6 ? TDO_AF_INET6 : TDO_AF_INET,
+		.proto = rng_below(r, 8) ? upper(r) : TDO_PROTO_ANY}};
+	struct tdo_range *range[2] = {&p.sel.sport, &p.sel.dport};
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint16_t lo = (uint16_t)rng_below(r, 5);
+
+		*range[i] = rng_below(r, 2) ? TDO_RANGE_ANY
+			    : rng_below(r, 2)
+				? (struct tdo_range){lo, lo}
+				: (struct tdo_range){lo, (uint16_t)(lo + rng_below(r, 4))};
+	}
+	return p;
+}
+
+/* That the comparison is not an empty one. */
+struct seen {
+	unsigned packets, matched, exact, uncertain;
+};
+
+/* What becomes of a packet is what the ordered list says of the flow that was put into it. */
+static void
+selectors(struct rng *r, struct seen *seen)
+{
+	struct tdo_pkt *p = fx_pkt_new(0);
+	struct fx f = {0};
+
+	fx_open(&f, NULL);
+	for (unsigned i = 0; i < 25; i++) {
+		struct tdo_sp_param sp = some_policy(r);
+
+		CHECK(tdo_sp_update(f.e, &sp, f.now, NULL, NULL) == 0);
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		struct made m = make_packet(r, rng_below(r, 2) ? TDO_AF_INET : TDO_AF_INET6, p);
+		struct tdo_spd_hit want = tdo_spd_match_naive(f.e, TDO_DIR_OUT, &m.flow);
+
+		tdo_out(f.w, &p, 1, f.now);
+		CHECK(p->ip.l4_off == m.hlen || m.later);
+		CHECK(p->ip.frag == m.frag && p->ip.frag_later == m.later);
+		CHECK(p->sp == want.sp);
+		CHECK((p->reason == TDO_REASON_OUT_FRAGMENT) == want.uncertain);
+		if (!want.uncertain)
+			CHECK((p->verdict == TDO_VERDICT_DROP) ==
+			      (want.sp && want.sp->param.type == TDO_POLICY_DISCARD));
+		seen->packets++;
+		seen->matched += want.sp != NULL;
+		seen->exact +=
+		    want.sp && want.sp->param.sel.sport.lo == want.sp->param.sel.sport.hi;
+		seen->uncertain += want.uncertain;
+	}
+	fx_pkt_free(p);
+	fx_close(&f);
+}
+
 int
 main(void)
 {
@@ -404,6 +561,7 @@ main(void)
 	struct pair pairs[512];
 	struct bundle b;
 	struct fx f = {0};
+	struct seen seen = {0};
 	unsigned npairs;
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* so that the seed is seen when a check fails */
@@ -412,6 +570,12 @@ main(void)
 	npairs = list_pairs(&f, pairs, 512);
 	fx_close(&f);
 	CHECK(npairs >= 2);
+	for (unsigned i = 0; i < 60; i++)
+		selectors(&r, &seen);
+	printf("# %u packets: %u matched, %u an exact port, type or key, %u uncertain\n",
+	    seen.packets, seen.matched, seen.exact, seen.uncertain);
+	CHECK(seen.matched > seen.packets / 4 && seen.matched < seen.packets / 10 * 9);
+	CHECK(seen.exact > seen.packets / 50 && seen.uncertain > seen.packets / 100);
 	for (unsigned i = 0; i < npairs; i++) {
 		for (unsigned n = 1; n <= LAYERS_MAX; n++) {
 			make_bundle(&r, &b, n, &pairs[i], pairs, npairs);
