@@ -101,6 +101,11 @@ struct tdo_session_param {
 	uint16_t ekey_len, akey_len; /* bytes */
 	bool encrypt; /* direction: encrypt and make the ICV, or check the ICV and decrypt */
 	bool esn;     /* operations carry esn_hi, which is authenticated (RFC 4303 2.2.1) */
+	/*
+	 * NULL, or a session of the same algorithms, keys and esn in the other direction.  The
+	 * new one may use its key schedules, which saves memory, and must be freed before it.
+	 */
+	const struct tdo_session *twin;
 };
 
 /* Returns 0, -ENOMEM, -EINVAL (key length, pair) or -EOPNOTSUPP (no driver). */

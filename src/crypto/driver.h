@@ -10,11 +10,12 @@
 #define TDO_CRYPTO_DRIVER_H
 
 #include "base/be.h"
+#include "crypto/alg.h"
 #include "crypto/mem.h"
 #include "testudo/crypto.h"
 
 #define TDO_DRIVER_MAX 4
-#define TDO_ICV_MAX    16    /* longest ICV of the table */
+#define TDO_ICV_MAX    32    /* longest ICV of the table */
 #define TDO_OP_LEN_MAX 65534 /* bytes under a MAC: libraries count them in 16 bits */
 #define TDO_ESN_LEN    4     /* bytes of esn_hi behind the payload */
 #define TDO_AEAD_HLEN  8     /* header of an AEAD with ESN: SPI, low half */
@@ -30,13 +31,17 @@ struct tdo_driver {
 	 */
 	int (*start)(const struct tdo_crypto_config *cfg, void **ret_state);
 	void (*stop)(void *state);
-	/* True for a legal pair that it can do; either may be NULL. */
-	bool (*supports)(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth);
+	/*
+	 * True for a legal pair that it can do; either may be NULL.  key_len: bytes of the
+	 * cipher's key without salt; 0 = is there any length?
+	 */
+	bool (*supports)(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth,
+	    unsigned key_len);
 	/* Bytes it needs behind struct tdo_session. */
 	size_t (*session_size)(const void *state, const struct tdo_session_param *p);
 	/*
-	 * Fills s->ctx (zeroed) and s->process; p is checked and supported.  0 or -ENOMEM; after
-	 * a failure session_fini is called as well.
+	 * Fills s->ctx (zeroed) and s->process; p is checked and supported, p->twin is of the
+	 * same driver.  0 or -ENOMEM; after a failure session_fini is called as well.
 	 */
 	int (*session_init)(void *state, const struct tdo_session_param *p, struct tdo_session *s);
 	/* Releases what s->ctx refers to, or NULL; the framework wipes and frees the memory. */
@@ -63,7 +68,8 @@ struct tdo_session {
 	_Alignas(TDO_CACHE_LINE) uint8_t ctx[]; /* the driver's part */
 };
 
-extern const struct tdo_driver tdo_driver_ipsecmb, tdo_driver_openssl, tdo_driver_null;
+extern const struct tdo_driver tdo_driver_ipsecmb, tdo_driver_openssl, tdo_driver_nettle,
+    tdo_driver_null;
 
 /* ---- session.c ---- */
 
@@ -84,7 +90,30 @@ TDO_MUST_CHECK int tdo_selftest(
 
 /* ---- for drivers ---- */
 
-/* True when text_len is a multiple of block (a power of two) and the sum is in bounds. */
+/* The cipher of a row: variants in ICV, IV or use of one cipher have one number. */
+static inline uint8_t
+tdo_cipher_of(const struct tdo_alg *enc)
+{
+	switch (enc ? enc->pfkey : TDO_EALG_NULL) {
+	case TDO_EALG_AES_GCM_8:
+	case TDO_EALG_AES_GCM_12:
+	case TDO_EALG_AES_GCM_16_IIV:
+	case TDO_EALG_AES_GMAC:
+		return TDO_EALG_AES_GCM_16;
+	case TDO_EALG_AES_CCM_8:
+	case TDO_EALG_AES_CCM_12:
+	case TDO_EALG_AES_CCM_8_IIV:
+		return TDO_EALG_AES_CCM_16;
+	case TDO_EALG_CHACHA20_POLY1305_IIV:
+		return TDO_EALG_CHACHA20_POLY1305;
+	case TDO_EALG_DES_HALF_IV:
+		return TDO_EALG_DES_CBC;
+	default:
+		return enc ? enc->pfkey : TDO_EALG_NULL;
+	}
+}
+
+/* True when the text_len is a multiple of block (a power of two) and the sum is in bounds. */
 static inline bool
 tdo_op_ok(const struct tdo_op *op, uint32_t iv_len, uint32_t block)
 {
@@ -102,15 +131,62 @@ tdo_esn_aad(const struct tdo_op *op, uint8_t aad[TDO_AEAD_HLEN + TDO_ESN_LEN])
 	memcpy(aad + 8, op->data + 4, 4);
 }
 
-#define TDO_HMAC_BLOCK 64 /* of MD5, SHA-1 and SHA-256 */
+/* How the nonce of an AEAD or of counter mode is made; with it, what its header may be. */
+struct tdo_nonce {
+	uint8_t salt[4];
+	uint8_t salt_len;
+	uint8_t iv_len; /* in the packet; 0: RFC 8750 */
+	bool esn;
+};
 
-/* RFC 2104 2: the key, not longer than the block, zero-padded and combined with x. */
-static inline void
-tdo_hmac_pad(const uint8_t *key, size_t len, uint8_t x, uint8_t ret[TDO_HMAC_BLOCK])
+enum { TDO_NONCE_IV_LEN = 8, TDO_NONCE_MAX = 12 };
+
+/* The salt ends p's key. */
+static inline struct tdo_nonce
+tdo_nonce_of(const struct tdo_session_param *p)
 {
-	memset(ret, x, TDO_HMAC_BLOCK);
-	for (size_t i = 0; i < len; i++)
-		ret[i] ^= key[i];
+	struct tdo_nonce n = {
+	    .salt_len = p->enc->salt_len,
+	    .iv_len = p->enc->iv_len,
+	    .esn = p->esn,
+	};
+
+	memcpy(n.salt, p->ekey + p->ekey_len - n.salt_len, n.salt_len);
+	return n;
+}
+
+/* Salt and IV; RFC 8750 4: salt and 64 bits of sequence number, without ESN zero-extended. */
+static inline void
+tdo_nonce_make(const struct tdo_nonce *n, const struct tdo_op *op, uint8_t ret[TDO_NONCE_MAX])
+{
+	memcpy(ret, n->salt, n->salt_len);
+	ret += n->salt_len;
+	if (n->iv_len) {
+		memcpy(ret, op->data + op->hdr_len, TDO_NONCE_IV_LEN);
+		return;
+	}
+	tdo_put_be32(ret, n->esn ? op->esn_hi : 0);
+	memcpy(ret + 4, op->data + 4, 4);
+}
+
+/* tdo_op_ok() for AEADs: ESN and implicit IVs need the header of ESP. */
+static inline bool
+tdo_aead_ok(const struct tdo_nonce *n, const struct tdo_op *op)
+{
+	return tdo_op_ok(op, n->iv_len, 1) &&
+	       (op->hdr_len == TDO_AEAD_HLEN || (!n->esn && n->iv_len));
+}
+
+enum { TDO_HALF_IV_HLEN = 8, TDO_HALF_IV_LEN = 8 };
+
+/* RFC 1829 4: 4 bytes in front of the payload, and their complement. */
+static inline void
+tdo_half_iv_make(const struct tdo_op *op, uint8_t ret[TDO_HALF_IV_LEN])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		ret[i] = op->data[4 + i];
+		ret[4 + i] = (uint8_t)~op->data[4 + i];
+	}
 }
 
 #endif

@@ -18,9 +18,10 @@ stop(void *state)
 }
 
 static bool
-supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth)
+supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth, unsigned key_len)
 {
 	(void)state;
+	(void)key_len;
 	return enc && enc->pfkey == TDO_EALG_NULL && auth == NULL;
 }
 

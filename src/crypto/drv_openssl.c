@@ -1,39 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Driver for OpenSSL 3: has every algorithm, as far as the providers are installed.
+ * Driver for OpenSSL 3: has every algorithm but Twofish, as far as the providers are
+ * installed.  MACs are in drv_openssl_mac.c.
  *
  * It works in a library context of its own, so that loading the legacy provider changes
  * nothing for the rest of the process.  Cipher contexts are made per session and worker
- * with their key set; per packet they only get an IV.
- *
- * HMAC is built here on the plain digest functions, which OpenSSL calls deprecated: a
- * digest state is a structure there, so that the state after the key block is made once
- * and copied for each packet.  Every way through EVP_MD and EVP_MAC allocates a new state
- * for each of the two digest runs, and a packet must not take memory.
+ * with their key set; per packet they only get an IV.  Where the key schedules of both
+ * directions are one, the second session of a pair uses the contexts of the first.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include <errno.h>
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/md5.h>
 #include <openssl/provider.h>
-#include <openssl/sha.h>
 
-#include "crypto/alg.h"
-#include "crypto/driver.h"
+#include "crypto/drv_openssl.h"
 
 static const struct cipher_row {
-	uint8_t pfkey;
+	uint8_t pfkey;   /* tdo_cipher_of() */
 	uint8_t key_len; /* without salt; 0 = any that the algorithm has */
 	const char *name;
 } cipher_rows[] = {
-    {TDO_EALG_AES_GCM_16, 16, "AES-128-GCM"}, {TDO_EALG_AES_GCM_16, 24, "AES-192-GCM"},
-    {TDO_EALG_AES_GCM_16, 32, "AES-256-GCM"}, {TDO_EALG_AES_CBC, 16, "AES-128-CBC"},
-    {TDO_EALG_AES_CBC, 24, "AES-192-CBC"}, {TDO_EALG_AES_CBC, 32, "AES-256-CBC"},
+    {TDO_EALG_AES_CBC, 16, "AES-128-CBC"}, /* first: the MACs out of AES use it */
+    {TDO_EALG_AES_CBC, 24, "AES-192-CBC"},
+    {TDO_EALG_AES_CBC, 32, "AES-256-CBC"},
+    {TDO_EALG_AES_GCM_16, 16, "AES-128-GCM"},
+    {TDO_EALG_AES_GCM_16, 24, "AES-192-GCM"},
+    {TDO_EALG_AES_GCM_16, 32, "AES-256-GCM"},
+    {TDO_EALG_AES_CCM_16, 16, "AES-128-CCM"},
+    {TDO_EALG_AES_CCM_16, 24, "AES-192-CCM"},
+    {TDO_EALG_AES_CCM_16, 32, "AES-256-CCM"},
+    {TDO_EALG_CHACHA20_POLY1305, 32, "ChaCha20-Poly1305"},
+    {TDO_EALG_AES_CTR, 16, "AES-128-CTR"},
+    {TDO_EALG_AES_CTR, 24, "AES-192-CTR"},
+    {TDO_EALG_AES_CTR, 32, "AES-256-CTR"},
+    {TDO_EALG_CAMELLIA_CBC, 16, "CAMELLIA-128-CBC"},
+    {TDO_EALG_CAMELLIA_CBC, 24, "CAMELLIA-192-CBC"},
+    {TDO_EALG_CAMELLIA_CBC, 32, "CAMELLIA-256-CBC"},
     {TDO_EALG_3DES_CBC, 0, "DES-EDE3-CBC"},
-    {TDO_EALG_BLOWFISH_CBC, 0, "BF-CBC"}, /* legacy provider */
+    {TDO_EALG_DES_CBC, 0, "DES-CBC"}, /* from here on: legacy provider */
+    {TDO_EALG_CAST128_CBC, 0, "CAST5-CBC"},
+    {TDO_EALG_BLOWFISH_CBC, 0, "BF-CBC"},
 };
 
 #define NCIPHERS (sizeof(cipher_rows) / sizeof(cipher_rows[0]))
@@ -47,20 +53,16 @@ struct ossl_state {
 	unsigned nworkers;
 };
 
-union digest {
-	MD5_CTX md5;
-	SHA_CTX sha1;
-	SHA256_CTX sha256;
-};
-
 struct ossl_session {
-	bool encrypt, esn;
-	uint8_t aalg; /* 0: no MAC */
-	uint8_t iv_len, icv_len, block, salt_len;
-	uint8_t salt[8];
-	union digest inner, outer; /* after the key block of RFC 2104 */
-	unsigned nworkers;
-	EVP_CIPHER_CTX *cipher[]; /* one for each worker; none when there is nothing to encrypt */
+	bool encrypt, esn, half_iv;
+	uint8_t cipher_of; /* tdo_cipher_of() */
+	uint8_t iv_len, icv_len, block;
+	struct tdo_nonce nonce;
+	unsigned nworkers;             /* with a context of our own */
+	EVP_CIPHER_CTX *const *cipher; /* one for each worker; NULL: nothing to encrypt */
+	const struct ossl_mac *mac;
+	struct ossl_mac *own_mac;
+	EVP_CIPHER_CTX *own[]; /* behind it: own_mac */
 };
 
 /* ---- driver state ------------------------------------------------------------------- */
@@ -122,10 +124,12 @@ start(const struct tdo_crypto_config *cfg, void **ret_state)
 static int
 find_cipher(const struct ossl_state *st, const struct tdo_alg *a, unsigned key_len)
 {
+	uint8_t want = tdo_cipher_of(a);
+
 	for (int i = 0; i < (int)NCIPHERS; i++) {
 		const struct cipher_row *r = &cipher_rows[i];
 
-		if (r->pfkey != a->pfkey || st->cipher[i] == NULL)
+		if (r->pfkey != want || st->cipher[i] == NULL)
 			continue;
 		if (key_len == 0 || r->key_len == 0 || r->key_len == key_len)
 			return i;
@@ -141,49 +145,69 @@ has_cipher(const struct tdo_alg *enc)
 }
 
 static bool
-supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth)
+supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *auth, unsigned key_len)
 {
 	const struct ossl_state *st = state;
 
-	if (has_cipher(enc) && find_cipher(st, enc, 0) < 0)
+	if (has_cipher(enc) && find_cipher(st, enc, key_len) < 0)
 		return false;
-	return auth == NULL || auth->pfkey == TDO_AALG_HMAC_MD5 ||
-	       auth->pfkey == TDO_AALG_HMAC_SHA1 || auth->pfkey == TDO_AALG_HMAC_SHA256;
+	return auth == NULL || tdo_ossl_mac_supports(auth);
 }
 
-/* ---- packets ------------------------------------------------------------------------ */
+/* ---- AEADs -------------------------------------------------------------------------- */
 
 static bool
-gcm_run(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op, uint8_t *text)
+feed_aad(EVP_CIPHER_CTX *c, const uint8_t *p, size_t len)
 {
-	uint8_t nonce[16], esn_aad[TDO_AEAD_HLEN + TDO_ESN_LEN];
-	const uint8_t *aad = op->data;
-	int aad_len = (int)op->hdr_len, len;
+	int n;
 
-	memcpy(nonce, os->salt, os->salt_len);
-	memcpy(nonce + os->salt_len, op->data + op->hdr_len, os->iv_len);
-	if (os->esn) {
-		tdo_esn_aad(op, esn_aad);
-		aad = esn_aad;
-		aad_len = sizeof(esn_aad);
-	}
-	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, -1, NULL) != 1)
-		return false;
-	if (EVP_CipherUpdate(c, NULL, &len, aad, aad_len) != 1)
-		return false;
-	return op->text_len == 0 || EVP_CipherUpdate(c, text, &len, text, (int)op->text_len) == 1;
+	return EVP_CipherUpdate(c, NULL, &n, p, (int)len) == 1;
 }
 
+static bool
+feed_text(EVP_CIPHER_CTX *c, uint8_t *p, size_t len)
+{
+	int n;
+
+	return EVP_CipherUpdate(c, p, &n, p, (int)len) == 1;
+}
+
+/* The header, with ESN esn_hi in its middle (RFC 4106 5). */
+static bool
+feed_header(const struct ossl_session *os, EVP_CIPHER_CTX *c, const struct tdo_op *op)
+{
+	uint8_t aad[TDO_AEAD_HLEN + TDO_ESN_LEN];
+
+	if (!os->esn)
+		return feed_aad(c, op->data, op->hdr_len);
+	tdo_esn_aad(op, aad);
+	return feed_aad(c, aad, sizeof(aad));
+}
+
+/* Payload and all: what the tag covers; RFC 4543 3.3: in GMAC all of it is AAD. */
+static bool
+feed(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op, uint8_t *text)
+{
+	if (!feed_header(os, c, op))
+		return false;
+	if (os->cipher_of == TDO_EALG_AES_GMAC)
+		return feed_aad(c, op->data + op->hdr_len, os->iv_len + (size_t)op->text_len);
+	return op->text_len == 0 || feed_text(c, text, op->text_len);
+}
+
+/* GCM, GMAC and ChaCha20-Poly1305: the tag comes last. */
 static uint8_t
-gcm_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
+aead_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 {
 	uint8_t *text = op->data + op->hdr_len + os->iv_len, *icv = text + op->text_len;
-	uint8_t none[1];
+	uint8_t nonce[TDO_NONCE_MAX], none[1];
 	int len;
 
-	if (!tdo_op_ok(op, os->iv_len, os->block) || (os->esn && op->hdr_len != TDO_AEAD_HLEN))
+	if (!tdo_aead_ok(&os->nonce, op))
 		return TDO_OP_ERROR;
-	if (!gcm_run(os, c, op, text))
+	tdo_nonce_make(&os->nonce, op, nonce);
+	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, os->encrypt, NULL) != 1 ||
+	    !feed(os, c, op, text))
 		return TDO_OP_ERROR;
 	if (os->encrypt) {
 		if (EVP_CipherFinal_ex(c, none, &len) != 1)
@@ -203,175 +227,204 @@ process_aead(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigne
 	const struct ossl_session *os = (const void *)s->ctx;
 
 	for (unsigned i = 0; i < n; i++)
-		ops[i].status = gcm_one(os, os->cipher[worker], &ops[i]);
+		ops[i].status = aead_one(os, os->cipher[worker], &ops[i]);
+}
+
+/* CCM wants to know lengths and tag in advance, and decrypts nothing when the tag is wrong. */
+static uint8_t
+ccm_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
+{
+	uint8_t *text = op->data + op->hdr_len + os->iv_len, *icv = text + op->text_len;
+	uint8_t nonce[TDO_NONCE_MAX], *tag = os->encrypt ? NULL : icv;
+	int len;
+
+	if (!tdo_aead_ok(&os->nonce, op))
+		return TDO_OP_ERROR;
+	tdo_nonce_make(&os->nonce, op, nonce);
+	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, os->encrypt, NULL) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, os->icv_len, tag) != 1 ||
+	    EVP_CipherUpdate(c, NULL, &len, NULL, (int)op->text_len) != 1 ||
+	    !feed_header(os, c, op))
+		return TDO_OP_ERROR;
+	if (!feed_text(c, text, op->text_len))
+		return os->encrypt ? TDO_OP_ERROR : TDO_OP_BAD_ICV;
+	if (!os->encrypt)
+		return TDO_OP_OK;
+	return EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, os->icv_len, icv) == 1 ? TDO_OP_OK
+										    : TDO_OP_ERROR;
+}
+
+static void
+process_ccm(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	const struct ossl_session *os = (const void *)s->ctx;
+
+	for (unsigned i = 0; i < n; i++)
+		ops[i].status = ccm_one(os, os->cipher[worker], &ops[i]);
+}
+
+/* ---- ciphers and MACs --------------------------------------------------------------- */
+
+/* RFC 3686 4: nonce, IV, and a block counter from 1 on. */
+static void
+counter_block(const struct ossl_session *os, const struct tdo_op *op, uint8_t ret[TDO_AES_BLOCK])
+{
+	tdo_nonce_make(&os->nonce, op, ret);
+	tdo_put_be32(ret + TDO_NONCE_MAX, 1);
 }
 
 static bool
-cbc(EVP_CIPHER_CTX *c, struct tdo_op *op, unsigned iv_len)
+crypt(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 {
-	uint8_t *iv = op->data + op->hdr_len, *text = iv + iv_len;
-	int len;
+	uint8_t *iv = op->data + op->hdr_len, *text = iv + os->iv_len, made[TDO_AES_BLOCK];
 
 	if (c == NULL || op->text_len == 0)
 		return true;
-	return EVP_CipherInit_ex2(c, NULL, NULL, iv, -1, NULL) == 1 &&
-	       EVP_CipherUpdate(c, text, &len, text, (int)op->text_len) == 1;
+	if (os->half_iv)
+		tdo_half_iv_make(op, made);
+	else if (os->cipher_of == TDO_EALG_AES_CTR)
+		counter_block(os, op, made);
+	else
+		memcpy(made, iv, os->iv_len);
+	return EVP_CipherInit_ex2(c, NULL, NULL, made, os->encrypt, NULL) == 1 &&
+	       feed_text(c, text, op->text_len);
 }
 
-static void
-digest_update(uint8_t aalg, union digest *d, const void *p, size_t len)
+static bool
+mac(const struct ossl_session *os, unsigned worker, const struct tdo_op *op,
+    uint8_t ret[TDO_HASH_MAX])
 {
-	switch (aalg) {
-	case TDO_AALG_HMAC_MD5:
-		MD5_Update(&d->md5, p, len);
-		break;
-	case TDO_AALG_HMAC_SHA1:
-		SHA1_Update(&d->sha1, p, len);
-		break;
-	default:
-		SHA256_Update(&d->sha256, p, len);
-		break;
-	}
-}
-
-/* Writes the digest, and returns its length. */
-static size_t
-digest_final(uint8_t aalg, union digest *d, uint8_t ret[SHA256_DIGEST_LENGTH])
-{
-	switch (aalg) {
-	case TDO_AALG_HMAC_MD5:
-		MD5_Final(ret, &d->md5);
-		return MD5_DIGEST_LENGTH;
-	case TDO_AALG_HMAC_SHA1:
-		SHA1_Final(ret, &d->sha1);
-		return SHA_DIGEST_LENGTH;
-	default:
-		SHA256_Final(ret, &d->sha256);
-		return SHA256_DIGEST_LENGTH;
-	}
-}
-
-/* RFC 2104 2, over header, IV, payload and, with ESN, esn_hi (RFC 4303 2.2.1). */
-static void
-mac(const struct ossl_session *os, const struct tdo_op *op, uint8_t ret[SHA256_DIGEST_LENGTH])
-{
-	union digest d = os->inner;
+	size_t len = (size_t)op->hdr_len + os->iv_len + op->text_len;
 	uint8_t esn[TDO_ESN_LEN];
-	size_t len;
 
-	digest_update(os->aalg, &d, op->data, (size_t)op->hdr_len + os->iv_len + op->text_len);
-	if (os->esn) {
-		tdo_put_be32(esn, op->esn_hi);
-		digest_update(os->aalg, &d, esn, sizeof(esn));
-	}
-	len = digest_final(os->aalg, &d, ret);
-	d = os->outer;
-	digest_update(os->aalg, &d, ret, len);
-	digest_final(os->aalg, &d, ret);
-	tdo_wipe(&d, sizeof(d)); /* derived from the key */
+	tdo_put_be32(esn, op->esn_hi);
+	return tdo_ossl_mac_run(os->mac, worker, op->data, len, os->esn ? esn : NULL, ret);
 }
 
 static uint8_t
-chain_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
+chain_one(const struct ossl_session *os, unsigned worker, struct tdo_op *op)
 {
-	uint8_t *icv = op->data + op->hdr_len + os->iv_len + op->text_len;
-	uint8_t digest[SHA256_DIGEST_LENGTH];
+	uint8_t *icv = op->data + op->hdr_len + os->iv_len + op->text_len, tag[TDO_HASH_MAX];
+	EVP_CIPHER_CTX *c = os->cipher ? os->cipher[worker] : NULL;
 
-	if (!tdo_op_ok(op, os->iv_len, os->block))
+	if (!tdo_op_ok(op, os->iv_len, os->block) ||
+	    (os->half_iv && op->hdr_len != TDO_HALF_IV_HLEN))
 		return TDO_OP_ERROR;
-	if (os->encrypt && !cbc(c, op, os->iv_len))
+	if (os->encrypt && !crypt(os, c, op))
 		return TDO_OP_ERROR;
-	if (os->aalg) {
-		mac(os, op, digest);
+	if (os->mac) {
+		if (!mac(os, worker, op, tag))
+			return TDO_OP_ERROR;
 		if (os->encrypt)
-			memcpy(icv, digest, os->icv_len);
-		else if (!tdo_ct_equal(icv, digest, os->icv_len))
+			memcpy(icv, tag, os->icv_len);
+		else if (!tdo_ct_equal(icv, tag, os->icv_len))
 			return TDO_OP_BAD_ICV;
 	}
-	return os->encrypt || cbc(c, op, os->iv_len) ? TDO_OP_OK : TDO_OP_ERROR;
+	return os->encrypt || crypt(os, c, op) ? TDO_OP_OK : TDO_OP_ERROR;
 }
 
 static void
 process_chain(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	const struct ossl_session *os = (const void *)s->ctx;
-	EVP_CIPHER_CTX *c = os->nworkers ? os->cipher[worker] : NULL;
 
 	for (unsigned i = 0; i < n; i++)
-		ops[i].status = chain_one(os, c, &ops[i]);
+		ops[i].status = chain_one(os, worker, &ops[i]);
 }
 
 /* ---- sessions ----------------------------------------------------------------------- */
+
+/* True when both directions can use one context: OpenSSL's of CCM know theirs. */
+static bool
+is_symmetric(const struct tdo_alg *enc)
+{
+	uint8_t c = tdo_cipher_of(enc);
+
+	return c == TDO_EALG_AES_GCM_16 || c == TDO_EALG_CHACHA20_POLY1305 || c == TDO_EALG_AES_CTR;
+}
+
+/* Contexts that the session of p has of its own. */
+static unsigned
+own_contexts(const struct ossl_state *st, const struct tdo_session_param *p)
+{
+	if (!has_cipher(p->enc) || (p->twin && is_symmetric(p->enc)))
+		return 0;
+	return st->nworkers;
+}
 
 static size_t
 session_size(const void *state, const struct tdo_session_param *p)
 {
 	const struct ossl_state *st = state;
-	size_t n = has_cipher(p->enc) ? st->nworkers : 0;
 
-	return sizeof(struct ossl_session) + n * sizeof(EVP_CIPHER_CTX *);
+	return sizeof(struct ossl_session) + own_contexts(st, p) * sizeof(EVP_CIPHER_CTX *) +
+	       (p->auth && !p->twin ? tdo_ossl_mac_size(p->auth, st->nworkers) : 0);
+}
+
+/* What comes before the key: Blowfish takes any length, CCM wants to know nonce and tag. */
+static bool
+set_lengths(EVP_CIPHER_CTX *c, const struct tdo_session_param *p)
+{
+	unsigned salt = p->enc->salt_len;
+
+	if (tdo_cipher_of(p->enc) != TDO_EALG_AES_CCM_16)
+		return EVP_CIPHER_CTX_set_key_length(c, (int)(p->ekey_len - salt)) == 1 &&
+		       EVP_CIPHER_CTX_set_padding(c, 0) == 1;
+	return EVP_CIPHER_CTX_ctrl(
+		   c, EVP_CTRL_AEAD_SET_IVLEN, (int)salt + TDO_NONCE_IV_LEN, NULL) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, p->enc->icv_len, NULL) == 1;
 }
 
 /* A context with key and direction, or NULL. */
 static EVP_CIPHER_CTX *
 make_cipher(const EVP_CIPHER *cipher, const struct tdo_session_param *p)
 {
-	int key_len = p->ekey_len - p->enc->salt_len;
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 
 	if (c == NULL)
 		return NULL;
-	/* The key length comes before the key: Blowfish takes any. */
-	if (EVP_CipherInit_ex2(c, cipher, NULL, NULL, p->encrypt, NULL) == 1 &&
-	    EVP_CIPHER_CTX_set_key_length(c, key_len) == 1 &&
-	    EVP_CIPHER_CTX_set_padding(c, 0) == 1 &&
+	if (EVP_CipherInit_ex2(c, cipher, NULL, NULL, p->encrypt, NULL) == 1 && set_lengths(c, p) &&
 	    EVP_CipherInit_ex2(c, NULL, p->ekey, NULL, p->encrypt, NULL) == 1)
 		return c;
 	EVP_CIPHER_CTX_free(c);
 	return NULL;
 }
 
-/* A digest that has seen the key, zero-padded to a block and combined with x. */
-static union digest
-keyed_digest(const struct tdo_session_param *p, uint8_t x)
+static const struct ossl_session *
+twin_of(const struct tdo_session_param *p)
 {
-	uint8_t block[TDO_HMAC_BLOCK];
-	union digest d;
-
-	switch (p->auth->pfkey) {
-	case TDO_AALG_HMAC_MD5:
-		MD5_Init(&d.md5);
-		break;
-	case TDO_AALG_HMAC_SHA1:
-		SHA1_Init(&d.sha1);
-		break;
-	default:
-		SHA256_Init(&d.sha256);
-		break;
-	}
-	tdo_hmac_pad(p->akey, p->akey_len, x, block);
-	digest_update(p->auth->pfkey, &d, block, sizeof(block));
-	tdo_wipe(block, sizeof(block));
-	return d;
+	return (const void *)p->twin->ctx;
 }
 
 static int
 init_cipher(const struct ossl_state *st, const struct tdo_session_param *p, struct ossl_session *os)
 {
-	unsigned key_len = p->ekey_len - p->enc->salt_len;
-	int i = find_cipher(st, p->enc, key_len);
+	unsigned n = own_contexts(st, p);
+	int i = find_cipher(st, p->enc, p->ekey_len - p->enc->salt_len);
 
 	if (i < 0)
 		return -EOPNOTSUPP;
-	os->salt_len = p->enc->salt_len;
-	memcpy(os->salt, p->ekey + key_len, p->enc->salt_len);
-	os->nworkers = st->nworkers;
-	for (unsigned w = 0; w < st->nworkers; w++) {
-		os->cipher[w] = make_cipher(st->cipher[i], p);
-		if (os->cipher[w] == NULL)
+	os->nonce = tdo_nonce_of(p);
+	os->cipher = n > 0 ? os->own : twin_of(p)->cipher;
+	while (os->nworkers < n) {
+		EVP_CIPHER_CTX *c = make_cipher(st->cipher[i], p);
+
+		if (c == NULL)
 			return -ENOMEM;
+		os->own[os->nworkers++] = c;
 	}
 	return 0;
+}
+
+static int
+init_mac(const struct ossl_state *st, const struct tdo_session_param *p, struct ossl_session *os)
+{
+	if (p->twin) {
+		os->mac = twin_of(p)->mac;
+		return 0;
+	}
+	os->mac = os->own_mac = (void *)(os->own + own_contexts(st, p));
+	return tdo_ossl_mac_init(os->own_mac, p, st->nworkers, st->cipher[0]);
 }
 
 static int
@@ -382,21 +435,23 @@ session_init(void *state, const struct tdo_session_param *p, struct tdo_session 
 	bool aead = p->enc && p->enc->kind == TDO_ALG_AEAD;
 	int err = 0;
 
-	s->process = aead ? process_aead : process_chain;
 	os->encrypt = p->encrypt;
 	os->esn = p->esn;
+	os->cipher_of = tdo_cipher_of(p->enc);
+	os->half_iv = p->enc && p->enc->pfkey == TDO_EALG_DES_HALF_IV;
 	os->iv_len = p->enc ? p->enc->iv_len : 0;
 	os->block = p->enc ? p->enc->block : 1;
-	os->icv_len = aead ? p->enc->icv_len : 0;
-	if (p->auth) {
-		os->aalg = p->auth->pfkey;
-		os->icv_len = p->auth->icv_len;
-		os->inner = keyed_digest(p, 0x36);
-		os->outer = keyed_digest(p, 0x5c);
-	}
+	os->icv_len = p->auth ? p->auth->icv_len : aead ? p->enc->icv_len : 0;
+	s->process = !aead                                  ? process_chain
+		     : os->cipher_of == TDO_EALG_AES_CCM_16 ? process_ccm
+							    : process_aead;
+	if (aead && p->enc->pfkey == TDO_EALG_AES_GMAC)
+		os->cipher_of = TDO_EALG_AES_GMAC;
 	ERR_set_mark();
 	if (has_cipher(p->enc))
 		err = init_cipher(st, p, os);
+	if (err == 0 && p->auth)
+		err = init_mac(st, p, os);
 	ERR_pop_to_mark();
 	return err;
 }
@@ -408,7 +463,9 @@ session_fini(void *state, struct tdo_session *s)
 
 	(void)state;
 	for (unsigned i = 0; i < os->nworkers; i++)
-		EVP_CIPHER_CTX_free(os->cipher[i]);
+		EVP_CIPHER_CTX_free(os->own[i]);
+	if (os->own_mac)
+		tdo_ossl_mac_fini(os->own_mac);
 }
 
 const struct tdo_driver tdo_driver_openssl = {

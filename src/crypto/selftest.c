@@ -247,10 +247,12 @@ tdo_selftest(struct tdo_crypto *c, const struct tdo_driver_slot *slot, const cha
 		    .akey = akey,
 		    .esn = k->esn,
 		};
+		unsigned key_len;
 		int err;
 
+		key_len = p.enc ? (unsigned)k->ekey_len - p.enc->salt_len : 0;
 		p.akey_len = p.auth ? p.auth->key_min / 8 : 0;
-		if (!slot->driver->supports(slot->state, p.enc, p.auth))
+		if (!slot->driver->supports(slot->state, p.enc, p.auth, key_len))
 			continue;
 		err = run(c, slot, k, &p);
 		if (err == -ELIBBAD)

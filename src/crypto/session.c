@@ -26,11 +26,13 @@ key_ok(const struct tdo_alg *a, const uint8_t *key, unsigned len)
 	return (key != NULL || len == 0) && tdo_alg_keylen_ok(a, len * 8);
 }
 
+/* The first driver for this pair and length of the cipher's key without salt (0: any). */
 static const struct tdo_driver_slot *
-choose(const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth)
+choose(const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth,
+    unsigned key_len)
 {
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->slot[i].driver->supports(c->slot[i].state, enc, auth))
+		if (c->slot[i].driver->supports(c->slot[i].state, enc, auth, key_len))
 			return &c->slot[i];
 	return NULL;
 }
@@ -39,25 +41,29 @@ bool
 tdo_crypto_supports(
     const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
-	return tdo_pair_legal(enc, auth) && choose(c, enc, auth) != NULL;
+	return tdo_pair_legal(enc, auth) && choose(c, enc, auth, 0) != NULL;
 }
 
 int
 tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
-    const struct tdo_session_param *p, struct tdo_session **ret)
+    const struct tdo_session_param *param, struct tdo_session **ret)
 {
-	size_t size = sizeof(struct tdo_session) + slot->driver->session_size(slot->state, p);
+	struct tdo_session_param p = *param;
 	struct tdo_block block;
-	struct tdo_session *s = tdo_block_alloc(&c->cfg.mem, size, &block);
+	struct tdo_session *s;
 	int err;
 
+	if (p.twin && p.twin->slot != slot)
+		p.twin = NULL;
+	s = tdo_block_alloc(
+	    &c->cfg.mem, sizeof(*s) + slot->driver->session_size(slot->state, &p), &block);
 	if (s == NULL)
 		return -ENOMEM;
 	s->crypto = c;
 	s->slot = slot;
 	s->state = slot->state;
 	s->block = block;
-	err = slot->driver->session_init(slot->state, p, s);
+	err = slot->driver->session_init(slot->state, &p, s);
 	if (err) {
 		tdo_session_free(s);
 		return err;
@@ -70,12 +76,15 @@ int
 tdo_session_new(struct tdo_crypto *c, const struct tdo_session_param *p, struct tdo_session **ret)
 {
 	const struct tdo_driver_slot *slot;
+	unsigned key_len = 0;
 
 	if (!tdo_pair_legal(p->enc, p->auth))
 		return -EINVAL;
 	if (!key_ok(p->enc, p->ekey, p->ekey_len) || !key_ok(p->auth, p->akey, p->akey_len))
 		return -EINVAL;
-	slot = choose(c, p->enc, p->auth);
+	if (p->enc)
+		key_len = (unsigned)p->ekey_len - p->enc->salt_len;
+	slot = choose(c, p->enc, p->auth, key_len);
 	return slot ? tdo_session_make(c, slot, p, ret) : -EOPNOTSUPP;
 }
 

@@ -153,8 +153,8 @@ sa_free(struct tdo_sa *sa)
 	struct tdo_engine *e = sa->engine;
 	const struct tdo_mem *mem = &e->cfg.mem;
 
+	tdo_session_free(sa->dec); /* uses the keys of enc */
 	tdo_session_free(sa->enc);
-	tdo_session_free(sa->dec);
 	tdo_replay_fini(&sa->replay, mem);
 	if (sa->keys) {
 		tdo_wipe(sa->keys, sa->keys_len);
@@ -204,7 +204,8 @@ copy_keys(struct tdo_sa *sa, const struct tdo_sa_param *p)
 }
 
 static int
-make_session(struct tdo_sa *sa, bool encrypt, struct tdo_session **ret)
+make_session(
+    struct tdo_sa *sa, const struct tdo_session *twin, bool encrypt, struct tdo_session **ret)
 {
 	struct tdo_session_param sp = {
 	    .enc = tdo_alg_enc(sa->param.ealg),
@@ -215,6 +216,7 @@ make_session(struct tdo_sa *sa, bool encrypt, struct tdo_session **ret)
 	    .akey_len = sa->param.akey_bits / 8,
 	    .encrypt = encrypt,
 	    .esn = (sa->param.flags & TDO_SAF_ESN) != 0,
+	    .twin = twin,
 	};
 
 	return tdo_session_new(sa->engine->cfg.crypto, &sp, ret);
@@ -231,9 +233,9 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 	if (r == 0)
 		r = tdo_replay_init(&sa->replay, &e->cfg.mem, p->replay, p->adaptive);
 	if (r == 0)
-		r = make_session(sa, true, &sa->enc);
+		r = make_session(sa, NULL, true, &sa->enc);
 	if (r == 0)
-		r = make_session(sa, false, &sa->dec);
+		r = make_session(sa, sa->enc, false, &sa->dec);
 	if (r == 0)
 		r = tdo_esp_init(
 		    e, sa, tdo_alg_enc(p->ealg), p->aalg ? tdo_alg_auth(p->aalg) : NULL);
