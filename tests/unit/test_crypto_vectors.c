@@ -28,6 +28,7 @@ enum {
 	ICV_MAX = 64,
 	PACKET_MAX = HEAD_MAX + FIELD_MAX + ICV_MAX + 1,
 	BURST = 32,
+	VECTORS_MAX = 1024,
 	FLIP_ALL = 192, /* bytes up to which each is damaged */
 };
 
@@ -293,9 +294,9 @@ say_where(void **state)
 	return 0;
 }
 
-/* Runs the file over one driver; returns the number of vectors that it supports. */
+/* Runs the file over one driver; returns the number of vectors that it supports, marks them. */
 static unsigned
-run_file(struct tdo_crypto *c, const struct vector_file *f)
+run_file(struct tdo_crypto *c, const struct vector_file *f, bool *done)
 {
 	static struct vector v;
 	struct vector_reader r;
@@ -305,7 +306,11 @@ run_file(struct tdo_crypto *c, const struct vector_file *f)
 	while (vector_next(&r)) {
 		at.line = r.first;
 		load(&r, &v);
-		n += run_vector(c, &v);
+		assert_true(all < f->all);
+		if (run_vector(c, &v)) {
+			done[all] = true;
+			n++;
+		}
 		all++;
 	}
 	vector_close(&r);
@@ -317,8 +322,10 @@ static void
 file_over_all_drivers(void **state)
 {
 	const struct vector_file *f = *state;
-	unsigned most = 0;
+	bool done[VECTORS_MAX] = {false};
+	unsigned legacy = 0;
 
+	assert_true(f->all <= VECTORS_MAX);
 	for (unsigned i = 0; i < NDRIVERS; i++) {
 		struct tdo_crypto *c = open_driver(drivers[i]);
 		unsigned n;
@@ -327,16 +334,16 @@ file_over_all_drivers(void **state)
 			continue;
 		at.file = f->name;
 		at.driver = drivers[i];
-		n = run_file(c, f);
+		n = run_file(c, f, done);
 		print_message("# %s: %s: %u of %u\n", f->name, drivers[i], n, f->all);
-		most = n > most ? n : most;
+		legacy += n;
 		if (!f->legacy || n > 0)
 			assert_true(n >= f->least[i]);
 		tdo_crypto_free(c);
 	}
 	/* Some driver has each vector, unless OpenSSL's legacy provider is missing. */
-	if (!f->legacy || most > 0)
-		assert_int_equal(most, f->all);
+	for (unsigned i = 0; i < f->all; i++)
+		assert_true(done[i] || (f->legacy && legacy == 0));
 	at.file = NULL;
 }
 

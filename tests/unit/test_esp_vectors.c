@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Published ESP packets through the engine: those of the files of test vectors whose header is
- * SPI and sequence number.  Each stands behind an IPv4 header and behind an IPv6 header, for an
- * SA with the keys of the vector whose window ends right below the packet.
+ * SPI and sequence number.  Each stands behind an IPv4 header and behind an IPv6 header.  It is
+ * received for an SA with the keys of the vector whose window ends right below the packet; and,
+ * unless its IV is random, an SA that has sent the number in front of it sends just this packet.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,14 +115,22 @@ add_sa(struct fx *f, const struct esp_packet *v, const struct family *fam, const
 	return tdo_sa_add(f->e, &p, f->now, &err);
 }
 
-/* The SA has seen the packet right in front of this one. */
-static void
-move_window(struct fx *f, const struct esp_packet *v, const struct family *fam)
+static struct tdo_sa *
+find_sa(struct fx *f, const struct esp_packet *v, const struct family *fam)
 {
 	struct tdo_addr dst = fx_addr(fam->dst);
 	struct tdo_sa *sa = tdo_sad_find_in(f->e, &dst, v->spi, TDO_IPPROTO_ESP);
 
 	assert_non_null(sa);
+	return sa;
+}
+
+/* The SA has seen the packet right in front of this one. */
+static void
+move_window(struct fx *f, const struct esp_packet *v, const struct family *fam)
+{
+	struct tdo_sa *sa = find_sa(f, v, fam);
+
 	if (sa->esp.authenticated && v->seq > 1)
 		assert_int_equal(tdo_replay_accept(&sa->replay, v->seq - 1), TDO_REASON_NONE);
 }
@@ -199,6 +208,48 @@ run_other_key(const struct esp_packet *v, const struct family *fam)
 	fx_close(&f);
 }
 
+/* The packet inside; in transport mode with the outer addresses. */
+static struct tdo_pkt *
+inner(const struct esp_packet *v, const struct family *fam)
+{
+	struct tdo_ip_hdr h = {
+	    .src = fx_addr(fam->src), .dst = fx_addr(fam->dst), .ttl = 64, .proto = v->nh};
+	uint32_t head = is_tunnel(v) ? 0 : fam->hlen;
+	struct tdo_pkt *p = fx_pkt_new(head + v->payload_len);
+
+	if (head > 0)
+		tdo_ip_build(tdo_pkt_data(p), &h, v->payload_len);
+	memcpy(tdo_pkt_data(p) + head, v->plain, v->payload_len);
+	return p;
+}
+
+static void
+run_sent(const struct esp_packet *v, const struct family *fam)
+{
+	struct tdo_pkt *p = inner(v, fam);
+	struct fx f = {0};
+	char request[128];
+	struct tdo_sa *sa;
+
+	fx_open(&f, NULL);
+	assert_int_equal(add_sa(&f, v, fam, v->ekey), 0);
+	snprintf(request, sizeof(request),
+	    is_tunnel(v) ? "esp/tunnel/%s-%s/require" : "esp/transport//require", fam->src,
+	    fam->dst);
+	fx_add_sp(&f, TDO_DIR_OUT, "0.0.0.0/0", "0.0.0.0/0", TDO_PROTO_ANY, request);
+	fx_add_sp(&f, TDO_DIR_OUT, "::/0", "::/0", TDO_PROTO_ANY, request);
+	sa = find_sa(&f, v, fam);
+	atomic_store(sa->out_seq, v->seq - 1);
+	if (v->enc->iv_counter)
+		sa->esp.iv_base = tdo_be64(v->esp + 8) - v->seq;
+	tdo_out(f.w, &p, 1, f.now);
+	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	assert_int_equal(p->len, fam->hlen + v->esp_len);
+	assert_memory_equal(tdo_pkt_data(p) + fam->hlen, v->esp, v->esp_len);
+	fx_pkt_free(p);
+	fx_close(&f);
+}
+
 static void
 run_packet(const struct esp_packet *v, const struct family *fam)
 {
@@ -220,6 +271,8 @@ run_packet(const struct esp_packet *v, const struct family *fam)
 	fx_close(&f);
 	if (v->enc->kind == TDO_ALG_AEAD)
 		run_other_key(v, fam);
+	if (v->enc->iv_counter || v->enc->iv_len == 0)
+		run_sent(v, fam);
 }
 
 /* ---- files -------------------------------------------------------------------------- */
