@@ -1,9 +1,9 @@
-# Thin front end; Meson does the work.  Targets: demo check bench install build deps
+# Thin front end; Meson does the work.  Targets: demo check check-kernel bench install build deps
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps check demo bench install clean
+.PHONY: all build deps check check-kernel demo bench install clean
 
 all: build
 
@@ -16,6 +16,10 @@ build: deps
 
 check: build
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+check-kernel: build
+	@tools/deps --kernel
+	@BUILD=$(BUILD) TDO_DRIVERS="default openssl" tests/kernel/run
 
 demo: build
 	@BUILD=$(BUILD) demo/demo

@@ -4,12 +4,20 @@
  * command per line, answers with one line.
  *
  *	sa SRC DST SPI transport|tunnel EALG EKEY AALG AKEY WINDOW	("-" = none, keys in hex)
+ *	   [esn] [seq=LAST]		LAST: the last sequence number that was sent
  *	sp in|out SRC/LEN DST/LEN transport
  *	sp in|out SRC/LEN DST/LEN tunnel TSRC TDST
+ *	flush		removes all of these
  *	out HEX		an IP packet that this host sends
- *	in HEX		an IP packet that this host receives
+ *	in HEX		a protected IP packet that this host receives
+ *	clear HEX	an IP packet that this host receives without protection
+ *	mtu HEX MTU	the largest packet like this one that fits when it is protected
+ *	knob NAME VALUE [6]
+ *	seq SRC DST SPI	last sequence number sent, highest one received
+ *	algs		the table of algorithms
  *
- * Answers: "ok", "error TEXT", "send HEX", "pass HEX", "drop REASON".
+ * Answers: "ok", "error TEXT", "send HEX", "pass HEX", "drop REASON", "mtu BYTES",
+ * "seq SENT RECEIVED", "algs NAME:enc|aead|auth:MINBITS:MAXBITS:STEP ...".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,8 +29,14 @@
 #include "mem.h"
 #include "testudo/engine.h"
 
+enum { SLOTS_MAX = 8192 };
+
 static struct tdo_engine *engine;
 static tdo_ns now = TDO_SEC;
+/* Sequence counters of the SAs that do not start at 0; the next SA takes start. */
+static _Atomic uint64_t slots[SLOTS_MAX];
+static unsigned nslots;
+static uint64_t start;
 
 static void
 random_bytes(void *ctx, void *buf, size_t len)
@@ -32,24 +46,57 @@ random_bytes(void *ctx, void *buf, size_t len)
 		abort();
 }
 
+static _Atomic uint64_t *
+seq_slot(void *ctx, const struct tdo_sa_param *sa)
+{
+	(void)ctx;
+	(void)sa;
+	if (start == 0 || nslots == SLOTS_MAX)
+		return NULL;
+	slots[nslots] = start;
+	return &slots[nslots++];
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static size_t
 unhex(const char *s, uint8_t *out, size_t cap)
 {
 	size_t n = 0;
-	unsigned v;
 
-	for (; n < cap && sscanf(s + 2 * n, "%2x", &v) == 1; n++)
-		out[n] = (uint8_t)v;
+	for (; n < cap && digit(s[2 * n]) >= 0 && digit(s[2 * n + 1]) >= 0; n++)
+		out[n] = (uint8_t)(digit(s[2 * n]) << 4 | digit(s[2 * n + 1]));
 	return n;
+}
+
+static bool said; /* the command has had its answer */
+
+static int
+say_error(const struct tdo_err *err, int rc)
+{
+	printf("error %d %s\n", rc, err->text);
+	said = true;
+	return rc;
 }
 
 static void
 say_packet(const char *word, const struct tdo_pkt *p)
 {
-	printf("%s ", word);
-	for (uint32_t i = 0; i < p->len; i++)
-		printf("%02x", tdo_pkt_data(p)[i]);
-	putchar('\n');
+	static char text[2 * TDO_PKT_MAXLEN + 1];
+	static const char hex[] = "0123456789abcdef";
+
+	for (uint32_t i = 0; i < p->len; i++) {
+		text[2 * i] = hex[tdo_pkt_data(p)[i] >> 4];
+		text[2 * i + 1] = hex[tdo_pkt_data(p)[i] & 15];
+	}
+	text[2 * p->len] = '\0';
+	printf("%s %s\n", word, text);
 }
 
 static int
@@ -74,8 +121,24 @@ prefix(char *s, struct tdo_addr *ret, uint8_t *ret_plen)
 	return 0;
 }
 
+/* The words behind the window. */
 static int
-add_sa(char **w)
+options(char **w, int n, struct tdo_sa_param *p)
+{
+	start = 0;
+	for (int i = 0; i < n; i++) {
+		if (strcmp(w[i], "esn") == 0)
+			p->flags |= TDO_SAF_ESN;
+		else if (strncmp(w[i], "seq=", 4) == 0)
+			start = strtoull(w[i] + 4, NULL, 0);
+		else
+			return -EINVAL;
+	}
+	return start != 0 && nslots == SLOTS_MAX ? -EINVAL : 0;
+}
+
+static int
+add_sa(char **w, int n)
 {
 	static uint8_t ekey[TDO_KEY_MAX], akey[TDO_KEY_MAX];
 	const struct tdo_alg *enc = tdo_alg_enc_by_name(w[5]), *auth = tdo_alg_auth_by_name(w[7]);
@@ -91,14 +154,14 @@ add_sa(char **w)
 	struct tdo_err err = {"?"};
 	int rc;
 
-	if (address(w[1], &p.key.src) != 0 || address(w[2], &p.key.dst) != 0)
+	if (address(w[1], &p.key.src) != 0 || address(w[2], &p.key.dst) != 0 ||
+	    (enc == NULL && w[5][0] != '-') || (auth == NULL && w[7][0] != '-') ||
+	    options(w + 10, n - 10, &p) != 0)
 		return -EINVAL;
 	p.ekey_bits = (uint16_t)(8 * (strcmp(w[6], "-") ? unhex(w[6], ekey, sizeof(ekey)) : 0));
 	p.akey_bits = (uint16_t)(8 * (strcmp(w[8], "-") ? unhex(w[8], akey, sizeof(akey)) : 0));
 	rc = tdo_sa_add(engine, &p, now, &err);
-	if (rc != 0)
-		printf("error %s\n", err.text);
-	return rc;
+	return rc == 0 ? 0 : say_error(&err, rc);
 }
 
 static int
@@ -124,52 +187,141 @@ add_sp(char **w, int n)
 			return -EINVAL;
 	}
 	rc = tdo_sp_add(engine, &p, now, NULL, &err);
-	if (rc != 0)
-		printf("error %s\n", err.text);
-	return rc;
+	return rc == 0 ? 0 : say_error(&err, rc);
 }
 
 static void
-packet(const char *hex, bool out)
+say_verdict(const struct tdo_pkt *p)
+{
+	if (p->verdict == TDO_VERDICT_DROP)
+		printf("drop %s\n", tdo_reason_info((enum tdo_reason)p->reason)->name);
+	else
+		say_packet(p->verdict == TDO_VERDICT_SEND ? "send" : "pass", p);
+}
+
+static int
+packet(char **w, int n)
 {
 	static uint8_t buf[TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM];
 	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM};
 	struct tdo_pkt *burst[1] = {&p};
-	struct tdo_worker *w = tdo_engine_worker(engine, 0);
+	struct tdo_worker *worker = tdo_engine_worker(engine, 0);
+	int rc = 0;
 
-	p.len = (uint32_t)unhex(hex, buf + TDO_HEADROOM, TDO_PKT_MAXLEN);
-	tdo_worker_resume(w);
-	if (out)
-		tdo_out(w, burst, 1, now);
-	else
-		tdo_in(w, burst, 1, now);
-	if (p.verdict == TDO_VERDICT_DROP)
-		printf("drop %s\n", tdo_reason_info((enum tdo_reason)p.reason)->name);
-	else
-		say_packet(p.verdict == TDO_VERDICT_SEND ? "send" : "pass", &p);
-	tdo_worker_idle(w);
+	p.len = (uint32_t)unhex(w[1], buf + TDO_HEADROOM, TDO_PKT_MAXLEN);
+	tdo_worker_resume(worker);
+	if (n == 3 && strcmp(w[0], "mtu") == 0) {
+		tdo_out_classify(worker, burst, 1, now);
+		if (p.verdict == TDO_VERDICT_PROTECT)
+			printf("mtu %u\n", tdo_out_inner_mtu(&p, (uint32_t)strtoul(w[2], NULL, 0)));
+		else
+			say_verdict(&p);
+	} else if (n == 2 && strcmp(w[0], "out") == 0) {
+		tdo_out(worker, burst, 1, now);
+		say_verdict(&p);
+	} else if (n == 2 && strcmp(w[0], "in") == 0) {
+		tdo_in(worker, burst, 1, now);
+		say_verdict(&p);
+	} else if (n == 2 && strcmp(w[0], "clear") == 0) {
+		tdo_in_clear(worker, burst, 1, now);
+		say_verdict(&p);
+	} else {
+		rc = -ENOENT;
+	}
+	tdo_worker_idle(worker);
+	return rc;
+}
+
+static int
+say_seq(char **w)
+{
+	static struct tdo_sa_info info;
+	struct tdo_sa_key key = {.satype = TDO_SATYPE_ESP, .spi = (uint32_t)strtoul(w[3], NULL, 0)};
+	int rc = -EINVAL;
+
+	if (address(w[1], &key.src) == 0 && address(w[2], &key.dst) == 0)
+		rc = tdo_sa_get(engine, &key, &info);
+	if (rc == 0)
+		printf("seq %llu %llu\n", (unsigned long long)info.out_seq,
+		    (unsigned long long)info.in_seq);
+	return rc;
+}
+
+static void
+say_algs(void)
+{
+	static const char *const kinds[] = {
+	    [TDO_ALG_ENC] = "enc", [TDO_ALG_AEAD] = "aead", [TDO_ALG_AUTH] = "auth"};
+	const struct tdo_alg *a;
+
+	fputs("algs", stdout);
+	for (unsigned i = 0; (a = tdo_alg_at(i)) != NULL; i++)
+		if (tdo_crypto_supports(tdo_engine_crypto(engine),
+			a->kind == TDO_ALG_AUTH ? NULL : a, a->kind == TDO_ALG_AUTH ? a : NULL))
+			printf(" %s:%s:%u:%u:%u", a->name, kinds[a->kind], a->key_min, a->key_max,
+			    a->key_step);
+	putchar('\n');
+}
+
+static int
+set_knob(char **w, int n)
+{
+	for (int k = 0; k < TDO_KNOB_COUNT; k++)
+		if (strcmp(tdo_knob_info((enum tdo_knob)k)->name4, w[1]) == 0)
+			return tdo_knob_set(engine, (enum tdo_knob)k,
+			    n == 4 ? TDO_AF_INET6 : TDO_AF_INET, atoi(w[2]));
+	return -EINVAL;
+}
+
+static void
+flush(void)
+{
+	tdo_sa_flush(engine, TDO_SATYPE_UNSPEC);
+	tdo_sp_flush(engine);
+	tdo_engine_tick(engine, now);
+	tdo_engine_tick(engine, now);
+	nslots = 0;
+}
+
+/* Commands that answer "ok" or an error. */
+static int
+change(char **w, int n)
+{
+	if (n >= 10 && strcmp(w[0], "sa") == 0)
+		return add_sa(w, n);
+	if (n >= 5 && strcmp(w[0], "sp") == 0)
+		return add_sp(w, n);
+	if ((n == 3 || n == 4) && strcmp(w[0], "knob") == 0)
+		return set_knob(w, n);
+	if (n == 1 && strcmp(w[0], "flush") == 0) {
+		flush();
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static void
 command(char *line)
 {
 	char *w[16] = {0}, *save = NULL;
-	int n = 0, rc = -EINVAL;
+	int n = 0, rc;
 
 	for (char *t = strtok_r(line, " \n", &save); t && n < 15; t = strtok_r(NULL, " \n", &save))
 		w[n++] = t;
-	if (n == 2 && (strcmp(w[0], "out") == 0 || strcmp(w[0], "in") == 0)) {
-		packet(w[1], w[0][0] == 'o');
+	if (n == 1 && strcmp(w[0], "algs") == 0) {
+		say_algs();
 		return;
 	}
-	if (n == 10 && strcmp(w[0], "sa") == 0)
-		rc = add_sa(w);
-	else if (n >= 5 && strcmp(w[0], "sp") == 0)
-		rc = add_sp(w, n);
+	if (n >= 2 && packet(w, n) == 0)
+		return;
+	if (n == 4 && strcmp(w[0], "seq") == 0 && say_seq(w) == 0)
+		return;
+	said = false;
+	rc = change(w, n);
 	if (rc == 0)
 		puts("ok");
-	else if (rc == -EINVAL)
-		puts("error command");
+	else if (!said)
+		printf("error %d\n", rc);
 }
 
 int
@@ -178,7 +330,8 @@ main(int argc, char **argv)
 	struct tdo_mem mem = TEST_MEM;
 	struct tdo_crypto_config cc = {
 	    .mem = mem, .nworkers = 1, .only = argc > 1 ? argv[1] : NULL};
-	struct tdo_engine_config ec = {.mem = mem, .random = random_bytes, .nworkers = 1};
+	struct tdo_engine_config ec = {
+	    .mem = mem, .random = random_bytes, .nworkers = 1, .seq_slot = seq_slot};
 	static char line[4 * TDO_PKT_MAXLEN];
 
 	if (tdo_crypto_new(&cc, &ec.crypto) != 0 || tdo_engine_new(&ec, &engine) != 0)

@@ -4,8 +4,12 @@ and IPv6, and all four family pairs of tunnels."""
 import logging
 import os
 import subprocess
+import sys
 
 import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from packet_engine import Engine  # noqa: E402
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
@@ -45,28 +49,6 @@ SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel",
           ("tunnel", 4, 6), ("tunnel", 6, 4)]
 INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
 OUTER = {4: ("203.0.113.1", "203.0.113.2"), 6: ("2001:db8:a::1", "2001:db8:b::2")}
-
-
-class Engine:
-    def __init__(self, driver=None):
-        self.p = subprocess.Popen([os.environ["TDO_PACKET"]] + ([driver] if driver else []),
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def say(self, *words):
-        self.p.stdin.write(" ".join(map(str, words)) + "\n")
-        self.p.stdin.flush()
-        return self.p.stdout.readline().split(None, 1)
-
-    def ok(self, *words):
-        assert self.say(*words)[0] == "ok", words
-
-    def packet(self, direction, packet):
-        word, value = self.say(direction, bytes(packet).hex())
-        return (word, bytes.fromhex(value)) if word in ("send", "pass") else (word, value.strip())
-
-    def close(self):
-        self.p.stdin.close()
-        assert self.p.wait(timeout=10) == 0
 
 
 # "default": what testudo takes when nothing is said.

@@ -1,0 +1,287 @@
+"""The engine and the guest as the two ends of many pairs of SAs at once.  Every cell (an
+algorithm pair in one shape, with or without ESN) has addresses of ours of its own, so
+that selectors and tunnel ends keep the cells apart on both sides."""
+import random
+import re
+import time
+
+import packets as pk
+from guest import OUR_MAC, Error
+from packet_engine import Engine
+
+GUEST = {"in": {4: "10.90.0.2", 6: "fd90::2"}, "out": {4: "10.80.0.2", 6: "fd80::2"}}
+OURS = {"in": {4: "10.91.{}.{}", 6: "fd91::{:x}"}, "out": {4: "10.81.{}.{}", 6: "fd81::{:x}"}}
+MTU = 1500
+NEAR = 2**32 - 4  # where the counters of cells with ESN start
+MIDDLE = 2**31
+
+# (mode, inner family, outer family)
+SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
+          ("tunnel", 4, 6), ("tunnel", 6, 4)]
+
+
+def shape_name(shape):
+    mode, inner, outer = shape
+    return f"{mode} IPv{inner}" + (f" in IPv{outer}" if mode == "tunnel" else "")
+
+
+def ours(layer, af, n):
+    return OURS[layer][af].format(n >> 8, n & 255) if af == 4 else OURS[layer][af].format(n)
+
+
+class Cell:
+    def __init__(self, pair, shape, esn=False, window=64, state=""):
+        """state: more words for the guest's states"""
+        self.pair, self.shape, self.esn, self.state = pair, shape, esn, state
+        # Without integrity there is no check of sequence numbers (RFC 4303 3.4.3).
+        self.window = window if pair.integrity else 0
+        self.bad = []
+        self.sent = self.damaged = self.received = 0
+
+    def place(self, n):
+        mode, inner, outer = self.shape
+        self.n = n
+        self.spi_in, self.spi_out = 0x1000 + 2 * n, 0x1001 + 2 * n  # as the guest sees it
+        self.tunnel = mode == "tunnel"
+        layer = "in" if self.tunnel else "out"
+        self.us, self.guest = ours(layer, inner, n), GUEST[layer][inner]
+        self.outer_us, self.outer_guest = ours("out", outer, n), GUEST["out"][outer]
+        r = random.Random(n)
+        self.keys = [(r.randbytes(self.pair.bits // 8), r.randbytes(self.pair.mac_bits // 8)) for _ in range(2)]
+
+    def __str__(self):
+        return f"{self.pair}, {shape_name(self.shape)}{', ESN' if self.esn else ''}"
+
+    def fail(self, *words):
+        self.bad.append(" ".join(map(str, words)))
+
+    # ---- our side
+
+    def engine_sa(self, inbound, last=0):
+        """Words of the SA that takes packets to the guest (outbound), or from it."""
+        ends = (self.outer_us, self.outer_guest)
+        key, mac_key = self.keys[inbound]
+        words = ["sa", *(ends[::-1] if inbound else ends), self.spi_out if inbound else self.spi_in,
+                 self.shape[0], self.pair.cipher, key.hex() or "-", self.pair.mac or "-",
+                 mac_key.hex() or "-", self.window]
+        return words + ["esn"] * self.esn + [f"seq={last}"] * (last > 0)
+
+    def engine_sp(self, direction, swap):
+        bits = {4: 32, 6: 128}[self.shape[1]]
+        ends, outer = (self.us, self.guest), (self.outer_us, self.outer_guest)
+        if swap:
+            ends, outer = ends[::-1], outer[::-1]
+        return ["sp", direction, *(f"{a}/{bits}" for a in ends), self.shape[0], *(outer if self.tunnel else ())]
+
+    def prepare_engine(self, engine):
+        engine.ok(*self.engine_sa(False, NEAR if self.esn else 0))
+        engine.ok(*self.engine_sa(True))
+        engine.ok(*self.engine_sp("out", False))
+        engine.ok(*self.engine_sp("in", True))
+        plain = pk.Ping(b"").request(self, 0)
+        self.room = int(engine.say("mtu", plain.hex(), MTU)[1])
+
+    # ---- the guest's side
+
+    def guest_commands(self):
+        mode = self.shape[0]
+        for inbound, (src, dst, spi) in enumerate(((self.outer_us, self.outer_guest, self.spi_in),
+                                                   (self.outer_guest, self.outer_us, self.spi_out))):
+            words = f"src {src} dst {dst} proto esp spi {spi:#x} mode {mode} replay-window {self.window}"
+            flags = ["esn"] * self.esn + ["af-unspec"] * self.tunnel
+            words += "".join(f" flag {f}" for f in flags)
+            if self.esn:
+                words += f" replay-seq {NEAR:#x} replay-seq-hi 0 replay-oseq {NEAR:#x} replay-oseq-hi 0"
+            yield f"xfrm state add {words} {self.state} {self.pair.guest_words(*self.keys[inbound])}"
+        ends = f"src {self.outer_us} dst {self.outer_guest} " if self.tunnel else ""
+        back = f"src {self.outer_guest} dst {self.outer_us} " if self.tunnel else ""
+        yield f"xfrm policy add src {self.us} dst {self.guest} dir in tmpl {ends}proto esp mode {mode}"
+        yield f"xfrm policy add src {self.guest} dst {self.us} dir out tmpl {back}proto esp mode {mode}"
+
+
+class Lab:
+    def __init__(self, guest, driver=None):
+        self.guest, self.engine, self.twin = guest, Engine(driver), Engine(driver)
+        self.patience = 60
+        guest.run("sysctl -w net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 "
+                  "net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 net.ipv6.conf.all.accept_dad=0 "
+                  "net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 >/dev/null")
+        mac = OUR_MAC.hex(":")
+        guest.ip([f"addr replace {GUEST[layer][af]}/{bits} dev {dev}{' nodad' * (af == 6)}"
+                  for layer, dev in (("in", "lo"), ("out", "eth0")) for af, bits in ((4, 32), (6, 128))] +
+                 ["neigh replace 10.80.0.1 lladdr " + mac + " dev eth0 nud permanent",
+                  "neigh replace fe80::1 lladdr " + mac + " dev eth0 nud permanent",
+                  "route replace default via 10.80.0.1 dev eth0 onlink",
+                  "route replace ::/0 via fe80::1 dev eth0"])
+
+    def close(self):
+        self.engine.close()
+        self.twin.close()
+
+    def clear(self):
+        self.guest.run("ip xfrm state flush; ip xfrm policy flush")
+        self.engine.ok("flush")
+        self.twin.ok("flush")
+        self.spis = {}
+
+    def place(self, cells):
+        """Installs the cells on both sides, and nothing else."""
+        self.clear()
+        commands = []
+        for n, c in enumerate(cells, 1):
+            c.place(n)
+            c.prepare_engine(self.engine)
+            commands += c.guest_commands()
+            self.spis[c.spi_out] = c
+        self.guest.ip(commands)
+        self.stat = self.xfrm_stat()
+        self._move_forward([c for c in cells if c.esn])
+
+    def _move_forward(self, cells):
+        """Brings our inbound windows into the upper half of the 32 bits, where the guest starts:
+        by a packet of a twin of the guest."""
+        plain = []
+        for c in cells:
+            self.twin.ok(*c.engine_sa(True, MIDDLE))
+            self.twin.ok(*c.engine_sp("out", True))
+            plain.append(pk.ip(c.guest, c.us, pk.ICMP_OF[c.shape[1]], pk.echo(c.guest, c.us, 1, 1, b"first")))
+        sealed = self.twin.packets("out", plain)
+        for c, (word, value) in zip(cells, self.engine.packets("in", [p for _, p in sealed])):
+            if word != "pass":
+                c.fail("the first packet is dropped:", value)
+
+    # ---- traffic
+
+    def transfer(self, wires, expected):
+        """Sends packets to the guest; the packets that come back, by SPI.  Ends when as many as
+        expected came."""
+        got, others, window, silent = {}, [], 0, time.monotonic()
+        count, pending = 0, list(reversed(wires))
+        while count < expected or pending:
+            while pending and window < 64:
+                self.guest.send(pending.pop())
+                window += 1
+            p = self.guest.receive(0.5 if window >= 64 and pending else self.patience)
+            if p is None:
+                # Not every packet has an answer.
+                window = 0
+                if not pending:
+                    break
+                continue
+            window -= 1
+            spi = self.spi_of(p)
+            if spi in self.spis:
+                got.setdefault(spi, []).append(p)
+                count += 1
+            else:
+                others.append(p)
+        return got, others
+
+    @staticmethod
+    def spi_of(p):
+        """SPI of an ESP packet, else None."""
+        proto, at = (p[9], (p[0] & 15) * 4) if p[0] >> 4 == 4 else (p[6], 40)
+        return int.from_bytes(p[at:at + 4], "big") if proto == 50 else None
+
+    def exchange(self, cells, questions):
+        """Every cell sends the questions, protected; its answers are opened and compared.  Then a
+        damaged packet in each direction, if the cell can notice it."""
+        plan = [(c, q, seq) for seq, q in enumerate(questions) for c in cells]
+        sealed = self.engine.packets("out", [q.request(c, seq) for c, q, seq in plan])
+        wires, good = [], 0
+        for (c, q, seq), (word, wire) in zip(plan, sealed):
+            if word != "send":
+                c.fail(f"packet {seq} is not sent:", wire)
+                continue
+            if len(wire) > MTU:
+                c.fail(f"packet {seq} has {len(wire)} bytes")
+            if self.spi_of(wire) != c.spi_in:
+                c.fail(f"packet {seq} is not protected")
+            if seq == 0 and c.pair.integrity:
+                for at in (-1, -len(wire) + (20 if wire[0] >> 4 == 4 else 40) + 8 + 1):
+                    wires.append(damage(wire, at))
+                    c.damaged += 1
+            wires.append(wire)
+            c.sent += 1
+            good += 1
+        got, others = self.transfer(wires, good)
+        for p in others:
+            cells[0].fail("unexpected packet of the guest:", p.hex())
+        for c in cells:
+            self._open(c, questions, got.get(c.spi_out, []))
+
+    def _open(self, c, questions, wires):
+        c.received += len(wires)
+        if len(wires) != c.sent:
+            c.fail(f"{len(wires)} answers to {c.sent} packets")
+            return
+        if c.pair.integrity:
+            for word, value in self.engine.packets("in", [damage(wires[0], -1), damage(wires[0], -len(wires[0]) // 3)]):
+                if (word, value) != ("drop", "in-icv-mismatch"):
+                    c.fail("a damaged answer:", word, value)
+        for seq, (q, (word, value)) in enumerate(zip(questions, self.engine.packets("in", wires))):
+            if word != "pass":
+                c.fail(f"answer {seq} is dropped:", value)
+                continue
+            a = pk.Answer(value)
+            if (a.src, a.dst, a.fragment) != (c.guest, c.us, 0) or not q.answered_by(a, c, seq):
+                c.fail(f"wrong answer {seq}:", a)
+        for word, value in self.engine.packets("in", wires[:1]) if c.window else []:
+            if (word, value) != ("drop", "in-replay-duplicate"):
+                c.fail("a replayed answer:", word, value)
+
+    # ---- what both sides have counted
+
+    def xfrm_stat(self):
+        text = self.guest.run("cat /proc/net/xfrm_stat")
+        return {k: int(v) for k, v in (line.split() for line in text.splitlines() if line.strip())}
+
+    def stat_changes(self):
+        now = self.xfrm_stat()
+        return {k: v - self.stat[k] for k, v in now.items() if v != self.stat[k]}
+
+    def states(self):
+        """{spi: (packets, refused by replay, refused by integrity, highest received, last sent)}"""
+        text = self.guest.run(
+            "ip -s xfrm state | awk '/^src/ {if (l) print l; l = \"\"} /proto esp spi/ {l = $4} "
+            "/\\(packets\\)/ && /\\(bytes\\), [0-9]/ {l = l \" \" $0} /replay-window.*replay.*failed/ {l = l \" \" $0} "
+            "/seq-hi/ {l = l \" \" $0} END {print l}'")
+        out = {}
+        for line in text.splitlines():
+            m = re.match(r"0x([0-9a-f]+)\(", line)
+            if not m:
+                continue
+            n = {k: int(re.search(p, line)[1]) for k, p in
+                 (("packets", r"(\d+)\(packets\)"), ("replay", r" replay (\d+)"), ("failed", r"failed (\d+)"))}
+            seq = re.search(r"seq-hi 0x([0-9a-f]+), seq 0x([0-9a-f]+), oseq-hi 0x([0-9a-f]+), oseq 0x([0-9a-f]+)", line)
+            if seq:
+                hi, lo, ohi, olo = (int(x, 16) for x in seq.groups())
+                n["seq"], n["oseq"] = hi << 32 | lo, ohi << 32 | olo
+            out[int(m[1], 16)] = n
+        return out
+
+    def audit(self, cells):
+        """The packets went through the SAs that were meant, and nothing else happened."""
+        states = self.states()
+        for c in cells:
+            i, o = states[c.spi_in], states[c.spi_out]
+            if (i["packets"], i["failed"], i["replay"]) != (c.sent, c.damaged, 0):
+                c.fail("the guest's inbound state counts", i, "of", c.sent, "and", c.damaged, "damaged")
+            if (o["packets"], o["failed"]) != (c.received, 0):
+                c.fail("the guest's outbound state counts", o, "of", c.received)
+            sent, received = map(int, self.engine.say("seq", c.outer_us, c.outer_guest, c.spi_in)[1].split())
+            _, highest = map(int, self.engine.say("seq", c.outer_guest, c.outer_us, c.spi_out)[1].split())
+            first = NEAR if c.esn else 0
+            if sent != first + c.sent or (c.window and highest != first + c.received):
+                c.fail("sequence numbers of the engine:", sent, highest)
+            if c.esn and (i.get("seq"), o.get("oseq")) != (sent, highest):
+                c.fail("sequence numbers of the guest:", i, o, "of the engine:", sent, highest)
+        changes, damaged = self.stat_changes(), sum(c.damaged for c in cells)
+        if changes != ({"XfrmInStateProtoError": damaged} if damaged else {}):
+            cells[0].fail("the guest's counters:", changes, "of", damaged, "damaged packets")
+
+
+def damage(wire, at):
+    b = bytearray(wire)
+    b[at] ^= 0x40
+    return bytes(b)

@@ -1,0 +1,140 @@
+"""Packets inside of the protection: what we send and what the guest's stack must answer."""
+import ipaddress
+import struct
+
+ICMP, TCP, UDP, ICMP6, DSTOPTS, HOPOPTS = 1, 6, 17, 58, 60, 0
+# ICMP types per family: echo request, echo reply, port unreachable (type, code)
+ECHO = {4: 8, 6: 128}
+REPLY = {4: 0, 6: 129}
+UNREACHABLE = {4: (3, 3), 6: (1, 4)}
+ICMP_OF = {4: ICMP, 6: ICMP6}
+HEADER = {4: 20, 6: 40}
+
+
+def family(address):
+    return 6 if ":" in address else 4
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    s = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while s >> 16:
+        s = (s & 0xffff) + (s >> 16)
+    return ~s & 0xffff
+
+
+def ip(src, dst, proto, payload, tos=0, options=b"", extension=b"", ident=1, df=False):
+    """extension: IPv6 extension headers; the first one's number goes before it."""
+    s, d = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
+    if len(s) == 16:
+        first = extension[0] if extension else proto
+        body = extension[1:] + payload
+        return struct.pack("!IHBB", 6 << 28 | tos << 20, len(body), first, 63) + s + d + body
+    h = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, tos, 20 + len(options) + len(payload), ident,
+                    0x4000 * df, 63, proto, 0) + s + d + options
+    return h[:10] + struct.pack("!H", checksum(h)) + h[12:] + payload
+
+
+def pseudo(src, dst, proto, length):
+    s, d = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
+    return s + d + (struct.pack("!BBH", 0, proto, length) if len(s) == 4 else
+                    struct.pack("!II", length, proto))
+
+
+def summed(src, dst, proto, data, offset):
+    """Fills in the checksum at the offset."""
+    head = b"" if proto == ICMP else pseudo(src, dst, proto, len(data))
+    return data[:offset] + struct.pack("!H", checksum(head + data)) + data[offset + 2:]
+
+
+def echo(src, dst, ident, seq, data, answer=False):
+    af = family(src)
+    kind = REPLY[af] if answer else ECHO[af]
+    return summed(src, dst, ICMP_OF[af], struct.pack("!BBHHH", kind, 0, 0, ident, seq) + data, 2)
+
+
+def udp(src, dst, sport, dport, data):
+    return summed(src, dst, UDP, struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data, 6)
+
+
+def syn(src, dst, sport, dport, seq):
+    return summed(src, dst, TCP, struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, 2, 1000, 0, 0), 16)
+
+
+class Answer:
+    """An IP packet taken apart, without what a sender is free to choose."""
+
+    def __init__(self, packet):
+        af = packet[0] >> 4
+        self.src, self.dst = (str(ipaddress.ip_address(packet[a:a + n])) for a, n in
+                              (((12, 4), (16, 4)) if af == 4 else ((8, 16), (24, 16))))
+        self.af = af
+        if af == 4:
+            self.tos, self.proto, length = packet[1], packet[9], (packet[0] & 15) * 4
+            assert struct.unpack_from("!H", packet, 2)[0] == len(packet)
+            assert checksum(packet[:length]) == 0
+            self.fragment = struct.unpack_from("!H", packet, 6)[0] & 0x3fff
+        else:
+            self.tos, self.proto, length = (packet[0] << 4 | packet[1] >> 4) & 0xff, packet[6], 40
+            assert struct.unpack_from("!H", packet, 4)[0] + 40 == len(packet)
+            self.fragment = 0
+        self.data = packet[length:]
+
+    def __repr__(self):
+        return f"{self.src} > {self.dst} proto {self.proto} tos {self.tos:#x} {self.data.hex()}"
+
+
+class Ping:
+    """An echo request and the reply that belongs to it.  The ends of a cell have us, guest (the
+    inner addresses), n (its number) and room (bytes of the largest packet that fits)."""
+
+    def __init__(self, data, **header):
+        self.data, self.header = data, header
+
+    def payload(self, cell):
+        return self.data
+
+    def request(self, c, seq):
+        return ip(c.us, c.guest, ICMP_OF[family(c.us)], echo(c.us, c.guest, c.n, seq, self.payload(c)),
+                  **self.header)
+
+    def answered_by(self, a, c, seq):
+        return a.proto == ICMP_OF[a.af] and \
+            a.data == echo(c.guest, c.us, c.n, seq, self.payload(c), answer=True)
+
+
+class Largest(Ping):
+    """Fills the MTU."""
+
+    def __init__(self):
+        super().__init__(b"")
+
+    def payload(self, cell):
+        return bytes((7 * i + cell.n) & 0xff for i in range(cell.room - HEADER[family(cell.us)] - 8))
+
+
+class ClosedPort:
+    """UDP to a port where nobody listens: the guest sends back what it has received."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def request(self, c, seq):
+        return ip(c.us, c.guest, UDP, udp(c.us, c.guest, 10000 + seq, 9, self.data))
+
+    def answered_by(self, a, c, seq):
+        quoted, head = a.data[8:], HEADER[a.af]
+        return a.proto == ICMP_OF[a.af] and tuple(a.data[:2]) == UNREACHABLE[a.af] and \
+            len(quoted) >= head + 8 and self.request(c, seq).startswith(quoted)
+
+
+class Refused:
+    """A TCP connection that nobody takes: the reset acknowledges our number."""
+
+    def request(self, c, seq):
+        return ip(c.us, c.guest, TCP, syn(c.us, c.guest, 10000 + seq, 9, 0x12345678))
+
+    def answered_by(self, a, c, seq):
+        return a.proto == TCP and len(a.data) >= 20 and \
+            struct.unpack_from("!HHII", a.data) == (9, 10000 + seq, 0, 0x12345679) and a.data[13] == 0x14
