@@ -284,6 +284,9 @@ struct packet_file {
 
 static const struct packet_file files[] = {
     {"aes_cbc.txt", 4},
+    {"aes_gmac.txt", 1},
+    {"chacha20_poly1305.txt", 1},
+    {"esp_computed.txt", 114},
     {"esp_gcm.txt", 16},
 };
 
