@@ -25,6 +25,7 @@ struct replay {
 	tdo_ns now;
 	uint64_t wall;
 	unsigned failed;
+	int32_t weak_algs; /* an SA may be older than this setting, which comes last */
 };
 
 static int
@@ -136,6 +137,10 @@ replay_knob(struct replay *r, const struct tdo_state_record *rec)
 	memcpy(&k, rec->p, sizeof(k));
 	if (k.knob >= TDO_KNOB_COUNT)
 		return -EINVAL;
+	if (k.knob == TDO_KNOB_WEAK_ALGS) {
+		r->weak_algs = k.value;
+		return 0;
+	}
 	return tdo_knob_set(r->j->engine, (enum tdo_knob)k.knob, k.af, k.value);
 }
 
@@ -163,7 +168,10 @@ replay_one(struct replay *r, const struct tdo_state_record *rec)
 unsigned
 tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
 {
-	struct replay r = {.j = j, .now = now, .wall = wall};
+	struct replay r = {.j = j,
+	    .now = now,
+	    .wall = wall,
+	    .weak_algs = tdo_knob_get(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET)};
 	struct tdo_state_record rec;
 	size_t pos = 0;
 
@@ -176,6 +184,8 @@ tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
 		if (rec.type != TDO_REC_SA)
 			tdo_state_mark(j->state, TDO_STATE_LOST, true);
 	}
+	if (tdo_knob_set(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, r.weak_algs) != 0)
+		r.failed++;
 	j->replaying = false;
 	free(r.reqids.pair);
 	return r.failed;

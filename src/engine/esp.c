@@ -3,37 +3,66 @@
 #include <errno.h>
 
 #include "engine/path.h"
+#include "wire/esp.h"
 
-enum { ALIGN_MIN = 4 }; /* RFC 4303 2.4: pad length and next header end on a 4-byte boundary */
+enum {
+	ALIGN_MIN = 4, /* RFC 4303 2.4: pad length and next header end on a 4-byte boundary */
+	IV4B_LEN = 4,  /* RFC 1829 2: the short IV */
+};
+
+/* RFC 4303 2; RFC 1827 and 1829: SPI, IV, payload. */
+static void
+set_format(struct tdo_esp *x, uint32_t flags, const struct tdo_alg *enc)
+{
+	x->numbered = (flags & TDO_SAF_OLD) == 0;
+	x->iv_off = x->numbered ? TDO_ESP_HLEN : TDO_ESP_OLD_HLEN;
+	x->hdr_len = x->iv_off;
+	x->iv_len = enc ? enc->iv_len : 0;
+	x->iv_counter = enc && enc->iv_counter;
+	if (flags & TDO_SAF_IV4B) {
+		x->iv_len = IV4B_LEN;
+		x->hdr_len += IV4B_LEN;
+	}
+	x->head_len = x->iv_off + x->iv_len;
+	x->pad_mode = (uint8_t)((flags & TDO_SAF_PMASK) >> 8);
+}
+
+static void
+set_service(
+    struct tdo_esp *x, uint32_t flags, const struct tdo_alg *enc, const struct tdo_alg *auth)
+{
+	bool aead = enc && enc->kind == TDO_ALG_AEAD;
+
+	x->icv_len = aead ? enc->icv_len : auth ? auth->icv_len : 0;
+	x->authenticated = aead || (auth && !auth->no_auth);
+	x->esn = (flags & TDO_SAF_ESN) != 0;
+	/* Nothing is counted in packets of the old format. */
+	x->seq_max = x->esn || !x->numbered ? UINT64_MAX : UINT32_MAX;
+	/*
+	 * RFC 4303 2.4: the receiver should inspect padding that is specified.  With an ICV the
+	 * peer itself wrote it, and what it wrote is its business; without one it is all that tells
+	 * a wrong key or a damaged packet.  RFC 1829 3 leaves the contents to the sender.
+	 */
+	x->check_pad = x->numbered && !x->authenticated && x->pad_mode << 8 == TDO_SAF_PSEQ;
+}
 
 int
 tdo_esp_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
-	bool aead = enc && enc->kind == TDO_ALG_AEAD;
 	unsigned align = enc && enc->block > ALIGN_MIN ? enc->block : ALIGN_MIN;
 	struct tdo_esp x = {0};
 
-	if ((align & (align - 1)) != 0 || (aead && auth))
+	if ((align & (align - 1)) != 0 || (enc && enc->kind == TDO_ALG_AEAD && auth))
 		return -EINVAL;
-	if (sa->flags & (TDO_SAF_OLD | TDO_SAF_IV4B))
+	if ((sa->flags & TDO_SAF_PMASK) == TDO_SAF_PMASK || sa->id.src.af != sa->id.dst.af)
 		return -EINVAL;
-	x.pad_mode = (uint8_t)((sa->flags & TDO_SAF_PMASK) >> 8);
-	if (x.pad_mode > TDO_SAF_PZERO >> 8)
-		return -EINVAL;
-	if (sa->id.src.af != sa->id.dst.af)
+	if ((sa->flags & (TDO_SAF_OLD | TDO_SAF_IV4B)) == TDO_SAF_IV4B)
 		return -EINVAL;
 	x.align = (uint8_t)align;
-	if (enc) {
-		x.iv_len = enc->iv_len;
-		x.salt_len = enc->salt_len;
-		x.iv_counter = enc->iv_counter;
-	}
-	x.icv_len = aead ? enc->icv_len : auth ? auth->icv_len : 0;
-	x.authenticated = x.icv_len != 0;
-	x.esn = (sa->flags & TDO_SAF_ESN) != 0;
-	x.seq_max = x.esn ? UINT64_MAX : UINT32_MAX;
-	if (x.esn && !x.authenticated)
+	set_format(&x, sa->flags, enc);
+	set_service(&x, sa->flags, enc, auth);
+	if ((x.esn && !x.authenticated) || (!x.numbered && (x.icv_len || x.esn || x.iv_counter)))
 		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);

@@ -44,13 +44,13 @@ static enum tdo_reason
 layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
 {
 	uint32_t esp_len = p->ip.total_len - p->ip.l4_off;
-	uint32_t fixed = TDO_ESP_HLEN + x->iv_len + x->icv_len;
+	uint32_t fixed = x->head_len + x->icv_len;
 
 	if (esp_len < fixed + TDO_ESP_TRAILER_LEN)
 		return TDO_REASON_IN_LENGTH;
 	*op = (struct tdo_op){
 	    .data = tdo_pkt_data(p) + p->ip.l4_off,
-	    .hdr_len = TDO_ESP_HLEN,
+	    .hdr_len = x->hdr_len,
 	    .text_len = esp_len - fixed,
 	};
 	if (op->text_len % x->align != 0)
@@ -64,7 +64,7 @@ inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p, s
     uint16_t *ret_nh_off, uint64_t *ret_seq)
 {
 	enum tdo_reason r = layout(&sa->esp, p, op);
-	uint64_t seq = p->seq;
+	uint64_t seq = p->seq = sa->esp.numbered ? p->seq : 0;
 
 	if (r != TDO_REASON_NONE)
 		return r;
@@ -123,17 +123,12 @@ select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct 
 	tdo_replay_unlock(window);
 }
 
-/*
- * RFC 4303 2.4: the receiver should inspect padding that is specified.  With an ICV the peer
- * itself wrote it, and what it wrote is its business; without one it is all that tells a wrong
- * key or a damaged packet.
- */
 static bool
 padding_ok(const struct tdo_esp *x, const uint8_t *pad, uint32_t len)
 {
 	uint8_t wrong = 0;
 
-	if (x->authenticated || x->pad_mode << 8 != TDO_SAF_PSEQ)
+	if (!x->check_pad)
 		return true;
 	for (uint32_t i = 0; i < len; i++)
 		wrong |= (uint8_t)(pad[i] ^ (i + 1));
@@ -143,7 +138,7 @@ padding_ok(const struct tdo_esp *x, const uint8_t *pad, uint32_t len)
 static enum tdo_reason
 open_text(const struct tdo_sa *sa, const struct tdo_op *op, struct content *ret)
 {
-	uint8_t *text = op->data + TDO_ESP_HLEN + sa->esp.iv_len;
+	uint8_t *text = op->data + sa->esp.head_len;
 	uint32_t pad = text[op->text_len - 2];
 
 	if (pad + TDO_ESP_TRAILER_LEN > op->text_len)

@@ -37,7 +37,7 @@ static enum tdo_reason
 reserve(const struct tdo_esp *x, struct tdo_pkt *p, uint32_t *ret_payload)
 {
 	bool tunnel = is_tunnelled(p);
-	uint32_t front = TDO_ESP_HLEN + x->iv_len + (tunnel ? x->outer_len : 0u);
+	uint32_t front = x->head_len + (tunnel ? x->outer_len : 0u);
 	uint32_t fixed = (tunnel ? 0u : p->ip.esp_off);
 	uint32_t payload, back, max = TDO_PKT_MAXLEN;
 
@@ -185,7 +185,7 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 {
 	const struct tdo_esp *x = &sa->esp;
 	bool tunnel = is_tunnelled(p);
-	uint32_t pad = pad_len(x, payload), gap = TDO_ESP_HLEN + x->iv_len;
+	uint32_t pad = pad_len(x, payload), gap = x->head_len;
 	uint32_t front = gap + (tunnel ? x->outer_len : 0u);
 	uint32_t back = pad + TDO_ESP_TRAILER_LEN + x->icv_len, total = p->len + front + back;
 	uint8_t *esp, next;
@@ -195,14 +195,16 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 	next = tunnel ? put_tunnel(w, sa, p, front) : put_transport(p, gap, total);
 	esp = tdo_pkt_data(p) + p->ip.l4_off;
 	tdo_put_be32(esp + TDO_ESP_SPI_OFF, sa->id.spi);
-	tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);
-	put_iv(w, x, esp + TDO_ESP_HLEN, seq);
+	if (x->numbered) {
+		tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);
+		p->seq = (uint32_t)seq;
+	}
+	put_iv(w, x, esp + x->iv_off, seq);
 	put_trailer(w, x, esp + gap + payload, pad, next);
 	p->spi = sa->id.spi;
-	p->seq = (uint32_t)seq;
 	*op = (struct tdo_op){
 	    .data = esp,
-	    .hdr_len = TDO_ESP_HLEN,
+	    .hdr_len = x->hdr_len,
 	    .text_len = payload + pad + TDO_ESP_TRAILER_LEN,
 	    .esn_hi = (uint32_t)(seq >> 32),
 	};

@@ -280,7 +280,7 @@ tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
 	/* From the outermost in: the text is a multiple of align, so this cannot be short. */
 	for (unsigned i = p->nsas; i-- > 0;) {
 		const struct tdo_esp *x = &p->sas[i]->esp;
-		uint32_t fixed = hdr[i] + TDO_ESP_HLEN + x->iv_len + x->icv_len, text;
+		uint32_t fixed = hdr[i] + x->head_len + x->icv_len, text;
 
 		if (room < fixed + x->align)
 			return 0;

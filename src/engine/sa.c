@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SA objects: checking of parameters, making, freeing, copies for the outside. */
+/* SA objects: making, freeing, copies for the outside.  Parameters are checked in sa_check.c. */
 #include "engine/sa.h"
 
 #include <errno.h>
@@ -10,140 +10,6 @@
 #include "engine/control.h"
 #include "engine/engine.h"
 #include "wire/ip.h"
-
-/* ---- validation --------------------------------------------------------------------- */
-
-static int
-check_name(struct tdo_engine *e, const struct tdo_sa_key *k, struct tdo_err *err)
-{
-	if (k->satype == TDO_SATYPE_AH || k->satype == TDO_SATYPE_IPCOMP)
-		return tdo_refuse(e, err, -EOPNOTSUPP, "%s is not supported by this version",
-		    k->satype == TDO_SATYPE_AH ? "AH" : "IPComp");
-	if (k->satype != TDO_SATYPE_ESP)
-		return tdo_refuse(e, err, -EINVAL, "unknown SA type %u", k->satype);
-	if (tdo_af_len(k->src.af) == 0 || k->src.af != k->dst.af)
-		return tdo_refuse(
-		    e, err, -EINVAL, "source and destination must be addresses of one family");
-	/* RFC 4303 2.1: 1..255 are reserved, 0 is for local use. */
-	if (k->spi < TDO_SPI_MIN)
-		return tdo_refuse(
-		    e, err, -EINVAL, "SPI %u is reserved; the lowest is 256", (unsigned)k->spi);
-	return 0;
-}
-
-static int
-check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
-{
-	if (p->mode > TDO_MODE_TUNNEL)
-		return tdo_refuse(e, err, -EINVAL, "unknown mode %u", p->mode);
-	if (p->flags & (TDO_SAF_OLD | TDO_SAF_IV4B | TDO_SAF_DERIV))
-		return tdo_refuse(e, err, -EOPNOTSUPP,
-		    "the old ESP formats (RFC 1827, derived or 32-bit IV) are not supported");
-	if ((p->flags & TDO_SAF_PMASK) == TDO_SAF_PMASK)
-		return tdo_refuse(e, err, -EINVAL, "padding is either random or zero, not both");
-	if (!tdo_tunnel_opt_ok(&p->tunnel))
-		return tdo_refuse(e, err, -EINVAL,
-		    "ECN, DF, DSCP or flow label setting of a tunnel is out of range");
-	if (p->replay > TDO_REPLAY_MAX)
-		return tdo_refuse(e, err, -EINVAL, "replay window of %u packets; at most %u",
-		    (unsigned)p->replay, TDO_REPLAY_MAX);
-	return 0;
-}
-
-/* The legal key lengths of an algorithm: "128, 192, 256" or "40 to 448". */
-static void
-print_legal(char *buf, size_t len, const struct tdo_alg *a)
-{
-	unsigned n = a->key_step ? (a->key_max - a->key_min) / a->key_step + 1u : 1;
-	size_t at = 0;
-
-	if (n > 4) {
-		tdo_text(
-		    buf, len, &at, "%u to %u in steps of %u", a->key_min, a->key_max, a->key_step);
-		return;
-	}
-	for (unsigned i = 0; i < n; i++)
-		tdo_text(buf, len, &at, "%s%u", i ? ", " : "", a->key_min + i * a->key_step);
-}
-
-static int
-check_key(struct tdo_engine *e, const struct tdo_alg *a, const uint8_t *key, unsigned bits,
-    struct tdo_err *err)
-{
-	char legal[64];
-
-	if (bits % 8 == 0 && bits / 8 <= TDO_KEY_MAX && tdo_alg_keylen_ok(a, bits) &&
-	    (key != NULL || bits == 0))
-		return 0;
-	print_legal(legal, sizeof(legal), a);
-	return tdo_refuse(e, err, -EINVAL,
-	    "invalid key length: %s with a key of %u bits; legal: %s", a->name, bits, legal);
-}
-
-static int
-check_algs(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
-{
-	const struct tdo_alg *enc = p->ealg ? tdo_alg_enc(p->ealg) : NULL;
-	const struct tdo_alg *auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
-	int r;
-
-	if (p->ealg == 0)
-		return tdo_refuse(
-		    e, err, -EINVAL, "ESP needs an encryption algorithm; \"null\" is one");
-	if (enc == NULL)
-		return tdo_refuse(e, err, -EINVAL, "unknown encryption algorithm %u", p->ealg);
-	if (p->aalg != 0 && auth == NULL)
-		return tdo_refuse(e, err, -EINVAL, "unknown authentication algorithm %u", p->aalg);
-	if (auth && enc->kind == TDO_ALG_AEAD)
-		return tdo_refuse(e, err, -EINVAL,
-		    "%s authenticates by itself; it takes no authentication algorithm", enc->name);
-	/* RFC 4303 2.2.1: the high half is known from the ICV alone. */
-	if ((p->flags & TDO_SAF_ESN) && auth == NULL && enc->kind != TDO_ALG_AEAD)
-		return tdo_refuse(e, err, -EINVAL,
-		    "extended sequence numbers need authentication: the receiver could not tell "
-		    "the "
-		    "high half");
-	r = check_key(e, enc, p->ekey, p->ekey_bits, err);
-	if (r == 0 && auth)
-		r = check_key(e, auth, p->akey, p->akey_bits, err);
-	if (r)
-		return r;
-	if (!tdo_crypto_supports(e->cfg.crypto, enc, auth))
-		return tdo_refuse(e, err, -EOPNOTSUPP, "no crypto driver supports %s%s%s",
-		    enc->name, auth ? " with " : "", auth ? auth->name : "");
-	return 0;
-}
-
-/* The selectors may be of another family than the addresses: a tunnel carries both. */
-static int
-check_sel(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
-{
-	const struct tdo_sel *s = &p->sel;
-
-	if (!p->has_sel)
-		return 0;
-	if (tdo_af_len(s->src.af) == 0 || s->src.af != s->dst.af ||
-	    s->src_plen > tdo_af_bits(s->src.af) || s->dst_plen > tdo_af_bits(s->dst.af))
-		return tdo_refuse(
-		    e, err, -EINVAL, "the selectors of an SA need two prefixes of one family");
-	if (s->sport.lo > s->sport.hi || s->dport.lo > s->dport.hi)
-		return tdo_refuse(e, err, -EINVAL, "port range whose end is before its start");
-	return 0;
-}
-
-int
-tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
-{
-	int r = check_name(e, &p->key, err);
-
-	if (r == 0)
-		r = check_flags(e, p, err);
-	if (r == 0)
-		r = check_algs(e, p, err);
-	if (r == 0)
-		r = check_sel(e, p, err);
-	return r;
-}
 
 /* ---- making and freeing ------------------------------------------------------------- */
 
@@ -208,8 +74,6 @@ make_session(
     struct tdo_sa *sa, const struct tdo_session *twin, bool encrypt, struct tdo_session **ret)
 {
 	struct tdo_session_param sp = {
-	    .enc = tdo_alg_enc(sa->param.ealg),
-	    .auth = sa->param.aalg ? tdo_alg_auth(sa->param.aalg) : NULL,
 	    .ekey = sa->param.ekey,
 	    .akey = sa->param.akey,
 	    .ekey_len = sa->param.ekey_bits / 8,
@@ -219,6 +83,7 @@ make_session(
 	    .twin = twin,
 	};
 
+	tdo_sa_algs(&sa->param, &sp.enc, &sp.auth);
 	return tdo_session_new(sa->engine->cfg.crypto, &sp, ret);
 }
 
@@ -227,8 +92,10 @@ static int
 equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 {
 	struct tdo_engine *e = sa->engine;
+	const struct tdo_alg *enc, *auth;
 	int r;
 
+	tdo_sa_algs(p, &enc, &auth);
 	r = copy_keys(sa, p);
 	if (r == 0)
 		r = tdo_replay_init(&sa->replay, &e->cfg.mem, p->replay, p->adaptive);
@@ -237,8 +104,7 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 	if (r == 0)
 		r = make_session(sa, sa->enc, false, &sa->dec);
 	if (r == 0)
-		r = tdo_esp_init(
-		    e, sa, tdo_alg_enc(p->ealg), p->aalg ? tdo_alg_auth(p->aalg) : NULL);
+		r = tdo_esp_init(e, sa, enc, auth);
 	if (r == -EINVAL || r == -EOPNOTSUPP)
 		return tdo_refuse(e, err, r, "ESP cannot use this combination of parameters");
 	return r;

@@ -27,15 +27,22 @@ struct tdo_sa_id {
 
 /* Packet-path constants of ESP, computed once by tdo_esp_init() (engine/esp.c). */
 struct tdo_esp {
-	uint8_t iv_len, icv_len, align; /* align: padding to this many bytes, power of two */
-	uint8_t salt_len;
-	bool iv_counter;    /* IV = iv_base + counter, else random */
-	bool authenticated; /* there is an ICV: the replay window may be used */
-	uint8_t pad_mode;   /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
-	bool esn;           /* extended sequence numbers (RFC 4303 2.2.1) */
-	uint64_t seq_max;   /* the last number that may be sent (RFC 4303 3.3.3) */
-	uint64_t iv_base;   /* random start of counter IVs: a restart does not repeat them */
-	uint8_t outer_len;  /* of a tunnel header: 20, 40; 0: cannot be one */
+	/*
+	 * What is in front of the payload: iv_off bytes, of which the SPI is one part and the
+	 * sequence number, if numbered, the other; then the IV.  The driver takes hdr_len bytes for
+	 * the header; with a 32-bit or derived IV (des-32iv, des-deriv) that is all.
+	 */
+	uint8_t head_len, iv_off, iv_len, hdr_len;
+	uint8_t icv_len, align; /* align: padding to this many bytes, power of two */
+	bool numbered;          /* RFC 4303; esp-old (RFC 1827) has no sequence number */
+	bool iv_counter;        /* IV = iv_base + counter, else random */
+	bool authenticated;     /* there is an ICV that proves something: the window may be used */
+	bool check_pad;         /* the contents of the padding tell something */
+	uint8_t pad_mode;       /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
+	bool esn;               /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint64_t seq_max;       /* the last number that may be sent (RFC 4303 3.3.3) */
+	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
+	uint8_t outer_len;      /* of a tunnel header: 20, 40; 0: cannot be one */
 };
 
 struct tdo_worker;
@@ -120,7 +127,7 @@ tdo_sa_over_hard(const struct tdo_sa *sa)
 		   atomic_load_explicit(&sa->bytes, memory_order_relaxed) >= h->bytes);
 }
 
-/* ---- sa.c, for sad.c, life.c and event.c (control thread) ---- */
+/* ---- sa_check.c ---- */
 
 /*
  * Checks the parameters; 0, -EINVAL or -EOPNOTSUPP with *ret_err.  The text may be in the
@@ -128,6 +135,15 @@ tdo_sa_over_hard(const struct tdo_sa *sa)
  */
 TDO_MUST_CHECK int tdo_sa_validate(
     struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *ret_err);
+/* -EINVAL when the knob WEAK_ALGS refuses an algorithm of these valid parameters (D40). */
+TDO_MUST_CHECK int tdo_sa_check_levels(
+    struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *ret_err);
+/* The algorithms, as their rows; NULL: none, or unknown. */
+void tdo_sa_algs(
+    const struct tdo_sa_param *p, const struct tdo_alg **ret_enc, const struct tdo_alg **ret_auth);
+
+/* ---- sa.c, for sad.c, life.c and event.c (control thread) ---- */
+
 /* Makes an unpublished object of valid parameters (larval: without keys).  -ENOMEM, ... */
 TDO_MUST_CHECK int tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval,
     tdo_ns now, struct tdo_sa **ret, struct tdo_err *ret_err);

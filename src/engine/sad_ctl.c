@@ -21,17 +21,17 @@ first_time(uint8_t map[32], uint8_t n)
 static void
 warn(struct tdo_engine *e, const struct tdo_sa_param *p)
 {
-	const struct tdo_alg *enc = tdo_alg_enc(p->ealg);
-	const struct tdo_alg *auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
+	const struct tdo_alg *enc, *auth;
 	struct tdo_sad *d = e->sad;
 
+	tdo_sa_algs(p, &enc, &auth);
 	if (tdo_alg_weak(enc) && first_time(d->warned_enc, p->ealg))
 		tdo_engine_log(
 		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", enc->name);
 	if (auth && tdo_alg_weak(auth) && first_time(d->warned_auth, p->aalg))
 		tdo_engine_log(e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs",
 		    auth->name);
-	if (auth == NULL && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {
+	if ((auth == NULL || auth->no_auth) && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {
 		d->warned_clear = true;
 		/* RFC 4303 1: confidentiality-only service may be attacked actively. */
 		tdo_engine_log(e, TDO_LOG_WARN,
@@ -93,6 +93,8 @@ tdo_sa_add(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struc
 
 	tdo_engine_reclaim(e);
 	r = tdo_sa_validate(e, p, ret_err);
+	if (r == 0)
+		r = tdo_sa_check_levels(e, p, ret_err);
 	if (r)
 		return r;
 	if (tdo_sad_find_in(e, &p->key.dst, p->key.spi, tdo_satype_proto(p->key.satype)))
@@ -142,6 +144,8 @@ tdo_sa_update(
 		return -ESRCH;
 	full = completed(p, old);
 	r = tdo_sa_validate(e, &full, ret_err);
+	if (r == 0 && (p->ealg != 0 || p->aalg != 0))
+		r = tdo_sa_check_levels(e, &full, ret_err);
 	if (r == 0 && !tdo_addr_equal(&full.key.dst, &old->id.dst) &&
 	    tdo_sad_find_in(e, &full.key.dst, full.key.spi, old->id.proto))
 		r = -EEXIST;

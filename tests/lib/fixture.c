@@ -122,11 +122,11 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	rng_fill(&keys, akey, sizeof(akey));
 	if (enc) {
 		p.ealg = enc->pfkey;
-		p.ekey_bits = enc->key_min;
+		p.ekey_bits = sa->ekey_bits ? sa->ekey_bits : enc->key_min;
 	}
 	if (auth) {
 		p.aalg = auth->pfkey;
-		p.akey_bits = auth->key_min;
+		p.akey_bits = sa->akey_bits ? sa->akey_bits : auth->key_min;
 	}
 	r = tdo_sa_add(f->e, &p, f->now, &err);
 	if (r != 0)

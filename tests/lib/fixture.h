@@ -36,6 +36,7 @@ struct fx_sa {
 	struct tdo_lifetime hard;
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive;
+	uint16_t ekey_bits, akey_bits; /* 0: the shortest keys */
 };
 
 /* Adds a mature ESP SA with a key made from its SPI: equal in all engines. */

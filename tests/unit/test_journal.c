@@ -224,6 +224,39 @@ delete_sa(struct proc *p, const struct tdo_sa_param *s)
 
 /* ---- tests -------------------------------------------------------------------------- */
 
+/* SAs that are older than a setting that would refuse them now. */
+static void
+weak_sas_come_back_with_the_knob_that_refuses_them(void **state)
+{
+	static const uint8_t key[24] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7);
+	struct proc p;
+
+	(void)state;
+	a.ealg = 3; /* 3des-cbc */
+	a.ekey = key;
+	a.ekey_bits = 192;
+	proc_start(&p, region, false, WALL);
+	add_sa(&p, &a);
+	assert_int_equal(tdo_knob_set(p.engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, 0), 0);
+	tdo_journal_knob(&p.journal, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		/* In the order in which it happened; then as a new journal has it. */
+		tdo_journal_tick(&p.journal, p.now += 1000 * TDO_SEC);
+		proc_kill(&p);
+		proc_start(&p, region, true, WALL + 10);
+		assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
+		assert_int_equal(tdo_knob_get(p.engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET), 0);
+		a.key.spi = 0x2000;
+		assert_int_equal(tdo_sa_add(p.engine, &a, p.now, NULL), -EINVAL);
+		a.key.spi = 0x1000;
+		p.journal.stale = true;
+	}
+	proc_kill(&p);
+	free(region);
+}
+
 static void
 everything_comes_back(void **state)
 {
@@ -520,6 +553,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
+	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
 	    cmocka_unit_test(updates_leave_no_gap),

@@ -112,9 +112,9 @@ equal_limits_expire_in_one_tick(void **state)
 	expect_no_event();
 }
 
-/* D12: the hard limit is of another kind than the soft one. */
+/* The hard limit is of another kind than the soft one. */
 static void
-kinds_are_independent(void **state)
+d12_hard_time_expires_with_soft_bytes(void **state)
 {
 	(void)state;
 	add(sa(), (struct tdo_lifetime){.bytes = 1000}, (struct tdo_lifetime){.addtime = 2});
@@ -165,6 +165,137 @@ packets_and_bytes_are_limited(void **state)
 	ctl_pass(&c, 1);
 	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
 	assert_int_equal(ev.sa.current.bytes, 5000);
+}
+
+/* ---- every limit, alone and beside every other, mature and dying (D12, D15) ---- */
+
+enum kind { PACKETS, BYTES, SINCE_CREATION, SINCE_USE, NONE };
+
+static struct tdo_lifetime
+limit(enum kind k)
+{
+	return (struct tdo_lifetime){
+	    .allocations = k == PACKETS ? 10 : 0,
+	    .bytes = k == BYTES ? 1000 : 0,
+	    .addtime = k == SINCE_CREATION ? 5 : 0,
+	    .usetime = k == SINCE_USE ? 5 : 0,
+	};
+}
+
+/* Makes the SA reach the limit, or come near it. */
+static void
+use_up(struct tdo_sa *s, enum kind k, bool reach)
+{
+	if (k == PACKETS)
+		atomic_store(&s->packets, reach ? 10 : 9);
+	else if (k == BYTES)
+		atomic_store(&s->bytes, reach ? 1000 : 999);
+	else if (k == SINCE_USE)
+		atomic_store(&s->first_use, c.now);
+	ctl_pass(&c, k >= SINCE_CREATION && reach ? 6 : 1);
+}
+
+static void
+d12_hard_limits_expire_beside_any_soft_limit(void **state)
+{
+	(void)state;
+	for (enum kind hard = PACKETS; hard < NONE; hard++)
+		for (enum kind soft = PACKETS; soft <= NONE; soft++) {
+			struct tdo_sa *s = add(sa(), limit(soft), limit(hard));
+
+			if (hard != SINCE_CREATION)
+				use_up(s, hard, false);
+			while (tdo_engine_next_event(c.e, &ev))
+				assert_int_equal(ev.type, TDO_EVENT_EXPIRE_SOFT);
+			use_up(s, hard, true);
+			if (soft == hard || soft >= SINCE_CREATION)
+				while (tdo_engine_next_event(c.e, &ev) &&
+				       ev.type == TDO_EVENT_EXPIRE_SOFT)
+					;
+			else
+				assert_true(tdo_engine_next_event(c.e, &ev));
+			assert_int_equal(ev.type, TDO_EVENT_EXPIRE_HARD);
+			expect_no_event();
+			assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+		}
+}
+
+static void
+d12_hard_limits_expire_when_dying(void **state)
+{
+	(void)state;
+	for (enum kind hard = PACKETS; hard < NONE; hard++)
+		for (enum kind soft = PACKETS; soft < SINCE_CREATION; soft++) {
+			struct tdo_sa *s;
+
+			if (soft == hard)
+				continue;
+			s = add(sa(), limit(soft), limit(hard));
+			use_up(s, soft, true);
+			assert_int_equal(atomic_load(&s->state), TDO_SA_DYING);
+			expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+			use_up(s, hard, true);
+			expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+			expect_no_event();
+			assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+		}
+}
+
+static void
+d12_either_limit_alone_is_accepted(void **state)
+{
+	struct tdo_sa_param p = sa();
+
+	(void)state;
+	p.has_hard = true;
+	p.hard.bytes = 1;
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	p = sa();
+	p.key.spi = 1001;
+	p.has_soft = true;
+	p.soft.usetime = 1;
+	assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+}
+
+/* D13: RFC 2367 3.1.8; D14: also of an SA that was never used, which then stays. */
+static void
+d13_d14_unused_sas_are_reported_too(void **state)
+{
+	struct tdo_sa *s =
+	    add(sa(), (struct tdo_lifetime){.addtime = 2}, (struct tdo_lifetime){.addtime = 10});
+
+	(void)state;
+	ctl_pass(&c, 3);
+	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+	assert_int_equal(ev.sa.current.usetime, 0);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 1);
+	assert_int_equal(atomic_load(&s->state), TDO_SA_DYING);
+	ctl_pass(&c, 8);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	expect_no_event();
+}
+
+static void
+d15_use_time_and_packets_are_limits(void **state)
+{
+	static const enum kind kinds[] = {SINCE_USE, PACKETS};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct tdo_sa *s = add(sa(), limit(kinds[i]), (struct tdo_lifetime){0});
+
+		ctl_pass(&c, 30);
+		expect_no_event();
+		use_up(s, kinds[i], true);
+		expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
+		tdo_sa_flush(c.e, TDO_SATYPE_UNSPEC);
+		s = add(sa(), (struct tdo_lifetime){0}, limit(kinds[i]));
+		ctl_pass(&c, 30);
+		expect_no_event();
+		use_up(s, kinds[i], true);
+		expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+		expect_no_event();
+	}
 }
 
 static void
@@ -309,9 +440,14 @@ main(void)
 	    T(hard_time_alone),
 	    T(soft_time_alone),
 	    T(equal_limits_expire_in_one_tick),
-	    T(kinds_are_independent),
+	    T(d12_hard_time_expires_with_soft_bytes),
 	    T(use_time_counts_from_first_use),
 	    T(packets_and_bytes_are_limited),
+	    T(d12_hard_limits_expire_beside_any_soft_limit),
+	    T(d12_hard_limits_expire_when_dying),
+	    T(d12_either_limit_alone_is_accepted),
+	    T(d13_d14_unused_sas_are_reported_too),
+	    T(d15_use_time_and_packets_are_limits),
 	    T(without_limits_nothing_is_over),
 	    T(larval_sas_die_silently),
 	    T(update_renews),

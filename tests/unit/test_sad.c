@@ -106,8 +106,6 @@ bad_parameters_are_refused(void **state)
 	p.replay = TDO_REPLAY_MAX + 1;
 	refused(&p, -EINVAL, "65537 packets; at most 65536");
 	p = ctl_sa(A, B, 256, 1);
-	p.flags = TDO_SAF_OLD;
-	refused(&p, -EOPNOTSUPP, "RFC 1827");
 	p.flags = TDO_SAF_PMASK;
 	refused(&p, -EINVAL, "padding");
 	p.flags = TDO_SAF_ESN;
