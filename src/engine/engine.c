@@ -179,6 +179,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 	tdo_sad_grow(e);
 	tdo_spd_tick(e, now);
 	tdo_event_tick(e, now);
+	tdo_tunnel_tick(e, now);
 	(void)tdo_qsbr_poll(&e->qsbr, e);
 }
 

@@ -102,6 +102,10 @@ struct tdo_engine {
 	tdo_ns wall_at;                  /* now for which ... */
 	uint64_t wall_base;              /* ... the wall clock read this, seconds */
 	tdo_ns last_tick;
+	struct { /* control thread: what was said about ECN (tunnel.c) */
+		uint64_t seen;
+		tdo_ns when; /* 0: never */
+	} ecn_log;
 	struct tdo_events *events;
 	struct tdo_worker *worker[TDO_QSBR_READERS];
 	char err_text[192]; /* the tdo_err of the last call that was refused */
@@ -179,9 +183,11 @@ void tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
 TDO_MUST_CHECK int tdo_esp_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
 
-/* ---- tunnel.c, called by sa.c and sp.c ---- */
+/* ---- tunnel.c, called by sa.c, sp.c and engine.c ---- */
 
 bool tdo_tunnel_opt_ok(const struct tdo_tunnel_opt *o);
+/* Called by tdo_engine_tick(): logs what RFC 6040 wants to be logged. */
+void tdo_tunnel_tick(struct tdo_engine *e, tdo_ns now);
 
 /* ---- flow_cache.c, called when a worker is made and freed ---- */
 

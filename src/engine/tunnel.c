@@ -5,6 +5,7 @@
  */
 #include "base/addr.h"
 #include "base/be.h"
+#include "engine/control.h"
 #include "engine/path.h"
 #include "wire/ip.h"
 
@@ -13,6 +14,8 @@ enum { NOT_ECT, ECT_1, ECT_0, ECN_CE, ECN_MASK = 0x03 };
 enum { ECN_IGNORED = -1, ECN_FORBIDDEN, ECN_ALLOWED, ECN_NORMAL, ECN_COMPATIBLE };
 enum { DF_CLEAR, DF_SET, DF_COPY };
 enum { LABEL_ZERO, LABEL_COPY, LABEL_SA };
+
+#define ECN_LOG_EVERY (60 * TDO_SEC)
 
 enum {
 	DSCP_MAX = 63,
@@ -325,4 +328,21 @@ tdo_tunnel_ecn_out(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t outer_
 	if (tos != ip->tos)
 		set_tos(inner, ip, tos);
 	return TDO_REASON_NONE;
+}
+
+/* RFC 6040 4.2: combinations that should not occur are logged, at a limited rate. */
+void
+tdo_tunnel_tick(struct tdo_engine *e, tdo_ns now)
+{
+	uint64_t n =
+	    tdo_stat_read(e, TDO_STAT_ECN_DANGEROUS) + tdo_stat_read(e, TDO_STAT_ECN_UNEXPECTED);
+
+	if (n == e->ecn_log.seen || (e->ecn_log.when != 0 && now - e->ecn_log.when < ECN_LOG_EVERY))
+		return;
+	tdo_engine_log(e, TDO_LOG_WARN,
+	    "%llu tunnel packets with ECN fields that a correct network does not produce "
+	    "(RFC 6040 4.2); see the counters ecn-dangerous and ecn-unexpected",
+	    (unsigned long long)(n - e->ecn_log.seen));
+	e->ecn_log.seen = n;
+	e->ecn_log.when = now;
 }

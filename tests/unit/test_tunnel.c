@@ -296,6 +296,47 @@ all_ecn_combinations_are_decapsulated_by_the_table(void **state)
 	}
 }
 
+static struct {
+	unsigned lines;
+	char last[200];
+} logged;
+
+static void
+count_log(void *ctx, enum tdo_log_level level, const char *text)
+{
+	(void)ctx;
+	assert_int_equal(level, TDO_LOG_WARN);
+	logged.lines++;
+	(void)snprintf(logged.last, sizeof(logged.last), "%s", text);
+}
+
+/* RFC 6040 4.2: logged, but not for each packet. */
+static void
+unused_ecn_combinations_are_logged_once_a_minute(void **state)
+{
+	(void)state;
+	memset(&logged, 0, sizeof(logged));
+	one_tunnel(false, false);
+	f.e->cfg.log = count_log;
+	fx_knob(&f, TDO_KNOB_ECN, 2);
+	check_decapsulation(false, 2, 3, "CE");
+	tdo_engine_tick(f.e, f.now);
+	assert_int_equal(logged.lines, 0);
+	for (unsigned i = 0; i < 5; i++)
+		check_decapsulation(false, 0, 3, "drop!!!");
+	tdo_engine_tick(f.e, f.now);
+	assert_int_equal(logged.lines, 1);
+	assert_non_null(strstr(logged.last, "5 tunnel packets"));
+	check_decapsulation(false, 1, 2, "ECT(1)!");
+	tdo_engine_tick(f.e, f.now + 59 * TDO_SEC);
+	assert_int_equal(logged.lines, 1);
+	tdo_engine_tick(f.e, f.now + 60 * TDO_SEC);
+	assert_int_equal(logged.lines, 2);
+	assert_non_null(strstr(logged.last, "1 tunnel packets"));
+	tdo_engine_tick(f.e, f.now + 600 * TDO_SEC);
+	assert_int_equal(logged.lines, 2);
+}
+
 /* RFC 1624: the corrected checksum is that of the header also where the sums wrap. */
 static void
 inner_checksum_is_right_for_any_header(void **state)
@@ -774,6 +815,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(d20_encapsulation_obeys_the_ecn_knob),
 	    cmocka_unit_test(all_ecn_combinations_are_decapsulated_by_the_table),
+	    T(unused_ecn_combinations_are_logged_once_a_minute),
 	    T(inner_checksum_is_right_for_any_header),
 	    T(dscp_is_copied_or_fixed),
 	    T(knobs_are_those_of_the_outer_family),
