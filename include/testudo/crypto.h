@@ -141,13 +141,17 @@ struct tdo_op {
 	uint32_t hdr_len;
 	uint32_t text_len;
 	uint32_t esn_hi;
-	uint8_t status; /* enum tdo_op_status, set by process */
+	uint8_t status;              /* enum tdo_op_status, set by process */
+	struct tdo_session *session; /* for tdo_crypto_process() */
 };
 
 /*
- * Processes n operations; all are complete on return.  worker selects the driver state;
+ * Processes n operations, each of its own session: what can be done side by side is, whatever
+ * sessions it belongs to.  All are complete on return.  worker selects the driver state;
  * a worker number is used by one thread at a time.  Allocates nothing.
  */
+void tdo_crypto_process(unsigned worker, struct tdo_op *ops, unsigned n);
+/* The same for operations of one session, which is filled in. */
 void tdo_session_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
 
 #endif

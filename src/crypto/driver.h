@@ -20,8 +20,8 @@
 #define TDO_ESN_LEN    4     /* bytes of esn_hi behind the payload */
 #define TDO_AEAD_HLEN  8     /* header of an AEAD with ESN: SPI, low half */
 
-typedef void (*tdo_process_fn)(
-    struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
+/* The operations are of any sessions that have this function. */
+typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);
 
 struct tdo_driver {
 	const char *name;

@@ -34,16 +34,36 @@ struct gcm_input {
 /* Functions with this take lengths that are constants in the common case. */
 #define INLINE static inline __attribute__((always_inline))
 
+INLINE const struct mb_gcm *
+gcm_of(const struct tdo_op *op)
+{
+	return (const void *)op->session->ctx;
+}
+
+/*
+ * What differs between sessions is constant in the common case: "any" is true for the others.
+ */
+INLINE unsigned
+iv_len_of(const struct tdo_op *op, bool any)
+{
+	return any ? gcm_of(op)->nonce.iv_len : TDO_NONCE_IV_LEN;
+}
+
+INLINE unsigned
+icv_len_of(const struct tdo_op *op, bool any)
+{
+	return any ? gcm_of(op)->icv_len : TAG_LEN;
+}
+
 /* Checks the operations and makes their inputs. */
 INLINE void
-prepare(
-    const struct mb_gcm *g, struct tdo_op *ops, unsigned n, struct gcm_input *in, unsigned iv_len)
+prepare(struct tdo_op *ops, unsigned n, struct gcm_input *in, bool any)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct tdo_nonce nonce = g->nonce;
+		struct tdo_nonce nonce = gcm_of(&ops[i])->nonce;
 
 		nonce.salt_len = 4;
-		nonce.iv_len = (uint8_t)iv_len;
+		nonce.iv_len = (uint8_t)iv_len_of(&ops[i], any);
 		ops[i].status = tdo_aead_ok(&nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
 		if (ops[i].status != TDO_OP_OK)
 			continue;
@@ -55,41 +75,41 @@ prepare(
 
 /* Encrypts or decrypts; the tag that belongs to the result goes to tag. */
 INLINE void
-run(const struct mb_gcm *g, struct gcm_context_data *scratch, const struct gcm_input *in,
-    struct tdo_op *op, uint8_t *tag, unsigned iv_len, unsigned icv_len)
+run(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *op, uint8_t *tag,
+    bool any)
 {
+	const struct mb_gcm *g = gcm_of(op);
 	bool esn = g->nonce.esn;
-	uint8_t *text = op->data + op->hdr_len + iv_len;
+	uint8_t *text = op->data + op->hdr_len + iv_len_of(op, any);
 
 	g->run.gcm(g->key, scratch, text, text, op->text_len, in->nonce, esn ? in->aad : op->data,
-	    esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, icv_len);
+	    esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, icv_len_of(op, any));
 }
 
 INLINE uint8_t *
-icv_of(const struct tdo_op *op, unsigned iv_len)
+icv_of(const struct tdo_op *op, bool any)
 {
-	return op->data + op->hdr_len + iv_len + op->text_len;
+	return op->data + op->hdr_len + iv_len_of(op, any) + op->text_len;
 }
 
 INLINE void
-encrypt(const struct mb_gcm *g, struct tdo_op *ops, unsigned n, unsigned iv_len, unsigned icv_len)
+encrypt(struct tdo_op *ops, unsigned n, bool any)
 {
 	struct gcm_context_data scratch;
 	struct gcm_input in[MB_CHUNK];
 
 	for (unsigned k; n > 0; ops += k, n -= k) {
 		k = n < MB_CHUNK ? n : MB_CHUNK;
-		prepare(g, ops, k, in, iv_len);
+		prepare(ops, k, in, any);
 		for (unsigned i = 0; i < k; i++)
 			if (ops[i].status == TDO_OP_OK)
-				run(g, &scratch, &in[i], &ops[i], icv_of(&ops[i], iv_len), iv_len,
-				    icv_len);
+				run(&scratch, &in[i], &ops[i], icv_of(&ops[i], any), any);
 	}
 	tdo_wipe(&scratch, sizeof(scratch));
 }
 
 INLINE void
-decrypt(const struct mb_gcm *g, struct tdo_op *ops, unsigned n, unsigned iv_len, unsigned icv_len)
+decrypt(struct tdo_op *ops, unsigned n, bool any)
 {
 	struct gcm_context_data scratch;
 	struct gcm_input in[MB_CHUNK];
@@ -97,13 +117,13 @@ decrypt(const struct mb_gcm *g, struct tdo_op *ops, unsigned n, unsigned iv_len,
 
 	for (unsigned k; n > 0; ops += k, n -= k) {
 		k = n < MB_CHUNK ? n : MB_CHUNK;
-		prepare(g, ops, k, in, iv_len);
+		prepare(ops, k, in, any);
 		for (unsigned i = 0; i < k; i++)
 			if (ops[i].status == TDO_OP_OK)
-				run(g, &scratch, &in[i], &ops[i], tag[i], iv_len, icv_len);
+				run(&scratch, &in[i], &ops[i], tag[i], any);
 		for (unsigned i = 0; i < k; i++)
 			if (ops[i].status == TDO_OP_OK &&
-			    !tdo_ct_equal(tag[i], icv_of(&ops[i], iv_len), icv_len))
+			    !tdo_ct_equal(tag[i], icv_of(&ops[i], any), icv_len_of(&ops[i], any)))
 				ops[i].status = TDO_OP_BAD_ICV;
 	}
 	tdo_wipe(&scratch, sizeof(scratch));
@@ -111,36 +131,32 @@ decrypt(const struct mb_gcm *g, struct tdo_op *ops, unsigned n, unsigned iv_len,
 
 /* aes-gcm-16, which all the world uses */
 static void
-encrypt_16(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+encrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt((const void *)s->ctx, ops, n, TDO_NONCE_IV_LEN, TAG_LEN);
+	encrypt(ops, n, false);
 }
 
 static void
-decrypt_16(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+decrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt((const void *)s->ctx, ops, n, TDO_NONCE_IV_LEN, TAG_LEN);
+	decrypt(ops, n, false);
 }
 
 /* shorter tags, no IV */
 static void
-encrypt_any(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+encrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct mb_gcm *g = (const void *)s->ctx;
-
 	(void)worker;
-	encrypt(g, ops, n, g->nonce.iv_len, g->icv_len);
+	encrypt(ops, n, true);
 }
 
 static void
-decrypt_any(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+decrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct mb_gcm *g = (const void *)s->ctx;
-
 	(void)worker;
-	decrypt(g, ops, n, g->nonce.iv_len, g->icv_len);
+	decrypt(ops, n, true);
 }
 
 /* ---- GMAC --------------------------------------------------------------------------- */
@@ -168,15 +184,15 @@ gmac_run(const struct mb_gcm *g, struct gcm_context_data *c, const struct tdo_op
 }
 
 static void
-gmac(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+gmac(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct mb_gcm *g = (const void *)s->ctx;
 	struct gcm_context_data scratch;
 	uint8_t tag[TAG_LEN];
 
 	(void)worker;
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t *icv = icv_of(&ops[i], g->nonce.iv_len);
+		const struct mb_gcm *g = gcm_of(&ops[i]);
+		uint8_t *icv = icv_of(&ops[i], true);
 
 		ops[i].status = tdo_aead_ok(&g->nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
 		if (ops[i].status != TDO_OP_OK)

@@ -249,12 +249,19 @@ fill_job(const struct mb_job *c, const IMB_JOB *template, IMB_JOB *job, struct t
 		memset(a->tag, 0, sizeof(a->tag)); /* none, or that of "null" */
 }
 
+static const struct mb_job *
+job_of(const struct tdo_op *op)
+{
+	return (const void *)op->session->ctx;
+}
+
 /* Takes the results of completed jobs to their operations. */
 static void
-finish_jobs(const struct mb_job *c, IMB_JOB *const *job, unsigned n)
+finish_jobs(IMB_JOB *const *job, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct tdo_op *op = job[i]->user_data;
+		const struct mb_job *c = job_of(op);
 		const uint8_t *tag = job[i]->auth_tag_output, *icv = job[i]->user_data2;
 
 		if (job[i]->status != IMB_STATUS_COMPLETED)
@@ -271,20 +278,26 @@ finish_jobs(const struct mb_job *c, IMB_JOB *const *job, unsigned n)
 
 /* At most MB_CHUNK operations; those that are not completed keep TDO_OP_ERROR. */
 static void
-run_chunk(
-    const struct mb_job *c, const IMB_JOB *template, IMB_MGR *m, struct tdo_op **op, unsigned n)
+run_chunk(IMB_MGR *m, struct tdo_op **op, unsigned n)
 {
+	const struct mb_job *last = NULL;
 	struct aside aside[MB_CHUNK];
-	IMB_JOB *job[MB_CHUNK];
+	IMB_JOB *job[MB_CHUNK], template;
 	unsigned got = IMB_GET_NEXT_BURST(m, n, job);
 
-	for (unsigned i = 0; i < got; i++)
+	for (unsigned i = 0; i < got; i++) {
 		/* NOLINTNEXTLINE: the library has filled "got" of them */
-		fill_job(c, template, job[i], op[i], &aside[i]);
+		const struct mb_job *c = job_of(op[i]);
+
+		if (c != last)
+			make_template(c, m, &template);
+		last = c;
+		fill_job(c, &template, job[i], op[i], &aside[i]);
+	}
 	got = IMB_SUBMIT_BURST_NOCHECK(m, got, job);
-	finish_jobs(c, job, got);
+	finish_jobs(job, got);
 	while ((got = IMB_FLUSH_BURST(m, MB_CHUNK, job)) > 0)
-		finish_jobs(c, job, got);
+		finish_jobs(job, got);
 }
 
 static bool
@@ -294,23 +307,21 @@ op_ok(const struct mb_job *c, const struct tdo_op *op)
 	       (!c->fixed_hdr || op->hdr_len == TDO_AEAD_HLEN);
 }
 
+/* Packets of all SAs share the lanes. */
 static void
-process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+process(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct mb_job *c = (const void *)s->ctx;
-	const struct mb_state *st = s->state;
-	IMB_MGR *m = st->worker[worker].mgr;
 	struct tdo_op *chunk[MB_CHUNK];
 	unsigned fill = 0;
-	IMB_JOB template;
 
-	make_template(c, m, &template);
 	for (unsigned i = 0; i < n; i++) {
+		const struct mb_state *st = ops[i].session->state;
+
 		ops[i].status = TDO_OP_ERROR;
-		if (op_ok(c, &ops[i]))
+		if (op_ok(job_of(&ops[i]), &ops[i]))
 			chunk[fill++] = &ops[i];
 		if (fill == MB_CHUNK || (fill > 0 && i + 1 == n)) {
-			run_chunk(c, &template, m, chunk, fill);
+			run_chunk(st->worker[worker].mgr, chunk, fill);
 			fill = 0;
 		}
 	}

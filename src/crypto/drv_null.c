@@ -34,9 +34,8 @@ session_size(const void *state, const struct tdo_session_param *p)
 }
 
 static void
-process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+process(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	(void)s;
 	(void)worker;
 	for (unsigned i = 0; i < n; i++)
 		ops[i].status = TDO_OP_OK;

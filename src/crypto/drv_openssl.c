@@ -154,6 +154,12 @@ supports(const void *state, const struct tdo_alg *enc, const struct tdo_alg *aut
 	return auth == NULL || tdo_ossl_mac_supports(auth);
 }
 
+static const struct ossl_session *
+session_of(const struct tdo_op *op)
+{
+	return (const void *)op->session->ctx;
+}
+
 /* ---- AEADs -------------------------------------------------------------------------- */
 
 static bool
@@ -222,12 +228,13 @@ aead_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 }
 
 static void
-process_aead(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+process_aead(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct ossl_session *os = (const void *)s->ctx;
+	for (unsigned i = 0; i < n; i++) {
+		const struct ossl_session *os = session_of(&ops[i]);
 
-	for (unsigned i = 0; i < n; i++)
 		ops[i].status = aead_one(os, os->cipher[worker], &ops[i]);
+	}
 }
 
 /* CCM wants to know lengths and tag in advance, and decrypts nothing when the tag is wrong. */
@@ -255,12 +262,13 @@ ccm_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 }
 
 static void
-process_ccm(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+process_ccm(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct ossl_session *os = (const void *)s->ctx;
+	for (unsigned i = 0; i < n; i++) {
+		const struct ossl_session *os = session_of(&ops[i]);
 
-	for (unsigned i = 0; i < n; i++)
 		ops[i].status = ccm_one(os, os->cipher[worker], &ops[i]);
+	}
 }
 
 /* ---- ciphers and MACs --------------------------------------------------------------- */
@@ -324,12 +332,13 @@ chain_one(const struct ossl_session *os, unsigned worker, struct tdo_op *op)
 }
 
 static void
-process_chain(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+process_chain(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	const struct ossl_session *os = (const void *)s->ctx;
+	for (unsigned i = 0; i < n; i++) {
+		const struct ossl_session *os = session_of(&ops[i]);
 
-	for (unsigned i = 0; i < n; i++)
 		ops[i].status = chain_one(os, worker, &ops[i]);
+	}
 }
 
 /* ---- sessions ----------------------------------------------------------------------- */

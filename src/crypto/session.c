@@ -108,7 +108,21 @@ tdo_session_driver(const struct tdo_session *s)
 }
 
 void
+tdo_crypto_process(unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	for (unsigned i = 0, first = 0; i < n; first = i) {
+		tdo_process_fn process = ops[first].session->process;
+
+		while (i < n && ops[i].session->process == process)
+			i++;
+		process(worker, ops + first, i - first);
+	}
+}
+
+void
 tdo_session_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	s->process(s, worker, ops, n);
+	for (unsigned i = 0; i < n; i++)
+		ops[i].session = s;
+	s->process(worker, ops, n);
 }

@@ -244,12 +244,12 @@ static enum { FAULT_NONE, FAULT_TEXT, FAULT_ICV, FAULT_ACCEPT, FAULT_STATUS, FAU
 static tdo_process_fn real_process;
 
 static void
-faulty_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+faulty_process(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	struct tdo_op *last = &ops[n - 1];
 	uint32_t end = last->hdr_len + 8 + last->text_len;
 
-	real_process(s, worker, ops, n);
+	real_process(worker, ops, n);
 	if (fault == FAULT_TEXT)
 		last->data[end - 1] ^= 1;
 	else if (fault == FAULT_ICV)
@@ -316,10 +316,10 @@ check_bad_ops(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg)
 {
 	static uint8_t packet[4][PACKET_SIZE], before[PACKET_SIZE];
 	struct tdo_op op[4] = {
-	    {packet[0], 8, 64, 0, TDO_OP_ERROR},
-	    {packet[1], 8, 65536, 0, TDO_OP_OK},      /* too long */
-	    {packet[2], 8, UINT32_MAX, 0, TDO_OP_OK}, /* the sum overflows 32 bits */
-	    {packet[3], 8, 80, 0, TDO_OP_ERROR},
+	    {packet[0], 8, 64, 0, TDO_OP_ERROR, NULL},
+	    {packet[1], 8, 65536, 0, TDO_OP_OK, NULL},      /* too long */
+	    {packet[2], 8, UINT32_MAX, 0, TDO_OP_OK, NULL}, /* the sum overflows 32 bits */
+	    {packet[3], 8, 80, 0, TDO_OP_ERROR, NULL},
 	};
 	struct tdo_session *s = make(c, ealg, aalg, true, false);
 
@@ -340,7 +340,7 @@ static void
 check_misaligned(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg)
 {
 	uint8_t packet[256] = {0};
-	struct tdo_op op = {packet, 8, 64 + 7, 0, TDO_OP_OK};
+	struct tdo_op op = {packet, 8, 64 + 7, 0, TDO_OP_OK, NULL};
 	struct tdo_session *s = make(c, ealg, aalg, false, false);
 
 	tdo_session_process(s, 0, &op, 1);
@@ -353,7 +353,7 @@ static void
 check_esn_header(struct tdo_crypto *c)
 {
 	uint8_t packet[256] = {0};
-	struct tdo_op op = {packet, 12, 64, 1, TDO_OP_OK};
+	struct tdo_op op = {packet, 12, 64, 1, TDO_OP_OK, NULL};
 	struct tdo_session *s = make(c, 20, 0, true, true);
 
 	tdo_session_process(s, 0, &op, 1);
@@ -395,7 +395,7 @@ process_one_way(struct tdo_crypto *c, uint8_t ealg, uint8_t aalg, bool encrypt)
 	long before;
 
 	for (unsigned i = 0; i < 64; i++)
-		op[i] = (struct tdo_op){packet[i], 8, 128, 0, TDO_OP_ERROR};
+		op[i] = (struct tdo_op){packet[i], 8, 128, 0, TDO_OP_ERROR, NULL};
 	before = mem.calls + mem.external;
 	tdo_session_process(s, 1, op, 64);
 	assert_int_equal(mem.calls + mem.external, before);

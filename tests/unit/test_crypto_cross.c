@@ -417,6 +417,63 @@ other_headers(void **state)
 	}
 }
 
+/* A session of a random row, ESN and key; the keys are in *keys. */
+static struct tdo_session *
+random_session(struct tdo_crypto *c, uint8_t keys[64], bool encrypt, struct tdo_session_param *p)
+{
+	struct tdo_session *s = NULL;
+
+	while (s == NULL) {
+		rng_fill(&rng, keys, 64);
+		if (single(rng_below(&rng, 64), keys, rng_below(&rng, 2), p) && can(c, p))
+			s = session(c, *p, encrypt);
+	}
+	return s;
+}
+
+/* Packets of all kinds of sessions in one call: what each session gives by itself. */
+static void
+mix(struct tdo_crypto *c, bool encrypt)
+{
+	enum { SESSIONS = 9, N = 100 };
+	struct tdo_session *s[SESSIONS];
+	struct tdo_session_param p[SESSIONS];
+	struct burst mixed[N], alone[N];
+	struct tdo_op op[N];
+	uint8_t keys[SESSIONS][64];
+
+	for (unsigned i = 0; i < SESSIONS; i++)
+		s[i] = random_session(c, keys[i], encrypt, &p[i]);
+	for (unsigned i = 0; i < N; i++) {
+		unsigned k = rng_below(&rng, SESSIONS);
+
+		mixed[i] = burst_make(&p[k], HDR, 1, 600);
+		alone[i] = burst_copy(&mixed[i]);
+		tdo_session_process(s[k], 1, alone[i].op, 1);
+		op[i] = mixed[i].op[0];
+		op[i].session = s[k];
+	}
+	tdo_crypto_process(0, op, N);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(op[i].status, alone[i].op[0].status);
+		assert_memory_equal(mixed[i].mem, alone[i].mem, mixed[i].size);
+		burst_free(&mixed[i]);
+		burst_free(&alone[i]);
+	}
+	for (unsigned i = 0; i < SESSIONS; i++)
+		tdo_session_free(s[i]);
+}
+
+static void
+sessions_in_one_burst(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < nall; i++)
+		for (unsigned k = 0; k < 40; k++)
+			if (strcmp(tdo_crypto_driver_at(all[i], 0), "null") != 0)
+				mix(all[i], k % 2);
+}
+
 /* Two drivers at least know each algorithm, so that the tests above compare something. */
 static void
 algorithms_have_two_drivers(void **state)
@@ -442,6 +499,7 @@ main(void)
 	    cmocka_unit_test(every_small_size),
 	    cmocka_unit_test(large_packets),
 	    cmocka_unit_test(other_headers),
+	    cmocka_unit_test(sessions_in_one_burst),
 	    cmocka_unit_test(algorithms_have_two_drivers),
 	};
 

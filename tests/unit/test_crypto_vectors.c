@@ -116,7 +116,7 @@ fill(const struct vector *v, unsigned i)
 	memcpy(packet[i], v->head, v->head_len);
 	memcpy(packet[i] + v->head_len, v->cipher, v->text_len);
 	memcpy(packet[i] + v->head_len + v->text_len, v->icv, v->icv_len);
-	return (struct tdo_op){packet[i], v->hdr_len, v->text_len, v->esn, TDO_OP_ERROR};
+	return (struct tdo_op){packet[i], v->hdr_len, v->text_len, v->esn, TDO_OP_ERROR, NULL};
 }
 
 static void
