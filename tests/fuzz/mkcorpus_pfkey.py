@@ -70,6 +70,20 @@ def policy(requests=b"", direction=2, kind=2, pid=0, prio=0):
     return ext(18, struct.pack("<HBBII", kind, direction, 0, pid, prio) + requests)
 
 
+# Extensions of testudo: formats in src/wire/pfkey_msg.h
+def tdo_sa(tunnel=(0, 0, 0, 0, 0), flags=0, cpu=0, window=0):
+    return ext(40, bytes(tunnel) + struct.pack("<BHI", flags, cpu, window))
+
+
+def tdo_sel(a, b, proto=17, plen=None, sport=(0, 65535), dport=(0, 65535)):
+    plen = (len(a) * 8,) * 2 if plen is None else plen
+    return ext(41, bytes([proto, *plen, 0]) + struct.pack(">HHHH", *sport, *dport) + sockaddr(a) + sockaddr(b))
+
+
+def tdo_sp(tunnel=(0, 0, 0, 0, 0), flags=0, pfp=0, reqids=(), n=None):
+    return ext(42, bytes(tunnel) + struct.pack("<BBB%dI" % len(reqids), flags, pfp, len(reqids) if n is None else n, *reqids))
+
+
 def msg(kind, satype=0, *exts, err=0):
     body = b"".join(exts)
     return struct.pack("<BBBBHHII", 2, kind, err, satype, (16 + len(body)) // 8, 0, 1, 2) + body
@@ -123,6 +137,24 @@ SEEDS = {
                msg(SPDADD, 0, policy(request(108, src=b"", dst=V4B), prio=5), pair(V4A, V4B)),
                msg(SPDADD, 0, pair(V4A, V4B)), msg(SPDADD, 0, policy(), address(5, V4A)), msg(SPDADD, 0, policy()), msg(SPDGET),
                msg(SPDDELETE2), msg(SPDADD, 0, policy(request() * 9), pair(V4A, V4B)), msg(SPDADD, 0, policy(request(6)), pair(V4A, V4B))],
+    "own_sa": [add(4096, tdo_sa((4, 3, 47, 64, 3), 1, 1), tdo_sel(V4A, V4B, sport=(1000, 2000))), msg(DUMP),
+               add(4097, tdo_sel(V6A, V6B, 58, (64, 0), (128, 129), (0, 0))), msg(GET, ESP, sa(4097), pair(V4A, V4B)),
+               add(4096, address(27, V4B), address(28, V4A), kind=UPDATE), add(4097, address(28, V4A), kind=UPDATE, k=b"", enc=0, auth=0),
+               add(4098, address(27, V6A), kind=UPDATE), add(4099, address(27, V6A), address(28, V4A), kind=UPDATE), msg(DUMP),
+               add(4100, ext(43, struct.pack("<HH", 17, 0) + bytes(272))), msg(DUMP, ESP)],
+    "own_sp": [msg(SPDADD, 0, policy(request(level=3) + request(51, level=3)), pair(V4A, V4B, proto=17),
+                   tdo_sel(V4A, V4B, dport=(1000, 2000)), tdo_sp((5, 1, 255, 1, 2), 1, 0x1f, (70000, 0))), msg(SPDDUMP), msg(SPDGET, 0, policy(pid=1)),
+               msg(SPDUPDATE, 0, policy(request(level=3, reqid=5)), pair(V4A, V4B, proto=17), tdo_sel(V4A, V4B, dport=(1000, 2000)), tdo_sp(reqids=(0xffffffff,))),
+               msg(SPDDUMP), msg(SPDADD, 0, policy(request()), pair(V4A, V4B, proto=1), tdo_sel(V4A, V4B, 1, sport=(0, 0))),
+               msg(SPDDELETE, 0, policy(), pair(V4A, V4B, proto=17), tdo_sel(V4A, V4B, dport=(1000, 2000))),
+               msg(SPDADD, 0, policy(), pair(V4A, V4B), tdo_sel(V4A, V4B)), msg(SPDADD, 0, policy(), pair(V4A, V4B, proto=17, port=5), tdo_sel(V4A, V4B, sport=(5, 6), dport=(5, 5))),
+               msg(SPDADD, 0, policy(request()), pair(V4A, V4B), tdo_sp(reqids=(1, 2))), msg(SPDADD, 0, policy(request()), pair(V4A, V4B), tdo_sp(reqids=(0,))), msg(SPDFLUSH)],
+    "own_wrong": [msg(ADD, ESP, e) for e in
+                  (ext(40, bytes(4)), tdo_sa((6, 0, 0, 0, 0)), tdo_sa((0, 4, 0, 0, 0)), tdo_sa((0, 0, 65, 0, 0)), tdo_sa((0, 0, 0, 0, 4)), tdo_sa(flags=2),
+                   ext(41, bytes(12)), tdo_sel(V4A, V6B), tdo_sel(b"", b""), tdo_sel(V4A, V4B, plen=(33, 32)), tdo_sel(V4A, V4B, sport=(2, 1)),
+                   tdo_sel(V4A, V4B) + bytes(8), ext(41, bytes(12) + sockaddr(V4A) * 2 + bytes(8)), ext(41, bytes(12) + sockaddr(V4A) + bytes([16, 9]) + bytes(14)),
+                   ext(41, bytes(12) + bytes([200, 2]) + bytes(30)), tdo_sp((0, 9, 0, 0, 0)), tdo_sp(flags=4), tdo_sp(pfp=0x20), tdo_sp(n=9), tdo_sp(reqids=(1, 2, 3), n=2),
+                   tdo_sp(reqids=(1, 2, 3, 4, 5, 6, 7, 8, 9)), ext(43, bytes(4)), ext(43, struct.pack("<HH", 17, 0) + bytes(264)), ext(29, bytes(12)), ext(44, bytes(12)))],
     "promisc": [(msg(PROMISC, 1), MANAGER), add(4096), msg(DUMP), msg(SPDDUMP), msg(FLUSH, 4), (msg(PROMISC, 0), MANAGER),
                 msg(PROMISC, 2), msg(PROMISC, 1, bytes(8))],
     "guest": [(m, GUEST) for m in (msg(REGISTER), msg(REGISTER, ESP), msg(DUMP), msg(SPDDUMP), add(4096), msg(PROMISC, 1))],
