@@ -146,9 +146,8 @@ TDO_MUST_CHECK int tdo_sa_add(
 TDO_MUST_CHECK int tdo_sa_update(
     struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struct tdo_err *ret_err);
 /*
- * Makes a larval SA with a free SPI in [min, max], limited by the SPI knobs unless min = max;
- * p->key.spi is not read; p->seq answers the ACQUIRE of that number.  -ENOENT: none free;
- * -EINVAL, -EOPNOTSUPP, -ENOMEM.
+ * Makes a larval SA with a free SPI in [min, max]; p->key.spi is not read; p->seq answers the
+ * ACQUIRE of that number.  -ENOENT: none free; -EINVAL, -EOPNOTSUPP, -ENOMEM.
  */
 TDO_MUST_CHECK int tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min,
     uint32_t max, tdo_ns now, uint32_t *ret_spi);
@@ -158,6 +157,8 @@ int tdo_sa_delete(struct tdo_engine *e, const struct tdo_sa_key *key);
 unsigned tdo_sa_delete_all(struct tdo_engine *e, const struct tdo_sa_key *key);
 /* Deletes all SAs of a type, or all with UNSPEC; returns how many. */
 unsigned tdo_sa_flush(struct tdo_engine *e, uint8_t satype);
+/* True when a mature or dying SA of the key's type and addresses exists. */
+bool tdo_sa_usable(const struct tdo_engine *e, const struct tdo_sa_key *key);
 /* Copies one SA; -ESRCH.  Wipe *ret after use. */
 TDO_MUST_CHECK int tdo_sa_get(
     struct tdo_engine *e, const struct tdo_sa_key *key, struct tdo_sa_info *ret);
@@ -236,6 +237,7 @@ enum tdo_event_type {
 	TDO_EVENT_EXPIRE_HARD, /* sa */
 	TDO_EVENT_ACQUIRE,     /* acquire */
 	TDO_EVENT_SP_EXPIRE,   /* sp */
+	TDO_EVENT_SP_ACQUIRE,  /* acquire: the policy has no requests yet */
 };
 
 struct tdo_event {
@@ -253,10 +255,26 @@ struct tdo_event {
 };
 
 /*
- * The acquire with this number was answered, with an SA or with an error: the next packet
- * that needs the SA asks again.  tdo_sa_getspi() calls it for p->seq.
+ * Who is registered for what: bit 1 << enum tdo_satype.  Only then there are acquires, and
+ * packets that wait for what was acquired (TDO_VERDICT_HOLD).
  */
+void tdo_engine_set_acquirers(struct tdo_engine *e, uint32_t satypes);
+
+/* The acquire with this number was answered: the next packet without an SA asks again. */
 void tdo_acquire_answered(struct tdo_engine *e, uint32_t seq);
+/*
+ * A key manager is at work on it: blockacq_lifetime and blockacq_count start again.
+ * tdo_sa_getspi() calls it for p->seq.
+ */
+void tdo_acquire_working(struct tdo_engine *e, uint32_t seq, tdo_ns now);
+/* A key manager gave up: what waits for it is dropped, the next packet asks again. */
+void tdo_acquire_refused(struct tdo_engine *e, uint32_t seq, tdo_ns now);
+
+/*
+ * Changes when SAD, SPD, knobs or key managers do: what waits for an SA may look again.  Any
+ * thread.
+ */
+uint32_t tdo_engine_generation(const struct tdo_engine *e);
 
 /* Takes the oldest event; false when there is none.  Wipe ret->sa after use. */
 bool tdo_engine_next_event(struct tdo_engine *e, struct tdo_event *ret);

@@ -26,7 +26,7 @@ enum tdo_verdict {
 	TDO_VERDICT_NONE,    /* not looked at yet */
 	TDO_VERDICT_PASS,    /* out: send it as it is, in clear; in: deliver it */
 	TDO_VERDICT_PROTECT, /* out, after classification: protect it with the attached SAs */
-	TDO_VERDICT_HOLD,    /* out: wait for an SA, then classify again; else drop for reason */
+	TDO_VERDICT_HOLD,    /* out: wait for an SA, then classify again; never send it as it is */
 	TDO_VERDICT_SEND,    /* out, after protection: send it to its (new) destination */
 	TDO_VERDICT_DROP,    /* reason says why */
 };
@@ -39,6 +39,7 @@ enum {
 	TDO_PKT_FORWARDED = 1 << 1,    /* not sent by this host itself */
 	TDO_PKT_DF = 1 << 2,           /* IPv4 DF set, or IPv6: may not be fragmented by us.  Set by
 					  classification; after protection it follows an outer IPv4 header */
+	TDO_PKT_NO_CLEAR = 1 << 3,     /* it was held because it must be protected */
 };
 
 /* What the parser of wire/ip.h found; offsets count from the first byte of the packet. */
@@ -88,6 +89,12 @@ struct tdo_pkt {
 	uint8_t outer_ecn;
 	uint16_t
 	    path_mtu; /* out, set by the caller: MTU towards the outer destination; 0 unknown */
+	/*
+	 * out, with verdict HOLD: since when it waits, and for which SA.  The back end keeps both,
+	 * and the flags, when it classifies the packet again; held 0: it never waited.
+	 */
+	tdo_ns held;
+	uint64_t waits_for;
 	/* Of the last ESP header, for reports: SPI, and low half of the sequence number. */
 	uint32_t spi, seq;
 

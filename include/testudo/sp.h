@@ -44,6 +44,7 @@ struct tdo_sp_param {
 	uint32_t seq, pid;
 	struct tdo_tunnel_opt tunnel;
 	uint8_t pfp; /* TDO_PFP_...: fields of the SA's selectors that come from the packet */
+	bool unset;  /* type ipsec without requests: they are asked for (X_SPDSETIDX) */
 	bool hold;   /* packets wait for an SA also at level use (D37) */
 };
 

@@ -30,6 +30,7 @@ static const struct {
     {"net.key.spi_trycnt", "net.key.spi_try"},
     {"net.key.spi_minval", "net.key.spi_min_value"},
     {"net.key.spi_maxval", "net.key.spi_max_value"},
+    {"net.key.int_random", "net.key.random_int"},
     {"net.key.preferred_oldsa", "net.key.prefered_oldsa"},
 };
 

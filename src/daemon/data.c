@@ -314,7 +314,7 @@ make_workers(struct tdo_process *d)
 
 	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++)
 		rc = tdo_packet_worker_new(
-		    d->engine, i, &d->env->worker[i], &d->recovering, &d->worker[i]);
+		    d->engine, i, &d->env->worker[i], &d->recovering, &d->held, &d->worker[i]);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/sizes.h"
 #include "daemon/worker.h"
 #include "engine/engine.h"
+#include "os/clock.h"
 #include "wire/frag.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
@@ -331,26 +332,104 @@ pass(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	dispatch(w, WAY_CLEAR, p, p->path_mtu, true);
 }
 
+/* A classified packet that may go. */
+static void
+send_classified(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	if (p->verdict == TDO_VERDICT_PROTECT && p->nsas > 0)
+		protect(w, p);
+	else if (p->verdict == TDO_VERDICT_PASS)
+		pass(w, p);
+}
+
+/* ---- packets that wait -------------------------------------------------------------- */
+
+static void
+hold_classify(void *ctx, struct tdo_pkt *const *p, unsigned n)
+{
+	struct tdo_packet_worker *w = ctx;
+
+	tdo_out_classify(w->handle, p, n, w->now);
+}
+
+static void
+hold_send(void *ctx, struct tdo_pkt *p)
+{
+	send_classified(ctx, p);
+}
+
+static void
+hold_flush(void *ctx)
+{
+	flush_burst(ctx);
+}
+
+static void
+hold_full(void *ctx, struct tdo_pkt *p)
+{
+	struct tdo_packet_worker *w = ctx;
+
+	tdo_worker_drop(w->handle, p, NULL, TDO_REASON_HOLD_FULL, w->now);
+}
+
+void
+tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held)
+{
+	static const struct tdo_hold_ops ops = {hold_classify, hold_send, hold_flush, hold_full};
+
+	tdo_hold_init(&w->hold, &ops, w, held);
+}
+
+static struct tdo_hold_limits
+hold_limits(const struct tdo_packet_worker *w)
+{
+	return (struct tdo_hold_limits){
+	    .packets = (unsigned)tdo_knob(w->engine, TDO_KNOB_HOLD_PACKETS, TDO_AF_INET),
+	    .bytes = (size_t)tdo_knob(w->engine, TDO_KNOB_HOLD_BYTES, TDO_AF_INET)};
+}
+
+void
+tdo_outbound_look(struct tdo_packet_worker *w)
+{
+	uint32_t generation;
+
+	if (w->hold.n == 0)
+		return;
+	w->now = tdo_clock_now();
+	generation = tdo_engine_generation(w->engine);
+	if (tdo_hold_due(&w->hold, generation, w->now))
+		tdo_hold_look(&w->hold, generation, w->now);
+}
+
+/* ---- a round ------------------------------------------------------------------------ */
+
+/* From the first packet that waits, or may have to, on: the queue decides. */
+static void
+hold_burst(struct tdo_packet_worker *w, struct tdo_pkt *const *p, unsigned n)
+{
+	struct tdo_hold_limits lim = hold_limits(w);
+
+	tdo_hold_burst(&w->hold, &lim, p, n, tdo_engine_generation(w->engine), w->now);
+}
+
 bool
 tdo_outbound_round(struct tdo_packet_worker *w)
 {
 	struct tdo_pkt *pk[TDO_BURST_MAX];
 	bool more;
-	unsigned n;
+	unsigned n, i = 0;
 
 	tdo_pool_reset(&w->out.in);
 	n = tdo_tun_read(&w->tun, &w->out.in, pk, TDO_BURST_MAX, &more);
 	if (n == 0)
 		return more;
-	for (unsigned i = 0; i < n; i++)
-		mark_forwarded(w, pk[i]);
+	for (unsigned k = 0; k < n; k++)
+		mark_forwarded(w, pk[k]);
 	tdo_out_classify(w->handle, pk, n, w->now);
-	for (unsigned i = 0; i < n; i++) {
-		if (pk[i]->verdict == TDO_VERDICT_PROTECT && pk[i]->nsas > 0)
-			protect(w, pk[i]);
-		else if (pk[i]->verdict == TDO_VERDICT_PASS)
-			pass(w, pk[i]);
-	}
+	for (; w->hold.n == 0 && i < n && pk[i]->verdict != TDO_VERDICT_HOLD; i++)
+		send_classified(w, pk[i]);
+	if (i < n)
+		hold_burst(w, pk + i, n - i);
 	flush_burst(w);
 	return more;
 }

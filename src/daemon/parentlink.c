@@ -292,7 +292,7 @@ tdo_cover_needed(const struct tdo_sp_param *sp)
 		return true;
 	if (sp->type != TDO_POLICY_IPSEC)
 		return false;
-	if (sp->dir == TDO_DIR_OUT)
+	if (sp->dir == TDO_DIR_OUT || sp->unset)
 		return true;
 	for (unsigned i = 0; i < sp->nreq && i < TDO_REQ_MAX; i++)
 		if (may_reject(&sp->req[i]))

@@ -32,6 +32,7 @@ struct tdo_process {
 	uint8_t *clear_buf;
 	struct tdo_sandbox sandbox;
 	_Atomic bool recovering;
+	_Atomic size_t held; /* bytes of packets that wait for SAs, of all workers */
 	tdo_ns recovered_at; /* recovering ends then; 0: not known yet */
 	tdo_ns started, ticked;
 	bool has_local; /* the engine knows the host's own addresses */

@@ -72,7 +72,7 @@ make_receivers(struct tdo_packet_worker *w)
 
 int
 tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct tdo_worker_fds *fds,
-    const _Atomic bool *recovering, struct tdo_packet_worker **ret)
+    const _Atomic bool *recovering, _Atomic size_t *held, struct tdo_packet_worker **ret)
 {
 	struct tdo_packet_worker *w = calloc(1, sizeof(*w));
 	int rc;
@@ -84,6 +84,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	w->engine = engine;
 	w->handle = tdo_engine_worker(engine, index);
 	w->recovering = recovering;
+	tdo_outbound_hold_init(w, held);
 	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6};
 	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
 	tdo_tun_init(
@@ -141,7 +142,9 @@ run(void *arg)
 		unsigned ready = 0;
 
 		tdo_worker_idle(w->handle);
-		if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0 && errno != EINTR)
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), w->hold.n > 0 ? TDO_HOLD_WAIT_MS : -1) <
+			0 &&
+		    errno != EINTR)
 			break;
 		tdo_worker_resume(w->handle);
 		if (atomic_load_explicit(&w->stop, memory_order_acquire))
@@ -153,6 +156,7 @@ run(void *arg)
 		if ((fds[0].revents & POLLERR) && !(fds[0].revents & POLLIN))
 			(void)poll(NULL, 0, BROKEN_WAIT_MS);
 		work(w, ready);
+		tdo_outbound_look(w);
 	}
 	tdo_worker_idle(w->handle);
 	return NULL;
@@ -180,6 +184,7 @@ tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
 	}
 	if (w->wake >= 0)
 		(void)close(w->wake);
+	tdo_hold_fini(&w->hold);
 	tdo_pool_fini(&w->out.in);
 	tdo_pool_fini(&w->out.segs);
 	tdo_pool_fini(&w->out.frags);

@@ -5,8 +5,8 @@
  *	TUN -> outbound.c -> engine -> raw sockets
  *	raw sockets -> inbound.c -> engine -> TUN
  *
- * Runs to completion: nothing is queued between rounds, everything that a round read has been
- * sent, written or dropped with a reason when it ends.
+ * Runs to completion: everything that a round read has been sent, written or dropped with a
+ * reason when it ends, or waits for an SA (hold.h).
  */
 #ifndef TDO_DAEMON_WORKER_H
 #define TDO_DAEMON_WORKER_H
@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "daemon/data.h"
+#include "daemon/hold.h"
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
@@ -61,16 +62,17 @@ struct tdo_packet_worker {
 	struct tdo_raw_mtu mtu;
 	tdo_ns now; /* of this round */
 	struct tdo_outbound out;
+	struct tdo_hold hold;
 	struct tdo_inbound in;
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 };
 
 /*
- * Makes a worker with its buffers; it does not run yet.  recovering is borrowed.  0, -ENOMEM or
- * -errno.
+ * Makes a worker with its buffers; it does not run yet.  recovering and held, the bytes that wait
+ * for SAs in all workers, are borrowed.  0, -ENOMEM or -errno.
  */
 TDO_MUST_CHECK int tdo_packet_worker_new(struct tdo_engine *engine, unsigned index,
-    const struct tdo_worker_fds *fds, const _Atomic bool *recovering,
+    const struct tdo_worker_fds *fds, const _Atomic bool *recovering, _Atomic size_t *held,
     struct tdo_packet_worker **ret);
 TDO_MUST_CHECK int tdo_packet_worker_start(struct tdo_packet_worker *w);
 /* Stops the thread if it runs, waits for it and frees all; w may be NULL. */
@@ -79,6 +81,9 @@ void tdo_packet_worker_free(struct tdo_packet_worker *w, bool started);
 /* One round of each direction; true when there may be more to read at once. */
 bool tdo_outbound_round(struct tdo_packet_worker *w);
 bool tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx);
+/* Lets packets that wait for an SA look again, when it is time. */
+void tdo_outbound_look(struct tdo_packet_worker *w);
+void tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held);
 /* A send was refused (tdo_raw_refused_fn); ctx is the worker. */
 void tdo_outbound_refused(void *ctx, struct tdo_pkt *p, int err);
 

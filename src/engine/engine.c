@@ -171,16 +171,33 @@ tdo_wall_used(const struct tdo_engine *e, tdo_ns t)
 	return t && w == 0 ? 1 : w;
 }
 
+/* random_int: what an attacker might read from a worker's stock is soon worth nothing. */
+static void
+age_random(struct tdo_engine *e, tdo_ns now)
+{
+	if (tdo_age(e->random_since, now) < (uint64_t)tdo_knob(e, TDO_KNOB_RANDOM_INT, 0))
+		return;
+	e->random_since = now;
+	atomic_fetch_add_explicit(&e->random_epoch, 1, memory_order_relaxed);
+}
+
 void
 tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 {
 	e->last_tick = now;
+	age_random(e, now);
 	tdo_sad_tick(e, now);
 	tdo_sad_grow(e);
 	tdo_spd_tick(e, now);
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
 	(void)tdo_qsbr_poll(&e->qsbr, e);
+}
+
+uint32_t
+tdo_engine_generation(const struct tdo_engine *e)
+{
+	return atomic_load_explicit(&e->generation, memory_order_acquire);
 }
 
 struct tdo_spd_counts

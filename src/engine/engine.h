@@ -84,6 +84,7 @@ struct tdo_worker {
 	struct tdo_offender_slot offender[TDO_REASON_COUNT];
 	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
+	uint32_t random_epoch; /* when the pool was filled */
 	uint16_t ip_id;
 	struct tdo_tunnel_plan tunnel; /* of the last packet that got an outer header */
 	struct tdo_acquire_ring *acquire;
@@ -95,6 +96,8 @@ struct tdo_engine {
 	struct tdo_hash_key hash_key;
 	_Atomic uint32_t generation; /* changes with every change of SAD, SPD or knobs */
 	_Atomic int32_t knob[TDO_KNOB_COUNT][2]; /* [1]: IPv6 twin */
+	_Atomic uint32_t random_epoch; /* random bytes of an earlier one are not used any more */
+	tdo_ns random_since;           /* when it began */
 	struct tdo_sad *sad;
 	struct tdo_spd *spd;
 	struct tdo_sa *_Atomic growing;  /* stack of SAs, see grow.c */
@@ -197,9 +200,26 @@ void tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c); /* c m
 
 /* ---- event.c ---- */
 
-/* Worker: a policy needs an SA that does not exist.  Bounded; may be forgotten under load. */
-void tdo_event_acquire(
-    struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now);
+/* An SA that a policy needs and that does not exist. */
+struct tdo_acquire {
+	uint32_t sp_id;
+	struct tdo_req req; /* proto 0: the policy has no requests yet (X_SPDSETIDX) */
+	struct tdo_addr src, dst;
+	bool has_sel;       /* the policy wants SAs with selectors of the packet (D45): */
+	struct tdo_sel sel; /* these */
+	tdo_ns when;
+	bool again;   /* a packet that waits looked again */
+	uint64_t key; /* the same for the same SA */
+};
+
+struct tdo_acquire tdo_acquire_of(
+    const struct tdo_engine *e, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now);
+/* Worker: asks for it.  Bounded; may be forgotten under load. */
+void tdo_event_acquire(struct tdo_worker *w, const struct tdo_acquire *a);
+/* Worker: is somebody there to be asked for an SA of this IP protocol (0: of any)? */
+bool tdo_event_has_acquirer(const struct tdo_engine *e, uint8_t proto);
+/* Worker: a key manager refused to make it since then. */
+bool tdo_acquire_was_refused(const struct tdo_engine *e, uint64_t key, tdo_ns since);
 
 /* ---- worker.c ---- */
 

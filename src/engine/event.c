@@ -9,33 +9,33 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/wr.h"
 #include "engine/control.h"
 #include "engine/engine.h"
+#include "wire/ip.h"
 
 #define RING        64u   /* acquires that one worker can have waiting */
 #define PENDING_MAX 1024u /* acquires that nobody answered yet */
-
-struct acquire {
-	uint32_t sp_id;
-	struct tdo_req req;
-	struct tdo_addr src, dst;
-	bool has_sel;
-	struct tdo_sel sel; /* what the SA is wanted for alone (D45) */
-	tdo_ns when;
-};
+#define REFUSALS    64u   /* that are remembered, one for each rest of their keys */
 
 struct tdo_acquire_ring {
 	_Alignas(64) _Atomic uint32_t head; /* written by the control thread */
 	_Alignas(64) _Atomic uint32_t tail; /* written by the worker */
-	struct acquire slot[RING];
+	struct tdo_acquire slot[RING];
 };
 
 /* An SA that was asked for, until it is answered or asked for again. */
 struct pending {
-	struct acquire a;
+	struct tdo_acquire a;
 	uint32_t seq;
 	uint32_t packets; /* since the question */
 	struct pending *next;
+};
+
+/* What a key manager refused: written by the control thread, read by workers. */
+struct refusal {
+	_Atomic uint64_t key;
+	_Atomic tdo_ns when; /* 0: none */
 };
 
 struct tdo_events {
@@ -43,6 +43,8 @@ struct tdo_events {
 	struct pending *pending; /* newest first */
 	unsigned npending;
 	uint32_t seq;
+	_Atomic uint32_t acquirers; /* bit 1 << SA type: somebody is registered */
+	struct refusal refusal[REFUSALS];
 };
 
 int
@@ -161,11 +163,57 @@ populate(const struct tdo_sel *sel, const struct tdo_flow *f, uint8_t pfp)
 	return s;
 }
 
-void
-tdo_event_acquire(
-    struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now)
+static uint64_t
+key_of(const struct tdo_engine *e, const struct tdo_acquire *a)
 {
-	struct acquire *a;
+	uint8_t buf[128];
+	struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
+	const struct tdo_sel *s = &a->sel;
+
+	tdo_wr_u8(&w, a->req.proto);
+	tdo_wr_u8(&w, a->req.mode);
+	tdo_wr_u8(&w, a->req.level == TDO_LEVEL_UNIQUE);
+	tdo_wr_be32(&w, a->req.reqid);
+	if (a->req.proto != 0) {
+		tdo_wr_bytes(&w, &a->src, sizeof(a->src));
+		tdo_wr_bytes(&w, &a->dst, sizeof(a->dst));
+	} else {
+		tdo_wr_be32(&w, a->sp_id); /* what is missing is the policy's requests */
+	}
+	if (a->has_sel) {
+		tdo_wr_bytes(&w, &s->src, sizeof(s->src));
+		tdo_wr_bytes(&w, &s->dst, sizeof(s->dst));
+		tdo_wr_u8(&w, s->src_plen);
+		tdo_wr_u8(&w, s->dst_plen);
+		tdo_wr_u8(&w, s->proto);
+		tdo_wr_be16(&w, s->sport.lo);
+		tdo_wr_be16(&w, s->sport.hi);
+		tdo_wr_be16(&w, s->dport.lo);
+		tdo_wr_be16(&w, s->dport.hi);
+	}
+	return tdo_siphash(&e->hash_key, buf, w.len);
+}
+
+struct tdo_acquire
+tdo_acquire_of(
+    const struct tdo_engine *e, const struct tdo_sp *sp, const struct tdo_sa_ask *ask, tdo_ns now)
+{
+	struct tdo_acquire a = {.sp_id = sp->id,
+	    .req = *ask->req,
+	    .src = *ask->src,
+	    .dst = *ask->dst,
+	    .has_sel = ask->pfp != 0,
+	    .when = now};
+
+	if (a.has_sel)
+		a.sel = populate(&sp->param.sel, ask->flow, ask->pfp);
+	a.key = key_of(e, &a);
+	return a;
+}
+
+void
+tdo_event_acquire(struct tdo_worker *w, const struct tdo_acquire *a)
+{
 	struct tdo_acquire_ring *r = w->acquire;
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -173,22 +221,49 @@ tdo_event_acquire(
 	/* Full: the packet that found no SA will come again. */
 	if (tail - head == RING)
 		return;
-	a = &r->slot[tail % RING];
-	*a = (struct acquire){.sp_id = sp->id,
-	    .req = *ask->req,
-	    .src = *ask->src,
-	    .dst = *ask->dst,
-	    .has_sel = ask->pfp != 0,
-	    .when = now};
-	if (a->has_sel)
-		a->sel = populate(&sp->param.sel, ask->flow, ask->pfp);
+	r->slot[tail % RING] = *a;
 	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+}
+
+/* Bits of the SA types that could answer; a policy that has no requests yet: any of them. */
+static uint32_t
+types_of(uint8_t proto)
+{
+	switch (proto) {
+	case 0:
+		return UINT32_MAX;
+	case TDO_IPPROTO_ESP:
+		return 1u << TDO_SATYPE_ESP;
+	case TDO_IPPROTO_AH:
+		return 1u << TDO_SATYPE_AH;
+	default:
+		return 1u << TDO_SATYPE_IPCOMP;
+	}
+}
+
+bool
+tdo_event_has_acquirer(const struct tdo_engine *e, uint8_t proto)
+{
+	return (atomic_load_explicit(&e->events->acquirers, memory_order_relaxed) &
+		   types_of(proto)) != 0;
+}
+
+/* The words are read in the order opposite to that in which they are written. */
+bool
+tdo_acquire_was_refused(const struct tdo_engine *e, uint64_t key, tdo_ns since)
+{
+	const struct refusal *r = &e->events->refusal[key % REFUSALS];
+	uint64_t before = atomic_load_explicit(&r->key, memory_order_acquire);
+	tdo_ns when = atomic_load_explicit(&r->when, memory_order_acquire);
+	uint64_t after = atomic_load_explicit(&r->key, memory_order_acquire);
+
+	return before == key && after == key && when != 0 && when >= since;
 }
 
 /* ---- acquires: control side --------------------------------------------------------- */
 
 static bool
-take(struct tdo_acquire_ring *r, struct acquire *ret)
+take(struct tdo_acquire_ring *r, struct tdo_acquire *ret)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
@@ -198,17 +273,6 @@ take(struct tdo_acquire_ring *r, struct acquire *ret)
 	*ret = r->slot[head % RING];
 	atomic_store_explicit(&r->head, head + 1, memory_order_release);
 	return true;
-}
-
-/* The same SA is asked for, by whatever policy. */
-static bool
-same_sa(const struct acquire *a, const struct acquire *b)
-{
-	return a->req.proto == b->req.proto && a->req.mode == b->req.mode &&
-	       (a->req.level == TDO_LEVEL_UNIQUE) == (b->req.level == TDO_LEVEL_UNIQUE) &&
-	       a->req.reqid == b->req.reqid && tdo_addr_equal(&a->src, &b->src) &&
-	       tdo_addr_equal(&a->dst, &b->dst) && a->has_sel == b->has_sel &&
-	       (!a->has_sel || tdo_sel_equal(&a->sel, &b->sel));
 }
 
 static void
@@ -222,16 +286,16 @@ forget(struct tdo_engine *e, struct pending **at)
 }
 
 static struct pending *
-find_pending(struct tdo_events *ev, const struct acquire *a)
+find_pending(struct tdo_events *ev, uint64_t key)
 {
 	for (struct pending *p = ev->pending; p; p = p->next)
-		if (same_sa(&p->a, a))
+		if (p->a.key == key)
 			return p;
 	return NULL;
 }
 
 static struct pending *
-new_pending(struct tdo_engine *e, const struct acquire *a)
+new_pending(struct tdo_engine *e)
 {
 	struct tdo_events *ev = e->events;
 	struct pending *p;
@@ -249,18 +313,19 @@ new_pending(struct tdo_engine *e, const struct acquire *a)
 
 /*
  * Spec 4.3: the question is repeated only after blockacq_count further packets or
- * blockacq_lifetime seconds.  Returns the entry when it is to be asked now.
+ * blockacq_lifetime seconds.  A packet that waits is no further one.  Returns the entry when it
+ * is to be asked now.
  */
 static struct pending *
-to_ask(struct tdo_engine *e, const struct acquire *a)
+to_ask(struct tdo_engine *e, const struct tdo_acquire *a)
 {
-	struct pending *p = find_pending(e->events, a);
+	struct pending *p = find_pending(e->events, a->key);
 	uint32_t count = (uint32_t)tdo_knob(e, TDO_KNOB_BLOCKACQ_COUNT, a->dst.af);
 	uint64_t life = (uint64_t)tdo_knob(e, TDO_KNOB_BLOCKACQ_LIFETIME, a->dst.af);
 
 	if (p == NULL)
-		p = new_pending(e, a);
-	else if (++p->packets <= count && tdo_age(p->a.when, a->when) <= life)
+		p = new_pending(e);
+	else if ((a->again || ++p->packets <= count) && tdo_age(p->a.when, a->when) <= life)
 		return NULL;
 	if (p == NULL)
 		return NULL;
@@ -270,10 +335,24 @@ to_ask(struct tdo_engine *e, const struct acquire *a)
 	return p;
 }
 
+static void
+fill_acquire(const struct pending *p, struct tdo_event *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->type = p->a.req.proto != 0 ? TDO_EVENT_ACQUIRE : TDO_EVENT_SP_ACQUIRE;
+	ret->acquire.seq = p->seq;
+	ret->acquire.sp_id = p->a.sp_id;
+	ret->acquire.src = p->a.src;
+	ret->acquire.dst = p->a.dst;
+	ret->acquire.req = p->a.req;
+	ret->acquire.has_sel = p->a.has_sel;
+	ret->acquire.sel = p->a.sel;
+}
+
 static bool
 next_acquire(struct tdo_engine *e, struct tdo_event *ret)
 {
-	struct acquire a;
+	struct tdo_acquire a;
 
 	for (unsigned i = 0; i < e->cfg.nworkers; i++) {
 		while (take(e->worker[i]->acquire, &a)) {
@@ -281,32 +360,77 @@ next_acquire(struct tdo_engine *e, struct tdo_event *ret)
 
 			if (p == NULL)
 				continue;
-			memset(ret, 0, sizeof(*ret));
-			ret->type = TDO_EVENT_ACQUIRE;
-			ret->acquire.seq = p->seq;
-			ret->acquire.sp_id = a.sp_id;
-			ret->acquire.src = a.src;
-			ret->acquire.dst = a.dst;
-			ret->acquire.req = a.req;
-			ret->acquire.has_sel = a.has_sel;
-			ret->acquire.sel = a.sel;
+			fill_acquire(p, ret);
 			return true;
 		}
 	}
 	return false;
 }
 
+static struct pending **
+by_seq(struct tdo_events *ev, uint32_t seq)
+{
+	struct pending **p = &ev->pending;
+
+	while (*p && (seq == 0 || (*p)->seq != seq))
+		p = &(*p)->next;
+	return p;
+}
+
 void
 tdo_acquire_answered(struct tdo_engine *e, uint32_t seq)
 {
-	struct pending **p = &e->events->pending;
+	struct pending **p = by_seq(e->events, seq);
 
-	if (seq == 0)
-		return;
-	while (*p && (*p)->seq != seq)
-		p = &(*p)->next;
 	if (*p)
 		forget(e, p);
+}
+
+void
+tdo_acquire_working(struct tdo_engine *e, uint32_t seq, tdo_ns now)
+{
+	struct pending **p = by_seq(e->events, seq);
+
+	if (*p) {
+		(*p)->a.when = now;
+		(*p)->packets = 0;
+	}
+}
+
+void
+tdo_acquire_refused(struct tdo_engine *e, uint32_t seq, tdo_ns now)
+{
+	struct pending **p = by_seq(e->events, seq);
+	struct refusal *r;
+
+	if (*p == NULL)
+		return;
+	r = &e->events->refusal[(*p)->a.key % REFUSALS];
+	atomic_store_explicit(&r->when, 0, memory_order_release);
+	atomic_store_explicit(&r->key, (*p)->a.key, memory_order_release);
+	atomic_store_explicit(&r->when, now ? now : 1, memory_order_release);
+	forget(e, p);
+	tdo_engine_changed(e); /* those that wait look again */
+}
+
+void
+tdo_engine_set_acquirers(struct tdo_engine *e, uint32_t satypes)
+{
+	struct tdo_events *ev = e->events;
+	uint32_t old = atomic_load_explicit(&ev->acquirers, memory_order_relaxed);
+	struct pending **p = &ev->pending;
+
+	if (satypes == old)
+		return;
+	/* Who is new was not asked yet. */
+	while (*p) {
+		if (types_of((*p)->a.req.proto) & satypes & ~old)
+			forget(e, p);
+		else
+			p = &(*p)->next;
+	}
+	atomic_store_explicit(&ev->acquirers, satypes, memory_order_relaxed);
+	tdo_engine_changed(e);
 }
 
 void

@@ -36,6 +36,8 @@ check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct
 	    .dst = &p->ip.flow.dst,
 	};
 
+	if (sp->param.unset) /* nobody said yet what would be enough */
+		return p->nsas == 0 ? TDO_REASON_IN_CLEAR : TDO_REASON_IN_WRONG_SA;
 	for (unsigned i = 0; i < p->nsas; i++)
 		removed[i] = (struct tdo_removed){
 		    .sa = &p->sas[i]->id, .tunnel = (p->tunnelled >> i & 1) != 0};

@@ -2,6 +2,7 @@
 /* The outbound pipeline: classification, then the SAs layer by layer (RFC 4301 5.1; spec 7.1). */
 #include "base/addr.h"
 #include "base/be.h"
+#include "engine/control.h"
 #include "engine/path.h"
 #include "wire/esp.h"
 #include "wire/ip.h"
@@ -40,17 +41,71 @@ append(struct tdo_decision *d, struct tdo_sa *sa, const struct tdo_req *req, str
 	return true;
 }
 
+/* NONE: the packet may wait for the SA (D37, D38); else why it may not, or not any longer. */
+static enum tdo_reason
+may_wait(const struct tdo_engine *e, const struct tdo_pkt *p, const struct tdo_acquire *a)
+{
+	uint8_t af = p->ip.flow.dst.af;
+	uint64_t life = (uint64_t)tdo_knob(e, TDO_KNOB_LARVAL_LIFETIME, af);
+
+	if (tdo_knob(e, TDO_KNOB_HOLD_PACKETS, af) == 0 ||
+	    tdo_knob(e, TDO_KNOB_HOLD_BYTES, af) == 0)
+		return TDO_REASON_OUT_NO_SA;
+	if (p->held == 0)
+		return TDO_REASON_NONE;
+	if (tdo_acquire_was_refused(e, a->key, p->held))
+		return TDO_REASON_HOLD_REFUSED;
+	return tdo_age(p->held, a->when) > life ? TDO_REASON_HOLD_TIMEOUT : TDO_REASON_NONE;
+}
+
+/*
+ * Step 6: a request has no SA, or the policy has no requests yet.  Key management is
+ * asked, whatever the level.  True: the packet waits or is dropped; false: it goes without
+ * this request, and *ret_asked says whether somebody was asked.
+ */
+static bool
+lacks(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_acquire *a, const struct tdo_sp *sp,
+    bool must, struct tdo_decision *d, bool *ret_asked)
+{
+	enum tdo_reason r = TDO_REASON_OUT_NO_SA;
+
+	if (tdo_event_has_acquirer(w->engine, a->req.proto)) {
+		a->again = p->held != 0;
+		tdo_event_acquire(w, a);
+		*ret_asked = true;
+		if (must || sp->param.hold)
+			r = may_wait(w->engine, p, a);
+	}
+	if (r != TDO_REASON_NONE) {
+		decide(d, TDO_VERDICT_DROP, r);
+		return must;
+	}
+	p->waits_for = a->key;
+	if (must)
+		p->flags |= TDO_PKT_NO_CLEAR;
+	decide(d, TDO_VERDICT_HOLD, TDO_REASON_NONE);
+	return true;
+}
+
 /*
  * Steps 5 to 8: an SA for every request, in written order.  False: the decision holds for this
  * packet only.
  */
 static bool
-resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info *ip,
-    struct tdo_decision *d, tdo_ns now)
+resolve(struct tdo_worker *w, const struct tdo_sp *sp, struct tdo_pkt *p, struct tdo_decision *d,
+    tdo_ns now)
 {
-	struct shape s = {.flow = ip->flow};
-	bool skipped = false;
+	static const struct tdo_req none;
+	struct shape s = {.flow = p->ip.flow};
+	bool skipped = false, asked = false;
 
+	if (sp->param.nreq == 0) {
+		struct tdo_sa_ask ask = {.req = &none, .src = &s.flow.src, .dst = &s.flow.dst};
+		struct tdo_acquire a = tdo_acquire_of(w->engine, sp, &ask, now);
+
+		(void)lacks(w, p, &a, sp, true, d, &asked);
+		return false;
+	}
 	for (unsigned i = 0; i < sp->param.nreq; i++) {
 		const struct tdo_req *req = &sp->param.req[i];
 		bool own = req->src.af != TDO_AF_NONE;
@@ -60,6 +115,7 @@ resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info 
 		    .flow = &s.flow,
 		    .pfp = i == 0 ? sp->param.pfp : 0, /* fields of the packet itself */
 		    .worker = w->index};
+		struct tdo_acquire a;
 		struct tdo_sa *sa = tdo_sad_find_out(w->engine, &ask);
 
 		if (sa) {
@@ -67,22 +123,24 @@ resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_ip_info 
 				return false;
 			continue;
 		}
-		if (tdo_req_level(w->engine, req, ip->flow.src.af) != TDO_LEVEL_USE) {
-			tdo_event_acquire(w, sp, &ask, now);
-			decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_NO_SA);
+		a = tdo_acquire_of(w->engine, sp, &ask, now);
+		if (lacks(w, p, &a, sp,
+			tdo_req_level(w->engine, req, p->ip.flow.src.af) != TDO_LEVEL_USE, d,
+			&asked))
 			return false;
-		}
 		skipped = true;
 	}
 	decide(d, d->nsas > 0 ? TDO_VERDICT_PROTECT : TDO_VERDICT_PASS, TDO_REASON_NONE);
 	d->use_no_sa = d->nsas == 0 && skipped;
-	return true;
+	/* The next packet is one more of those that are counted until the question is repeated. */
+	return !asked;
 }
 
 /* Steps 3 and 4.  False: the decision holds for this packet only. */
 static bool
-look_up(struct tdo_worker *w, const struct tdo_ip_info *ip, struct tdo_decision *d, tdo_ns now)
+look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns now)
 {
+	const struct tdo_ip_info *ip = &p->ip;
 	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &ip->flow);
 	bool keep = true;
 
@@ -94,7 +152,7 @@ look_up(struct tdo_worker *w, const struct tdo_ip_info *ip, struct tdo_decision 
 	else if (!hit.sp || hit.sp->param.type == TDO_POLICY_NONE)
 		decide(d, TDO_VERDICT_PASS, TDO_REASON_NONE);
 	else if (hit.sp->param.type == TDO_POLICY_IPSEC)
-		keep = resolve(w, hit.sp, ip, d, now);
+		keep = resolve(w, hit.sp, p, d, now);
 	else
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_POLICY_DISCARD);
 	return keep;
@@ -124,6 +182,17 @@ is_own_output(const struct tdo_worker *w, const struct tdo_pkt *p, const struct 
 }
 
 static void
+hold(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+{
+	p->verdict = TDO_VERDICT_HOLD;
+	p->sp = NULL; /* not for as long as it may wait */
+	if (p->held != 0)
+		return;
+	p->held = now ? now : 1;
+	tdo_worker_stat(w, TDO_STAT_OUT_HELD, 1);
+}
+
+static void
 apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo_ns now)
 {
 	p->sp = d->sp;
@@ -138,6 +207,15 @@ apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo
 	}
 	if (d->verdict == TDO_VERDICT_DROP) {
 		tdo_worker_drop(w, p, NULL, (enum tdo_reason)d->reason, now);
+		return;
+	}
+	/* Who waited for protection does not go in clear because the policy was taken away. */
+	if (d->verdict == TDO_VERDICT_PASS && (p->flags & TDO_PKT_NO_CLEAR)) {
+		tdo_worker_drop(w, p, NULL, TDO_REASON_HOLD_CLEAR, now);
+		return;
+	}
+	if (d->verdict == TDO_VERDICT_HOLD) {
+		hold(w, p, now);
 		return;
 	}
 	p->verdict = d->verdict;
@@ -170,9 +248,10 @@ classify(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sp_use *use, tdo_ns
 		apply(w, p, &pass, now);
 		return;
 	}
-	if (!tdo_flow_cache_find(w, TDO_DIR_OUT, &p->ip.flow, &d) && !look_up(w, &p->ip, d, now))
+	if (!tdo_flow_cache_find(w, TDO_DIR_OUT, &p->ip.flow, &d) && !look_up(w, p, d, now))
 		tdo_flow_cache_forget(w);
-	tdo_sp_used(use, d->sp, now);
+	if (p->held == 0)
+		tdo_sp_used(use, d->sp, now);
 	apply(w, p, d, now);
 }
 
@@ -180,20 +259,23 @@ void
 tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
 	struct tdo_sp_use use = {0};
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, fresh = 0;
 
 	for (unsigned i = 0; i < n; i++) {
+		if (p[i]->held == 0) {
+			fresh++;
+			bytes += p[i]->len;
+		}
 		p[i]->verdict = TDO_VERDICT_NONE;
 		p[i]->reason = TDO_REASON_NONE;
 		p[i]->nsas = p[i]->tunnelled = p[i]->layer = p[i]->outer_ecn = 0;
 		p[i]->sp = NULL;
 		p[i]->spi = p[i]->seq = 0;
-		bytes += p[i]->len;
 		classify(w, p[i], &use, now);
 	}
 	tdo_sp_use_flush(&use, now);
 	tdo_worker_stat(w, TDO_STAT_OUT_CALLS, 1);
-	tdo_worker_stat(w, TDO_STAT_OUT_PACKETS, n);
+	tdo_worker_stat(w, TDO_STAT_OUT_PACKETS, fresh);
 	tdo_worker_stat(w, TDO_STAT_OUT_BYTES, bytes);
 }
 

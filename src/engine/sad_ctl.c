@@ -194,22 +194,6 @@ pick_spi(struct tdo_engine *e, const struct tdo_sa_key *k, uint32_t min, uint32_
 	return 0;
 }
 
-/* One SPI is taken as it is; a range is limited by the knobs. */
-static bool
-spi_range(const struct tdo_engine *e, uint8_t af, uint32_t *min, uint32_t *max)
-{
-	uint32_t lo = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_MIN, af);
-	uint32_t hi = (uint32_t)tdo_knob(e, TDO_KNOB_SPI_MAX, af);
-
-	if (*min == *max)
-		return true;
-	if (*min < lo)
-		*min = lo;
-	if (*max > hi)
-		*max = hi;
-	return *min <= *max;
-}
-
 int
 tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, uint32_t max,
     tdo_ns now, uint32_t *ret_spi)
@@ -225,8 +209,6 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 		return -EINVAL;
 	if (min > max || min < TDO_SPI_MIN)
 		return -EINVAL;
-	if (!spi_range(e, p->key.dst.af, &min, &max))
-		return -ENOENT;
 	full.key.spi = pick_spi(e, &p->key, min, max);
 	if (full.key.spi == 0)
 		return -ENOENT;
@@ -238,7 +220,7 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 	r = make(e, &full, true, now, &sa, NULL);
 	if (r)
 		return r;
-	tdo_acquire_answered(e, p->seq);
+	tdo_acquire_working(e, p->seq, now);
 	tdo_sad_publish(e, sa);
 	*ret_spi = full.key.spi;
 	return 0;
@@ -282,6 +264,20 @@ tdo_sa_flush(struct tdo_engine *e, uint8_t satype)
 		count++;
 	}
 	return count;
+}
+
+bool
+tdo_sa_usable(const struct tdo_engine *e, const struct tdo_sa_key *key)
+{
+	struct tdo_req req = {.proto = tdo_satype_proto(key->satype), .level = TDO_LEVEL_USE};
+	struct tdo_sa_ask ask = {.req = &req, .src = &key->src, .dst = &key->dst};
+
+	for (uint8_t mode = TDO_MODE_TRANSPORT; mode <= TDO_MODE_TUNNEL; mode++) {
+		req.mode = mode;
+		if (tdo_sad_find_out(e, &ask))
+			return true;
+	}
+	return false;
 }
 
 int

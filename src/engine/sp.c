@@ -62,7 +62,7 @@ tdo_sp_validate(struct tdo_engine *e, const struct tdo_sp_param *p, struct tdo_e
 	if (p->type > TDO_POLICY_IPSEC)
 		return tdo_refuse(e, err, -EINVAL,
 		    "policy type %u; discard, none and ipsec are possible in the SPD", p->type);
-	if (p->type == TDO_POLICY_IPSEC ? p->nreq == 0 : p->nreq != 0)
+	if (p->type == TDO_POLICY_IPSEC && !p->unset ? p->nreq == 0 : p->nreq != 0)
 		return tdo_refuse(
 		    e, err, -EINVAL, "a policy of type ipsec has requests, and no other has");
 	if (p->nreq > TDO_REQ_MAX)

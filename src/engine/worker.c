@@ -73,13 +73,15 @@ void
 tdo_worker_random(struct tdo_worker *w, void *buf, size_t n)
 {
 	struct tdo_engine *e = w->engine;
+	uint32_t epoch = atomic_load_explicit(&e->random_epoch, memory_order_relaxed);
 	uint8_t *from;
 
 	if (n > sizeof(w->random_pool)) {
 		e->cfg.random(e->cfg.random_ctx, buf, n);
 		return;
 	}
-	if (n > w->random_left) {
+	if (n > w->random_left || epoch != w->random_epoch) {
+		w->random_epoch = epoch;
 		e->cfg.random(e->cfg.random_ctx, w->random_pool, sizeof(w->random_pool));
 		w->random_left = sizeof(w->random_pool);
 	}

@@ -80,6 +80,8 @@ tdo_pfkey_close(struct tdo_pfkey_client *c)
 		k->clients = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	if (c->registered != 0)
+		tdo_pfkey_tell_acquirers(k);
 	k->cfg.mem.free(k->cfg.mem.ctx, c, sizeof(*c));
 }
 
@@ -115,10 +117,10 @@ static const struct action {
     [TDO_SADB_X_SPDADD] = {tdo_pfkey_do_spdadd, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_SPDDELETE] = {tdo_pfkey_do_spddelete, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_SPDGET] = {tdo_pfkey_do_spdget, ANYBODY, TDO_PFKEY_NOBODY, 0},
-    [TDO_SADB_X_SPDACQUIRE] = {NULL, PRIVILEGED, TDO_PFKEY_NOBODY, EOPNOTSUPP},
+    [TDO_SADB_X_SPDACQUIRE] = {tdo_pfkey_do_spdacquire, PRIVILEGED, TDO_PFKEY_NOBODY, 0},
     [TDO_SADB_X_SPDDUMP] = {tdo_pfkey_do_spddump, ANYBODY, TDO_PFKEY_NOBODY, 0},
     [TDO_SADB_X_SPDFLUSH] = {tdo_pfkey_do_spdflush, PRIVILEGED, TDO_PFKEY_ALL, 0},
-    [TDO_SADB_X_SPDSETIDX] = {tdo_pfkey_do_spdadd, PRIVILEGED, TDO_PFKEY_ALL, 0},
+    [TDO_SADB_X_SPDSETIDX] = {tdo_pfkey_do_spdsetidx, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_SPDDELETE2] = {tdo_pfkey_do_spddelete2, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_NAT_T_NEW_MAPPING] = {NULL, PRIVILEGED, TDO_PFKEY_NOBODY, EOPNOTSUPP},
 };
@@ -198,6 +200,7 @@ handle(struct tdo_pfkey_client *c, const struct tdo_sadb_msg *m, tdo_ns now)
 		len = tdo_sadb_end(&call.w);
 		r = len > 0 ? 0 : -EOVERFLOW; /* a number that the format cannot express */
 	}
+	tdo_pfkey_debug_request(k, &m->base, m, -r, NULL);
 	if (r < 0) {
 		answer_error(c, &m->base, -r);
 	} else if (len > 0) {
@@ -211,21 +214,24 @@ void
 tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns now)
 {
 	struct tdo_sadb_base base = {0};
+	struct tdo_sadb_err why;
 	struct tdo_sadb_msg m;
 	int r;
 
 	if (!tdo_sadb_base_read(msg, len, &base))
 		base = (struct tdo_sadb_base){0};
-	r = tdo_sadb_parse(msg, len, &m, NULL);
+	r = tdo_sadb_parse(msg, len, &m, &why);
 	if (tdo_pfkey_reserve(c, r == 0 && len > ANSWER_MIN ? len : ANSWER_MIN) < 0) {
 		base.err = ENOMEM;
 		base.reserved = 0;
 		tdo_pfkey_answer_emergency(c, &base);
 		return;
 	}
-	if (r == 0)
+	if (r == 0) {
 		handle(c, &m, now);
-	else
+	} else {
+		tdo_pfkey_debug_request(c->k, &base, NULL, -r, why.text);
 		answer_error(c, &base, -r);
+	}
 	tdo_pfkey_unreserve(c);
 }

@@ -4,8 +4,8 @@
  *
  * endpoint.c receives a message, checks it and calls the handler of its type; the handlers
  * are grouped by family: sadb_change.c, sadb_read.c, register.c, spd_msg.c.  event.c makes
- * the messages that nobody asked for.  queue.c holds what waits for a client, dump.c
- * produces dump entries while they are pulled.
+ * the messages that nobody asked for, debug.c says what happens if the operator wants to know.
+ * queue.c holds what waits for a client, dump.c produces dump entries while they are pulled.
  */
 #ifndef TDO_PFKEY_ENDPOINT_H
 #define TDO_PFKEY_ENDPOINT_H
@@ -135,13 +135,27 @@ tdo_pfkey_handler tdo_pfkey_do_getspi, tdo_pfkey_do_add, tdo_pfkey_do_update, td
 tdo_pfkey_handler tdo_pfkey_do_get, tdo_pfkey_do_dump, tdo_pfkey_do_acquire;
 tdo_pfkey_handler tdo_pfkey_do_register, tdo_pfkey_do_promisc;
 tdo_pfkey_handler tdo_pfkey_do_spdadd, tdo_pfkey_do_spdupdate, tdo_pfkey_do_spddelete,
-    tdo_pfkey_do_spddelete2, tdo_pfkey_do_spdget, tdo_pfkey_do_spdflush, tdo_pfkey_do_spddump;
+    tdo_pfkey_do_spddelete2, tdo_pfkey_do_spdsetidx, tdo_pfkey_do_spdacquire, tdo_pfkey_do_spdget,
+    tdo_pfkey_do_spdflush, tdo_pfkey_do_spddump;
+
+/* ---- register.c ---- */
+
+/* Tells the engine for which SA types somebody is registered. */
+void tdo_pfkey_tell_acquirers(struct tdo_pfkey *k);
+
+/* ---- debug.c ---- */
+
+/* A request and what became of it (m NULL: it does not parse; why: may be NULL). */
+void tdo_pfkey_debug_request(const struct tdo_pfkey *k, const struct tdo_sadb_base *b,
+    const struct tdo_sadb_msg *m, int err, const char *why);
+/* A message that the engine started. */
+void tdo_pfkey_debug_event(const struct tdo_pfkey *k, const uint8_t *msg, size_t len);
 
 /* ---- proposal.c --------------------------------------------------------------------- */
 
 /* Supported algorithms of an SA type, as extensions. */
 void tdo_pfkey_put_supported(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype);
 /* What testudo would accept for an SA of this type, as PROPOSAL. */
-void tdo_pfkey_put_proposal(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype);
+void tdo_pfkey_put_proposal(struct tdo_wr *w, struct tdo_engine *e, uint8_t satype);
 
 #endif

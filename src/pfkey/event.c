@@ -24,7 +24,7 @@ put_expire(struct tdo_wr *w, const struct tdo_sa_info *info, bool hard)
 
 /* The policy says by its id what is wanted, unless it wants an SA per flow (D45). */
 static void
-put_acquire(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto *crypto)
+put_acquire(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 {
 	uint8_t satype = tdo_sadb_proto_satype(ev->acquire.req.proto);
 
@@ -34,13 +34,24 @@ put_acquire(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypt
 	tdo_sadb_put_policy(
 	    w, &(struct tdo_sadb_policy){
 		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
-	tdo_pfkey_put_proposal(w, crypto, satype);
+	tdo_pfkey_put_proposal(w, e, satype);
 	if (ev->acquire.has_sel)
 		tdo_sadb_put_tdo_sel(w, &ev->acquire.sel);
 }
 
+/* A policy that X_SPDSETIDX made wants its requests: answered by X_SPDUPDATE (spec 4.1). */
+static void
+put_sp_acquire(struct tdo_wr *w, const struct tdo_event *ev)
+{
+	tdo_sadb_begin(
+	    w, &(struct tdo_sadb_base){.type = TDO_SADB_X_SPDACQUIRE, .seq = ev->acquire.seq});
+	tdo_sadb_put_policy(
+	    w, &(struct tdo_sadb_policy){
+		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
+}
+
 static uint8_t
-put_event(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto *crypto)
+put_event(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 {
 	switch (ev->type) {
 	case TDO_EVENT_EXPIRE_SOFT:
@@ -48,8 +59,11 @@ put_event(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto 
 		put_expire(w, &ev->sa, ev->type == TDO_EVENT_EXPIRE_HARD);
 		return ev->sa.param.key.satype;
 	case TDO_EVENT_ACQUIRE:
-		put_acquire(w, ev, crypto);
+		put_acquire(w, ev, e);
 		return tdo_sadb_proto_satype(ev->acquire.req.proto);
+	case TDO_EVENT_SP_ACQUIRE:
+		put_sp_acquire(w, ev);
+		break;
 	case TDO_EVENT_SP_EXPIRE:
 		tdo_sadb_begin(w, &(struct tdo_sadb_base){.type = TDO_SADB_X_SPDEXPIRE});
 		tdo_sadb_put_sp_info(w, &ev->sp);
@@ -61,16 +75,17 @@ put_event(struct tdo_wr *w, const struct tdo_event *ev, const struct tdo_crypto 
 void
 tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now)
 {
-	const struct tdo_crypto *crypto = tdo_engine_crypto(k->cfg.engine);
 	struct tdo_event ev;
 
 	while (tdo_engine_next_event(k->cfg.engine, &ev)) {
 		struct tdo_wr w = tdo_wr_init(k->scratch, TDO_PFKEY_MSG_MAX);
-		uint8_t satype = put_event(&w, &ev, crypto);
+		uint8_t satype = put_event(&w, &ev, k->cfg.engine);
 		size_t len = tdo_sadb_end(&w);
 
-		if (len > 0)
+		if (len > 0) {
+			tdo_pfkey_debug_event(k, k->scratch, len);
 			tdo_pfkey_broadcast(k, TDO_PFKEY_REGISTERED, satype, NULL, k->scratch, len);
+		}
 		tdo_wipe(&ev, sizeof(ev));
 	}
 }

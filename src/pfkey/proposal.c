@@ -3,9 +3,9 @@
 #include "pfkey/endpoint.h"
 
 enum {
-	ALGS_MAX = 64,  /* of one list */
-	COMBS_MAX = 48, /* of one proposal */
-	REPLAY = 4,     /* proposed window in units of 8 packets */
+	ALGS_MAX = 64,   /* of one list */
+	COMBS_MAX = 128, /* of one proposal */
+	REPLAY = 4,      /* proposed window in units of 8 packets */
 };
 
 static bool
@@ -45,12 +45,29 @@ tdo_pfkey_put_supported(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8
 
 /* ---- proposals ---------------------------------------------------------------------- */
 
+/* What is proposed, by the knobs (spec 4.3). */
+struct limits {
+	const struct tdo_crypto *crypto;
+	unsigned esp_keymin, ah_keymin;
+};
+
+/* The shortest legal key of at least want bits beside the salt; 0: there is none. */
+static uint16_t
+least_key(const struct tdo_alg *a, unsigned want)
+{
+	unsigned bits = a->key_min, salt = a->salt_len * 8u;
+
+	while (bits < want + salt && a->key_step != 0 && bits < a->key_max)
+		bits += a->key_step;
+	return bits < want + salt || bits > a->key_max ? 0 : (uint16_t)bits;
+}
+
 /*
  * One combination.  Lifetimes as BSD proposes them: 24 h since creation, 8 h since first
  * use, soft 80 % of these (D16).
  */
 static struct tdo_sadb_comb
-comb(const struct tdo_alg *enc, const struct tdo_alg *auth)
+comb(const struct limits *l, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
 	struct tdo_sadb_comb c = {
 	    .hard = {.addtime = 86400, .usetime = 28800},
@@ -59,12 +76,12 @@ comb(const struct tdo_alg *enc, const struct tdo_alg *auth)
 
 	if (enc) {
 		c.encrypt = enc->pfkey;
-		c.encrypt_minbits = enc->key_min;
+		c.encrypt_minbits = least_key(enc, l->esp_keymin);
 		c.encrypt_maxbits = enc->key_max;
 	}
 	if (auth) {
 		c.auth = auth->pfkey;
-		c.auth_minbits = auth->key_min;
+		c.auth_minbits = least_key(auth, l->ah_keymin);
 		c.auth_maxbits = auth->key_max;
 	}
 	return c;
@@ -78,45 +95,58 @@ recommended(const struct tdo_alg *a)
 }
 
 static bool
-proposable(const struct tdo_crypto *crypto, const struct tdo_alg *enc, const struct tdo_alg *auth)
+proposable(const struct limits *l, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
-	if ((enc && !recommended(enc)) || (auth && !recommended(auth)))
+	if (enc && (!recommended(enc) || least_key(enc, l->esp_keymin) == 0))
 		return false;
-	return tdo_crypto_supports(crypto, enc, auth);
+	if (auth && (!recommended(auth) || least_key(auth, l->ah_keymin) == 0))
+		return false;
+	return tdo_crypto_supports(l->crypto, enc, auth);
 }
 
 /* All pairs of a cipher with each authentication algorithm (enc NULL: AH). */
 static unsigned
-add_pairs(const struct tdo_crypto *crypto, const struct tdo_alg *enc, struct tdo_sadb_comb *list,
-    unsigned n)
+add_pairs(const struct limits *l, const struct tdo_alg *enc, struct tdo_sadb_comb *list, unsigned n)
 {
 	const struct tdo_alg *auth;
 
 	for (unsigned i = 0; n < COMBS_MAX && (auth = tdo_alg_at(i)) != NULL; i++)
-		if (auth->kind == TDO_ALG_AUTH && proposable(crypto, enc, auth))
-			list[n++] = comb(enc, auth);
+		if (auth->kind == TDO_ALG_AUTH && proposable(l, enc, auth))
+			list[n++] = comb(l, enc, auth);
+	return n;
+}
+
+/*
+ * RFC 2367 2.3.7: in order of preference.  A cipher without authentication must not be used
+ * (RFC 8221 4), so without esp_auth there are only combined algorithms.
+ */
+static unsigned
+add_esp(const struct limits *l, bool pairs, struct tdo_sadb_comb *list)
+{
+	const struct tdo_alg *enc;
+	unsigned n = 0;
+
+	for (unsigned i = 0; n < COMBS_MAX && (enc = tdo_alg_at(i)) != NULL; i++)
+		if (enc->kind == TDO_ALG_AEAD && proposable(l, enc, NULL))
+			list[n++] = comb(l, enc, NULL);
+	for (unsigned i = 0; pairs && (enc = tdo_alg_at(i)) != NULL; i++)
+		if (enc->kind == TDO_ALG_ENC)
+			n = add_pairs(l, enc, list, n);
 	return n;
 }
 
 void
-tdo_pfkey_put_proposal(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype)
+tdo_pfkey_put_proposal(struct tdo_wr *w, struct tdo_engine *e, uint8_t satype)
 {
 	struct tdo_sadb_comb list[COMBS_MAX];
-	const struct tdo_alg *enc;
+	struct limits l = {.crypto = tdo_engine_crypto(e),
+	    .esp_keymin = (unsigned)tdo_knob_get(e, TDO_KNOB_ESP_KEYMIN, TDO_AF_INET),
+	    .ah_keymin = (unsigned)tdo_knob_get(e, TDO_KNOB_AH_KEYMIN, TDO_AF_INET)};
 	unsigned n = 0;
 
 	if (satype == TDO_SATYPE_AH)
-		n = add_pairs(crypto, NULL, list, n);
-	if (satype != TDO_SATYPE_ESP) {
-		tdo_sadb_put_proposal(w, REPLAY, list, n);
-		return;
-	}
-	/* RFC 2367 2.3.7: in order of preference. */
-	for (unsigned i = 0; n < COMBS_MAX && (enc = tdo_alg_at(i)) != NULL; i++)
-		if (enc->kind == TDO_ALG_AEAD && proposable(crypto, enc, NULL))
-			list[n++] = comb(enc, NULL);
-	for (unsigned i = 0; (enc = tdo_alg_at(i)) != NULL; i++)
-		if (enc->kind == TDO_ALG_ENC)
-			n = add_pairs(crypto, enc, list, n);
+		n = add_pairs(&l, NULL, list, n);
+	else if (satype == TDO_SATYPE_ESP)
+		n = add_esp(&l, tdo_knob_get(e, TDO_KNOB_ESP_AUTH, TDO_AF_INET) != 0, list);
 	tdo_sadb_put_proposal(w, REPLAY, list, n);
 }

@@ -4,6 +4,16 @@
 
 #include "pfkey/endpoint.h"
 
+void
+tdo_pfkey_tell_acquirers(struct tdo_pfkey *k)
+{
+	uint32_t satypes = 0;
+
+	for (const struct tdo_pfkey_client *c = k->clients; c; c = c->next)
+		satypes |= c->registered;
+	tdo_engine_set_acquirers(k->cfg.engine, satypes);
+}
+
 /*
  * Without an SA type (setkey does so to check key lengths): only the lists.  With one: the
  * client gets ACQUIRE and EXPIRE from now on, and the key managers that are registered
@@ -24,10 +34,12 @@ tdo_pfkey_do_register(struct tdo_pfkey_call *call)
 	}
 	tdo_pfkey_reply(call);
 	tdo_pfkey_put_supported(&call->w, tdo_engine_crypto(call->e), satype);
-	if (satype != TDO_SATYPE_UNSPEC)
+	if (satype != TDO_SATYPE_UNSPEC) {
 		c->registered |= bit;
-	else
+		tdo_pfkey_tell_acquirers(c->k);
+	} else {
 		call->audience = TDO_PFKEY_NOBODY;
+	}
 	return 0;
 }
 

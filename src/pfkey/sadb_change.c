@@ -2,6 +2,7 @@
 /* GETSPI, UPDATE, ADD, DELETE, FLUSH (RFC 2367 3.1.1 to 3.1.4, 3.1.9). */
 #include <errno.h>
 
+#include "base/ct.h"
 #include "pfkey/endpoint.h"
 
 /*
@@ -80,7 +81,42 @@ tdo_pfkey_do_add(struct tdo_pfkey_call *call)
 
 	if (r == 0)
 		r = tdo_sa_add(call->e, &p, call->now, NULL);
+	if (r == 0)
+		tdo_acquire_answered(call->e, call->m->base.seq);
 	return r < 0 ? r : reply_without_keys(call);
+}
+
+/*
+ * RFC 2367 3.1.2: an update changes what it says.  The rest stays: without SA2 the mode and the
+ * reqid (of GETSPI, or of the mature SA), without a window in either extension that of a
+ * mature SA, without algorithms the flags, without testudo's extensions what they would say.
+ */
+static void
+keep_unsaid(const struct tdo_pfkey_call *call, struct tdo_sa_param *p)
+{
+	const struct tdo_sadb_msg *m = call->m;
+	struct tdo_sa_info old;
+
+	if (tdo_sa_get(call->e, &p->key, &old) < 0)
+		return; /* tdo_sa_update() will say so */
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_SA2)) {
+		p->mode = old.param.mode;
+		p->reqid = old.param.reqid;
+	}
+	if (p->replay == 0 && !tdo_sadb_has(m, TDO_SADB_X_EXT_SA_REPLAY))
+		p->replay = old.param.replay;
+	if (p->ealg == 0 && p->aalg == 0)
+		p->flags = old.param.flags;
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_SA)) {
+		p->tunnel = old.param.tunnel;
+		p->adaptive = old.param.adaptive;
+		p->cpu = old.param.cpu;
+	}
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_SEL)) {
+		p->has_sel = old.param.has_sel;
+		p->sel = old.param.sel;
+	}
+	tdo_wipe(&old, sizeof(old));
 }
 
 int
@@ -89,8 +125,12 @@ tdo_pfkey_do_update(struct tdo_pfkey_call *call)
 	struct tdo_sa_param p;
 	int r = read_param(call, &p);
 
-	if (r == 0)
+	if (r == 0) {
+		keep_unsaid(call, &p);
 		r = tdo_sa_update(call->e, &p, call->now, NULL);
+	}
+	if (r == 0)
+		tdo_acquire_answered(call->e, call->m->base.seq);
 	return r < 0 ? r : reply_without_keys(call);
 }
 

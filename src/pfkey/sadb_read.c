@@ -2,7 +2,6 @@
 /* GET, DUMP, and ACQUIRE from a user (RFC 2367 3.1.5, 3.1.6, 3.1.10). */
 #include <errno.h>
 
-#include "base/addr.h"
 #include "base/ct.h"
 #include "pfkey/endpoint.h"
 
@@ -75,32 +74,10 @@ tdo_pfkey_do_spddump(struct tdo_pfkey_call *call)
 	return r < 0 ? r : start_dump(call, &d, tdo_sp_snap_left(d.sp));
 }
 
-/* 1 when a usable SA of this type and pair exists, 0 when not, -ENOMEM. */
-static int
-sa_exists(struct tdo_engine *e, const struct tdo_sa_key *key)
-{
-	struct tdo_sa_snap *snap;
-	struct tdo_sa_info info;
-	int r = tdo_sa_snap_new(e, key->satype, &snap);
-
-	if (r < 0)
-		return r;
-	while (r == 0 && tdo_sa_snap_next(snap, &info)) {
-		const struct tdo_sa_param *p = &info.param;
-
-		r = (p->state == TDO_SA_MATURE || p->state == TDO_SA_DYING) &&
-		    tdo_addr_equal(&p->key.src, &key->src) &&
-		    tdo_addr_equal(&p->key.dst, &key->dst);
-	}
-	tdo_wipe(&info, sizeof(info));
-	tdo_sa_snap_free(snap);
-	return r;
-}
-
 /*
- * With errno: a key manager gives up (RFC 2367 3.1.6); the engine asks again by itself
- * after blockacq_lifetime, nobody needs an answer.  Without: a user wants SAs; the
- * registered key managers are told.
+ * With errno: a key manager gives up (RFC 2367 3.1.6); what waits for the SA is dropped, the
+ * next packet asks again, nobody needs an answer.  Without: a user wants SAs; the registered
+ * key managers are told.
  */
 int
 tdo_pfkey_do_acquire(struct tdo_pfkey_call *call)
@@ -108,13 +85,15 @@ tdo_pfkey_do_acquire(struct tdo_pfkey_call *call)
 	struct tdo_sa_key key;
 	int r;
 
-	if (call->m->base.err != 0)
+	if (call->m->base.err != 0) {
+		tdo_acquire_refused(call->e, call->m->base.seq, call->now);
 		return 0;
+	}
 	r = tdo_sadb_get_sa_key(call->m, &key, NULL);
-	if (r == 0)
-		r = sa_exists(call->e, &key);
-	if (r != 0)
-		return r < 0 ? r : -EEXIST;
+	if (r < 0)
+		return r;
+	if (tdo_sa_usable(call->e, &key))
+		return -EEXIST;
 	tdo_pfkey_reply(call);
 	tdo_pfkey_reply_echo(call);
 	return 0;

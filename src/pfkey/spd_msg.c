@@ -50,6 +50,8 @@ install(struct tdo_pfkey_call *call, install_fn fn)
 
 	if (r == 0)
 		r = fn(call->e, &p, call->now, &info, NULL);
+	if (r == 0)
+		tdo_acquire_answered(call->e, call->m->base.seq);
 	return r < 0 ? r : reply_installed(call, &info);
 }
 
@@ -57,6 +59,36 @@ int
 tdo_pfkey_do_spdadd(struct tdo_pfkey_call *call)
 {
 	return install(call, tdo_sp_add);
+}
+
+/*
+ * As KAME: like X_SPDADD, but a policy of type ipsec may come without requests.  Its packets
+ * are stopped, and the first one asks the key managers for requests by X_SPDACQUIRE.
+ */
+static int
+add_index(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
+    struct tdo_sp_info *ret_info, struct tdo_err *ret_err)
+{
+	struct tdo_sp_param open = *p;
+
+	open.unset = p->type == TDO_POLICY_IPSEC && p->nreq == 0;
+	return tdo_sp_add(e, &open, now, ret_info, ret_err);
+}
+
+int
+tdo_pfkey_do_spdsetidx(struct tdo_pfkey_call *call)
+{
+	return install(call, add_index);
+}
+
+/* Only the answer of a key manager that gives up means something. */
+int
+tdo_pfkey_do_spdacquire(struct tdo_pfkey_call *call)
+{
+	if (call->m->base.err == 0)
+		return -EINVAL;
+	tdo_acquire_refused(call->e, call->m->base.seq, call->now);
+	return 0;
 }
 
 int

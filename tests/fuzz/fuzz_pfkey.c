@@ -139,7 +139,8 @@ one_message(struct scene *s, unsigned word, const uint8_t *msg, size_t len)
 						      : s->user;
 	/* A copy of exactly its size: reads beyond it are found. */
 	uint8_t *copy = malloc(len > 0 ? len : 1);
-	bool gives_up = len >= 3 && msg[1] == TDO_SADB_ACQUIRE && msg[2] != 0;
+	bool gives_up = len >= 3 && msg[2] != 0 &&
+			(msg[1] == TDO_SADB_ACQUIRE || msg[1] == TDO_SADB_X_SPDACQUIRE);
 
 	FUZZ_CHECK(copy != NULL);
 	memcpy(copy, msg, len);

@@ -251,10 +251,11 @@ ask(unsigned worker, uint32_t reqid)
 	static const struct tdo_sp sp = {.id = 5};
 	struct tdo_req r = {
 	    .proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_UNIQUE, .reqid = reqid};
-	struct tdo_addr a = ctl_addr("192.0.2.1"), b = ctl_addr("192.0.2.2");
-	struct tdo_sa_ask q = {.req = &r, .src = &a, .dst = &b};
+	struct tdo_addr src = ctl_addr("192.0.2.1"), dst = ctl_addr("192.0.2.2");
+	struct tdo_sa_ask q = {.req = &r, .src = &src, .dst = &dst};
+	struct tdo_acquire a = tdo_acquire_of(c.e, &sp, &q, c.now);
 
-	tdo_event_acquire(tdo_engine_worker(c.e, worker), &sp, &q, c.now);
+	tdo_event_acquire(tdo_engine_worker(c.e, worker), &a);
 }
 
 static void
@@ -326,8 +327,17 @@ getspi_answers_an_acquire(void **state)
 	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 5000, c.now, &spi), 0);
 	ask(0, 1);
 	expect_nothing();
+	/* The right number: somebody is at work, the count and the time begin again. */
+	for (unsigned i = 0; i < 8; i++)
+		ask(0, 1);
+	expect_nothing();
 	p.seq = ev.acquire.seq;
+	c.now += 20 * TDO_SEC;
 	assert_int_equal(tdo_sa_getspi(c.e, &p, 256, 5000, c.now, &spi), 0);
+	c.now += 10 * TDO_SEC;
+	for (unsigned i = 0; i < 10; i++)
+		ask(0, 1);
+	expect_nothing();
 	ask(0, 1);
 	expect_acquire(1);
 	/* An error is an answer, too; 0 and numbers that were never given out are none. */

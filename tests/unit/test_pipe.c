@@ -156,6 +156,8 @@ test_out_no_sa(void **state)
 {
 	struct tdo_event ev;
 
+	fx_knob(&f, TDO_KNOB_HOLD_PACKETS, 0);
+	tdo_engine_set_acquirers(f.e, 1u << TDO_SATYPE_ESP);
 	fx_add_sp(&f, OUT, A, B, ANY, "esp/transport//require");
 	out_drop(A, B, TDO_REASON_OUT_NO_SA);
 	tdo_engine_tick(f.e, f.now);

@@ -326,6 +326,14 @@ d45_each_worker_prefers_its_cpu(void **state)
 	assert_int_equal(asked(&transport, B, &f, 0, 5), 1001);
 }
 
+static void
+want(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_sa_ask *ask)
+{
+	struct tdo_acquire a = tdo_acquire_of(c.e, sp, ask, c.now);
+
+	tdo_event_acquire(w, &a);
+}
+
 /* The question says what the SA is for, and each flow is asked for. */
 static void
 d45_acquire_names_the_flow(void **state)
@@ -341,8 +349,8 @@ d45_acquire_names_the_flow(void **state)
 	struct tdo_event ev;
 
 	(void)state;
-	tdo_event_acquire(w, &sp, &ask, c.now);
-	tdo_event_acquire(w, &sp, &ask, c.now);
+	want(w, &sp, &ask);
+	want(w, &sp, &ask);
 	assert_true(tdo_engine_next_event(c.e, &ev));
 	assert_int_equal(ev.type, TDO_EVENT_ACQUIRE);
 	assert_true(ev.acquire.has_sel);
@@ -355,11 +363,11 @@ d45_acquire_names_the_flow(void **state)
 	assert_int_equal(ev.acquire.sel.dport.hi, UINT16_MAX);
 	assert_false(tdo_engine_next_event(c.e, &ev)); /* asked already */
 	f.sport = 1235;
-	tdo_event_acquire(w, &sp, &ask, c.now);
+	want(w, &sp, &ask);
 	assert_true(tdo_engine_next_event(c.e, &ev));
 	assert_int_equal(ev.acquire.sel.sport.lo, 1235);
 	ask.pfp = 0;
-	tdo_event_acquire(w, &sp, &ask, c.now);
+	want(w, &sp, &ask);
 	assert_true(tdo_engine_next_event(c.e, &ev));
 	assert_false(ev.acquire.has_sel);
 }

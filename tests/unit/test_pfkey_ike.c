@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PF_KEY endpoint towards key managers: ACQUIRE, GETSPI, UPDATE, EXPIRE, proposals. */
+#include "pfkey_world.h"
+
+static void
+at(struct world *w, tdo_ns now)
+{
+	tdo_engine_tick(w->e, now);
+	tdo_pfkey_events(w->k, now);
+}
+
+/* The message has these n extensions, each once and no other. */
+static void
+exactly(const struct tdo_sadb_msg *m, int n, ...)
+{
+	va_list ap;
+
+	va_start(ap, n);
+	assert_int_equal(m->next, n);
+	for (int i = 0; i < n; i++)
+		assert_true(tdo_sadb_has(m, (enum tdo_sadb_ext_type)va_arg(ap, int)));
+	va_end(ap);
+}
+
+static void
+set(struct world *w, enum tdo_knob k, int32_t v)
+{
+	assert_int_equal(tdo_knob_set(w->e, k, TDO_AF_INET, v), 0);
+}
+
+/* b is a key manager. */
+static void
+be_manager(struct world *w)
+{
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+}
+
+/* A policy for the packet of send_packet(); returns its id. */
+static uint32_t
+want(struct world *w, uint8_t level)
+{
+	struct tdo_sp_param sp = sample_sp(0);
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] = (struct tdo_req){.proto = 50, .mode = TDO_MODE_TRANSPORT, .level = level};
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	return policy_id();
+}
+
+/* ---- expiry ------------------------------------------------------------------------------ */
+
+static void
+d13_expiry_is_told_to_registered_clients(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+	struct tdo_sp_param sp = sample_sp(1);
+	struct tdo_sadb_sa sa;
+
+	p.soft.addtime = 5;
+	p.hard.addtime = 10;
+	p.has_soft = p.has_hard = true;
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	add(w, &p, 0);
+	hear(w->b, TDO_SADB_ADD, 0);
+	at(w, NOW + 7 * TDO_SEC);
+	hear(w->b, TDO_SADB_EXPIRE, 0);
+	exactly(&got, 6, TDO_SADB_EXT_SA, TDO_SADB_X_EXT_SA2, TDO_SADB_EXT_LIFETIME_CURRENT,
+	    TDO_SADB_EXT_LIFETIME_SOFT, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_EXT_ADDRESS_DST);
+	assert_true(tdo_sadb_get_sa(&got, &sa));
+	assert_int_equal(sa.spi, 0x1001);
+	assert_int_equal(got.base.satype, TDO_SATYPE_ESP);
+	at(w, NOW + 12 * TDO_SEC);
+	hear(w->b, TDO_SADB_EXPIRE, 0);
+	exactly(&got, 6, TDO_SADB_EXT_SA, TDO_SADB_X_EXT_SA2, TDO_SADB_EXT_LIFETIME_CURRENT,
+	    TDO_SADB_EXT_LIFETIME_HARD, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_EXT_ADDRESS_DST);
+	silence(w->a); /* not registered */
+
+	sp.lifetime = 5;
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	at(w, NOW + 30 * TDO_SEC);
+	hear(w->b, TDO_SADB_X_SPDEXPIRE, 0);
+	exactly(&got, 5, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_EXT_ADDRESS_DST,
+	    TDO_SADB_EXT_LIFETIME_CURRENT, TDO_SADB_EXT_LIFETIME_HARD, TDO_SADB_X_EXT_POLICY);
+	silence(w->a);
+}
+
+/* Never used, and nobody can say that it was: both limits are told all the same. */
+static void
+d14_expiry_of_an_unused_sa_is_told(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+	struct tdo_lifetime l;
+
+	be_manager(w);
+	p.soft.addtime = 1;
+	p.has_soft = true; /* soft alone (D12) */
+	add(w, &p, 0);
+	hear(w->b, TDO_SADB_ADD, 0);
+	at(w, NOW + 2 * TDO_SEC);
+	hear(w->b, TDO_SADB_EXPIRE, 0);
+	assert_true(tdo_sadb_get_lifetime(&got, TDO_SADB_EXT_LIFETIME_CURRENT, &l));
+	assert_int_equal(l.allocations, 0);
+	assert_int_equal(l.usetime, 0);
+	assert_true(tdo_sadb_get_lifetime(&got, TDO_SADB_EXT_LIFETIME_SOFT, &l));
+	assert_int_equal(l.addtime, 1);
+	at(w, NOW + 50 * TDO_SEC);
+	silence(w->b);
+	assert_int_equal(tdo_engine_counts(w->e).sas, 1);
+}
+
+/* A newer SA does not delete the older one, so no DELETE is sent, right or wrong. */
+static void
+d17_d18_a_newer_sa_leaves_the_older(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+
+	be_manager(w);
+	add(w, &p, 0);
+	hear(w->b, TDO_SADB_ADD, 0);
+	p.key.spi = 0x1002;
+	add(w, &p, 0);
+	hear(w->b, TDO_SADB_ADD, 0);
+	want(w, TDO_LEVEL_REQUIRE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	for (unsigned i = 1; i < 5; i++) {
+		assert_int_equal(send_packet(w), TDO_VERDICT_SEND);
+		at(w, NOW + i * TDO_SEC);
+	}
+	silence(w->b);
+	/* What is deleted is named by its own addresses. */
+	say_key(w->a, TDO_SADB_DELETE, 0x1002);
+	hear(w->b, TDO_SADB_DELETE, 0);
+	{
+		struct tdo_sa_key k;
+
+		assert_int_equal(tdo_sadb_get_sa_key(&got, &k, NULL), 0);
+		assert_true(tdo_addr_equal(&k.src, &A4) && tdo_addr_equal(&k.dst, &B4));
+		assert_int_equal(k.spi, 0x1002);
+	}
+	assert_int_equal(send_packet(w), TDO_VERDICT_SEND); /* the older serves again */
+}
+
+/* ---- acquires ---------------------------------------------------------------------------- */
+
+static void
+a_packet_without_an_sa_makes_an_acquire(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	struct tdo_sadb_address dst;
+	struct tdo_sadb_policy pol;
+	struct tdo_sadb_comb c;
+	bool gcm = false;
+	uint32_t id;
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] =
+	    (struct tdo_req){.proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_REQUIRE};
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	id = policy_id();
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	exactly(&got, 4, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_EXT_ADDRESS_DST, TDO_SADB_X_EXT_POLICY,
+	    TDO_SADB_EXT_PROPOSAL);
+	assert_int_equal(got.base.satype, TDO_SATYPE_ESP);
+	assert_int_not_equal(got.base.seq, 0);
+	assert_int_equal(got.base.pid, 0);
+	assert_true(tdo_sadb_get_address(&got, TDO_SADB_EXT_ADDRESS_DST, &dst));
+	assert_true(tdo_addr_equal(&dst.addr, &B4));
+	assert_int_equal(dst.plen, 32);
+	assert_int_equal(dst.proto, TDO_PROTO_ANY);
+	assert_true(tdo_sadb_get_policy(&got, &pol));
+	assert_int_equal(pol.id, id);
+	assert_int_equal(pol.nreq, 0);
+	for (unsigned i = 0; tdo_sadb_get_comb(&got, i, &c); i++) {
+		assert_true(c.encrypt != 0 && c.encrypt != 11 && c.encrypt != 2); /* null, DES */
+		assert_true(c.soft.addtime > 0 && c.soft.addtime < c.hard.addtime);
+		gcm |= c.encrypt == 20 && c.auth == 0;
+	}
+	assert_true(gcm);
+	silence(w->a);
+}
+
+static void
+acquire_from_a_user_reaches_key_managers(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	begin(TDO_SADB_ACQUIRE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_ACQUIRE, 0);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	add(w, &p, 0);
+	hear(w->b, TDO_SADB_ADD, 0);
+	begin(TDO_SADB_ACQUIRE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_ACQUIRE, EEXIST);
+	say_base(w->a, TDO_SADB_ACQUIRE, TDO_SATYPE_ESP);
+	hear(w->a, TDO_SADB_ACQUIRE, EINVAL);
+	begin(TDO_SADB_ACQUIRE, TDO_SATYPE_ESP);
+	request[2] = ETIMEDOUT; /* a key manager gives up */
+	say(w->b, NOW);
+	silence(w->a);
+	silence(w->b);
+}
+
+/* Without a key manager there is nobody to wait for; one that comes is asked at once. */
+static void
+only_registered_key_managers_are_asked(void **state)
+{
+	struct world *w = *state;
+
+	want(w, TDO_LEVEL_REQUIRE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_DROP);
+	be_manager(w);
+	at(w, NOW);
+	silence(w->b);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	/* One for AH only is no help. */
+	tdo_pfkey_close(w->b);
+	w->b = client(w, true, 1);
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_AH);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_DROP);
+	/* A new one was not asked yet, though the question is still open. */
+	be_manager(w);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	silence(w->b);
+}
+
+static void
+level_use_asks_and_sends_in_clear(void **state)
+{
+	struct world *w = *state;
+
+	be_manager(w);
+	want(w, TDO_LEVEL_USE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	for (unsigned i = 0; i < 11; i++) { /* blockacq_count is 10 */
+		assert_int_equal(send_packet(w), TDO_VERDICT_PASS);
+		at(w, NOW);
+		if (i == 0)
+			hear(w->b, TDO_SADB_ACQUIRE, 0);
+	}
+	silence(w->b);
+	assert_int_equal(send_packet(w), TDO_VERDICT_PASS);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	assert_int_equal(tdo_stat_read(w->e, TDO_STAT_OUT_USE_NO_SA), 12);
+}
+
+/* GETSPI with the number of the acquire, UPDATE with it, ADD with it: a whole negotiation. */
+static void
+a_key_manager_answers(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+	struct tdo_sadb_sa sa;
+	uint32_t seq;
+
+	be_manager(w);
+	want(w, TDO_LEVEL_REQUIRE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	seq = got.base.seq;
+	begin(TDO_SADB_GETSPI, TDO_SATYPE_ESP);
+	memcpy(request + 8, &seq, 4);
+	tdo_sadb_put_sa_addrs(&wr, &B4, &A4);
+	tdo_sadb_put_spirange(&wr, &(struct tdo_sadb_spirange){0xc0000000, 0xcfffffff});
+	say(w->b, NOW);
+	hear(w->b, TDO_SADB_GETSPI, 0);
+	assert_int_equal(got.base.seq, seq);
+	assert_true(tdo_sadb_get_sa(&got, &sa));
+	assert_in_range(sa.spi, 0xc0000000, 0xcfffffff);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+		at(w, NOW);
+	}
+	silence(w->b); /* it is at work: nothing is asked again */
+	p.key.spi = 0x1001;
+	begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+	memcpy(request + 8, &seq, 4);
+	tdo_sadb_put_sa_param(&wr, &p);
+	say(w->b, NOW);
+	hear(w->b, TDO_SADB_ADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_SEND);
+	say_key(w->b, TDO_SADB_DELETE, 0x1001);
+	hear(w->b, TDO_SADB_DELETE, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0); /* that question was answered, this is a new one */
+	assert_int_not_equal(got.base.seq, seq);
+}
+
+static void
+a_key_manager_that_gives_up_is_asked_again(void **state)
+{
+	struct world *w = *state;
+	uint32_t seq;
+
+	be_manager(w);
+	want(w, TDO_LEVEL_REQUIRE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	seq = got.base.seq;
+	for (uint32_t n = seq + 1; n + 1 >= seq;
+	     n--) { /* a wrong number, the right one, no number */
+		begin(TDO_SADB_ACQUIRE, TDO_SATYPE_ESP);
+		request[2] = ETIMEDOUT;
+		memcpy(request + 8, &n, 4);
+		say(w->b, NOW);
+		silence(w->b);
+		assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+		at(w, NOW);
+		if (n == seq)
+			hear(w->b, TDO_SADB_ACQUIRE, 0);
+		silence(w->b);
+		if (n == 0)
+			break;
+	}
+}
+
+/* ---- X_SPDSETIDX --------------------------------------------------------------------------- */
+
+/* As KAME: a policy without requests asks for them. */
+static void
+setidx_asks_for_the_requests(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	struct tdo_sadb_policy pol;
+	uint32_t id, seq;
+
+	be_manager(w);
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.nreq = 0;
+	spd(w, TDO_SADB_X_SPDADD, &sp, EINVAL);
+	spd(w, TDO_SADB_X_SPDSETIDX, &sp, 0);
+	id = policy_id();
+	hear(w->b, TDO_SADB_X_SPDSETIDX, 0);
+	spd(w, TDO_SADB_X_SPDSETIDX, &sp, EEXIST);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_X_SPDACQUIRE, 0);
+	exactly(&got, 1, TDO_SADB_X_EXT_POLICY);
+	assert_true(tdo_sadb_get_policy(&got, &pol));
+	assert_int_equal(pol.id, id);
+	seq = got.base.seq;
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	silence(w->b);
+	begin(TDO_SADB_X_SPDACQUIRE, 0); /* no: the next packet asks again */
+	request[2] = ENOENT;
+	memcpy(request + 8, &seq, 4);
+	say(w->b, NOW);
+	silence(w->b);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_X_SPDACQUIRE, 0);
+	sp.type = TDO_POLICY_NONE;
+	spd(w, TDO_SADB_X_SPDUPDATE, &sp, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_PASS);
+	/* With requests, and of other types, it is an X_SPDADD. */
+	sp = sample_sp(9);
+	spd(w, TDO_SADB_X_SPDSETIDX, &sp, 0);
+	sp = sample_sp(10);
+	sp.type = TDO_POLICY_DISCARD;
+	sp.nreq = 0;
+	spd(w, TDO_SADB_X_SPDSETIDX, &sp, 0);
+}
+
+/* ---- proposals ----------------------------------------------------------------------------- */
+
+/* Asks for an acquire of this SA type and reads its combinations; returns how many. */
+static unsigned
+proposal(struct world *w, struct tdo_sadb_comb *list, unsigned max)
+{
+	unsigned n = 0;
+
+	tdo_engine_set_acquirers(w->e, 0); /* forget what was asked */
+	tdo_engine_set_acquirers(w->e, UINT32_MAX);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	while (tdo_sadb_get_comb(&got, n, &list[n]))
+		assert_true(++n < max);
+	return n;
+}
+
+static void
+d16_d40_proposals_are_complete_and_strong(void **state)
+{
+	struct world *w = *state;
+	static struct tdo_sadb_comb c[200];
+	unsigned combined, n, pairs = 0;
+
+	be_manager(w);
+	want(w, TDO_LEVEL_REQUIRE);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	n = combined = proposal(w, c, COUNT(c));
+	assert_true(n > 0);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(c[i].auth, 0); /* esp_auth is 0 */
+		assert_true(
+		    c[i].encrypt_minbits >= 256 && c[i].encrypt_minbits <= c[i].encrypt_maxbits);
+		assert_true(tdo_alg_keylen_ok(tdo_alg_enc(c[i].encrypt), c[i].encrypt_minbits));
+		assert_int_equal(tdo_alg_enc(c[i].encrypt)->kind, TDO_ALG_AEAD);
+		assert_int_equal(c[i].hard.addtime, 86400);
+		assert_int_equal(c[i].soft.addtime, 69120);
+		assert_int_equal(c[i].hard.usetime, 28800);
+		assert_int_equal(c[i].soft.usetime, 23040);
+	}
+	set(w, TDO_KNOB_ESP_AUTH, 1);
+	n = proposal(w, c, COUNT(c));
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(tdo_alg_enc(c[i].encrypt)->level <= TDO_LEVEL_SHOULD);
+		assert_true(c[i].encrypt_minbits >= 256);
+		if (c[i].auth == 0)
+			continue;
+		pairs++;
+		assert_true(tdo_alg_auth(c[i].auth)->level <= TDO_LEVEL_SHOULD);
+		assert_true(c[i].auth_minbits >= 128);
+		assert_true(tdo_alg_keylen_ok(tdo_alg_auth(c[i].auth), c[i].auth_minbits));
+	}
+	assert_int_equal(n, combined + pairs);
+	assert_true(pairs > 0);
+	set(w, TDO_KNOB_AH_KEYMIN, 4096); /* no algorithm has such keys */
+	assert_int_equal(proposal(w, c, COUNT(c)), combined);
+	set(w, TDO_KNOB_ESP_KEYMIN, 4096);
+	assert_int_equal(proposal(w, c, COUNT(c)), 0);
+	set(w, TDO_KNOB_ESP_KEYMIN, 0);
+	n = proposal(w, c, COUNT(c));
+	assert_true(n > 0 && c[0].encrypt_minbits < 256);
+}
+
+/* ---- UPDATE ---------------------------------------------------------------------------------- */
+
+static struct tdo_sa_info
+look(struct world *w, uint32_t spi)
+{
+	struct tdo_sa_info info;
+
+	say_key(w->a, TDO_SADB_GET, spi);
+	hear(w->a, TDO_SADB_GET, 0);
+	assert_int_equal(tdo_sadb_get_sa_info(&got, &info, NULL), 0);
+	return info;
+}
+
+/* SA with SPI and algorithms, addresses, nothing else. */
+static void
+say_update(
+    struct world *w, const struct tdo_sadb_sa *sa, bool keys, const struct tdo_addr *src, int err)
+{
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&wr, sa);
+	tdo_sadb_put_sa_addrs(&wr, src, &B4);
+	if (keys) {
+		tdo_sadb_put_key(&wr, TDO_SADB_EXT_KEY_ENCRYPT, key, 128);
+		tdo_sadb_put_key(&wr, TDO_SADB_EXT_KEY_AUTH, key, 160);
+	}
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, err);
+}
+
+static void
+an_update_changes_what_it_says(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+	struct tdo_sa_info i;
+
+	p.replay = 4096;
+	p.mode = TDO_MODE_TUNNEL;
+	p.flags = TDO_SAF_PZERO;
+	add(w, &p, 0);
+	say_update(w, &(struct tdo_sadb_sa){.spi = 0x1001}, false, &A4, 0);
+	i = look(w, 0x1001);
+	assert_int_equal(i.param.replay, 4096);
+	assert_int_equal(i.param.mode, TDO_MODE_TUNNEL);
+	assert_int_equal(i.param.reqid, 7);
+	assert_int_equal(i.param.flags, TDO_SAF_PZERO);
+	assert_int_equal(i.param.ealg, 12);
+	/* New algorithms come with their flags; mode and window stay. */
+	say_update(w, &(struct tdo_sadb_sa){.spi = 0x1001, .auth = 3, .encrypt = 12}, true, &A4, 0);
+	i = look(w, 0x1001);
+	assert_int_equal(i.param.flags, 0);
+	assert_int_equal(i.param.mode, TDO_MODE_TUNNEL);
+	assert_int_equal(i.param.replay, 4096);
+	/* What is said counts. */
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&wr, &(struct tdo_sadb_sa){.spi = 0x1001, .replay = 8});
+	tdo_sadb_put_sa2(&wr, &(struct tdo_sadb_sa2){.mode = TDO_MODE_TRANSPORT, .reqid = 9});
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, 0);
+	i = look(w, 0x1001);
+	assert_int_equal(i.param.replay, 64);
+	assert_int_equal(i.param.mode, TDO_MODE_TRANSPORT);
+	assert_int_equal(i.param.reqid, 9);
+	/* A window of 0, said aloud. */
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&wr, &(struct tdo_sadb_sa){.spi = 0x1001});
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	tdo_sadb_put_replay(&wr, 0);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, 0);
+	i = look(w, 0x1001);
+	assert_int_equal(i.param.replay, 0);
+}
+
+static void
+a_larval_sa_is_completed_by_its_name(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_info i;
+
+	begin(TDO_SADB_GETSPI, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa2(&wr, &(struct tdo_sadb_sa2){.mode = TDO_MODE_TUNNEL, .reqid = 3});
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	tdo_sadb_put_spirange(&wr, &(struct tdo_sadb_spirange){4096, 4096});
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_GETSPI, 0);
+	say_update(
+	    w, &(struct tdo_sadb_sa){.spi = 4097, .auth = 3, .encrypt = 12}, true, &A4, ENOENT);
+	say_update(w, &(struct tdo_sadb_sa){.spi = 4096, .auth = 3, .encrypt = 12}, true,
+	    &(struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 9}}, ENOENT);
+	say_update(w, &(struct tdo_sadb_sa){.spi = 4096}, false, &A4, EINVAL); /* no keys yet */
+	assert_int_equal(look(w, 4096).param.state, TDO_SA_LARVAL);
+	say_update(w, &(struct tdo_sadb_sa){.spi = 4096, .auth = 3, .encrypt = 12}, true, &A4, 0);
+	i = look(w, 4096);
+	assert_int_equal(i.param.state, TDO_SA_MATURE);
+	assert_int_equal(i.param.mode, TDO_MODE_TUNNEL);
+	assert_int_equal(i.param.reqid, 3);
+}
+
+/* ---- sizes -------------------------------------------------------------------------------------
+ */
+
+/* BSD takes 2048 bytes; eight requests with IPv6 endpoints, identities and a long one fit here. */
+static void
+d51_messages_may_be_long(void **state)
+{
+	struct world *w = *state;
+	static uint8_t big[60000];
+	struct tdo_sa_param p = sample(0x1001);
+	struct tdo_wr b = tdo_wr_init(big, sizeof(big));
+	size_t len;
+
+	tdo_sadb_begin(&b, &(struct tdo_sadb_base){.type = TDO_SADB_ADD, .satype = 3, .seq = 77});
+	tdo_sadb_put_sa_param(&b, &p);
+	for (uint16_t type = TDO_SADB_EXT_IDENTITY_SRC; type <= TDO_SADB_EXT_IDENTITY_DST; type++) {
+		const uint16_t units = 1000;
+
+		tdo_wr_h16(&b, units);
+		tdo_wr_h16(&b, type);
+		tdo_wr_h16(&b, TDO_SADB_IDENT_FQDN);
+		tdo_wr_zero(&b, 10);
+		for (unsigned i = 0; i < units * 8u - 24; i++)
+			tdo_wr_u8(&b, 'x');
+		tdo_wr_zero(&b, 8);
+	}
+	len = tdo_sadb_end(&b);
+	assert_true(len > 16000);
+	tdo_pfkey_input(w->a, big, len, NOW);
+	hear(w->a, TDO_SADB_ADD, 0); /* and it is told in full, without the keys */
+	assert_true(tdo_sadb_has(&got, TDO_SADB_EXT_IDENTITY_SRC));
+	assert_int_equal(got.ext[TDO_SADB_EXT_IDENTITY_DST].len, 8000);
+	hear(w->b, TDO_SADB_ADD, 0);
+	assert_int_equal(tdo_engine_counts(w->e).sas, 1);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(d13_expiry_is_told_to_registered_clients),
+	    T(d14_expiry_of_an_unused_sa_is_told),
+	    T(d17_d18_a_newer_sa_leaves_the_older),
+	    T(a_packet_without_an_sa_makes_an_acquire),
+	    T(acquire_from_a_user_reaches_key_managers),
+	    T(only_registered_key_managers_are_asked),
+	    T(level_use_asks_and_sends_in_clear),
+	    T(a_key_manager_answers),
+	    T(a_key_manager_that_gives_up_is_asked_again),
+	    T(setidx_asks_for_the_requests),
+	    T(d16_d40_proposals_are_complete_and_strong),
+	    T(an_update_changes_what_it_says),
+	    T(a_larval_sa_is_completed_by_its_name),
+	    T(d51_messages_may_be_long),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
