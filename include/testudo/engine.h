@@ -59,6 +59,11 @@ struct tdo_engine_config {
 	 * SA.  Called once when the SA is made; may be NULL.
 	 */
 	_Atomic uint64_t *(*seq_slot)(void *ctx, const struct tdo_sa_param *sa);
+	/*
+	 * The same for the high half of the inbound numbers of an SA with extended sequence
+	 * numbers, which a new process could not guess.  Called after seq_slot.
+	 */
+	_Atomic uint32_t *(*high_slot)(void *ctx, const struct tdo_sa_param *sa);
 	void *seq_ctx;
 };
 

@@ -141,6 +141,14 @@ seq_slot(void *ctx, const struct tdo_sa_param *sa)
 	return d->has_state ? tdo_state_seq(&d->state, sa) : NULL;
 }
 
+static _Atomic uint32_t *
+high_slot(void *ctx, const struct tdo_sa_param *sa)
+{
+	struct tdo_process *d = ctx;
+
+	return d->has_state ? tdo_state_high(&d->state, sa) : NULL;
+}
+
 /* ---- hooks of the PF_KEY server ----------------------------------------------------- */
 
 static void
@@ -266,6 +274,7 @@ make_engine(struct tdo_process *d)
 	    .nworkers = d->nworkers + 1,
 	    .cover = {cover_widen, cover_narrow, cover_default, d},
 	    .seq_slot = seq_slot,
+	    .high_slot = high_slot,
 	    .seq_ctx = d};
 	int rc = tdo_crypto_new(&cc, &d->crypto);
 

@@ -32,7 +32,8 @@ struct tdo_state_slot {
 	_Atomic uint64_t tag;
 	_Atomic uint64_t seq;
 	_Atomic uint32_t gen;
-	uint32_t pad[11]; /* a cache line each: two workers send on two SAs */
+	_Atomic uint32_t high; /* of the inbound numbers */
+	uint32_t pad[10];      /* a cache line each: two workers send on two SAs */
 };
 _Static_assert(sizeof(struct tdo_state_slot) == 64, "one cache line");
 
@@ -231,11 +232,20 @@ tdo_state_seq(struct tdo_state *s, const struct tdo_sa_param *sa)
 		/* The tag last: a process killed here leaves an empty slot. */
 		p->tag = 0;
 		p->seq = 0;
+		p->high = 0;
 		p->tag = tag;
 		s->hdr->taken++;
 	}
 	p->gen = s->live_gen;
 	return &p->seq;
+}
+
+_Atomic uint32_t *
+tdo_state_high(const struct tdo_state *s, const struct tdo_sa_param *sa)
+{
+	struct tdo_state_slot *p = find(s, tag_of(s, sa));
+
+	return p ? &p->high : NULL;
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory that outlives the data process: outbound sequence counters and a journal.
+ * Memory that outlives the data process: sequence counters and a journal.
  *
  * The parent maps it once and every data process inherits it, so a process that was killed
  * leaves its last word here.  Counters are used in place: an increment is in the region when
@@ -62,6 +62,8 @@ unsigned tdo_state_marks(const struct tdo_state *s);
  * later process.  NULL when there is no room; counted in no_slot.
  */
 _Atomic uint64_t *tdo_state_seq(struct tdo_state *s, const struct tdo_sa_param *sa);
+/* Beside it, if it has one: the high half of the inbound numbers. */
+_Atomic uint32_t *tdo_state_high(const struct tdo_state *s, const struct tdo_sa_param *sa);
 /*
  * Sweep: after begin, keep for every SA that exists, the slots of the others may be taken by new
  * SAs.  They keep their number until then: an SA that is added again goes on counting.

@@ -189,6 +189,9 @@ slide(struct tdo_replay *r, uint64_t seq)
 {
 	uint64_t n = seq / BLOCK_BITS - r->top / BLOCK_BITS;
 
+	if (r->high && (seq ^ r->top) >> HALF_BITS)
+		atomic_store_explicit(r->high, (uint32_t)(seq >> HALF_BITS), memory_order_relaxed);
+
 	if (n > r->nblocks)
 		n = r->nblocks;
 	for (uint64_t i = 0; i < n; i++)
@@ -213,18 +216,14 @@ tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq)
 static void
 record(struct tdo_replay *r, uint64_t seq)
 {
-	if (seq < r->top)
+	if (seq < r->top) {
 		count_late(r->late.accepted, r->top - seq);
-	if (r->window == 0) {
-		if (seq > r->top)
-			r->top = seq; /* shown, and the base if a window is configured later */
-		return;
-	}
-	if (seq > r->top)
-		slide(r, seq);
-	else
 		measure(r, r->top - seq);
-	*block(r, seq) |= bit(seq);
+	} else if (seq > r->top) {
+		slide(r, seq); /* without a window: shown, and its base if it gets one later */
+	}
+	if (r->window)
+		*block(r, seq) |= bit(seq);
 }
 
 enum tdo_reason
@@ -318,9 +317,24 @@ tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 	to->top = from->top;
 	to->late = from->late;
 	to->failed = from->failed;
+	to->high = from->high;
 	copy_known(from, to);
 	from->moved = to;
 	unlock(from);
+}
+
+void
+tdo_replay_keep_high(struct tdo_replay *r, _Atomic uint32_t *high)
+{
+	uint64_t kept = (uint64_t)atomic_load_explicit(high, memory_order_relaxed) << HALF_BITS;
+
+	r = tdo_replay_lock(r);
+	r->high = high;
+	if (kept > r->top)
+		slide(r, kept);
+	else
+		atomic_store_explicit(high, (uint32_t)(r->top >> HALF_BITS), memory_order_relaxed);
+	unlock(r);
 }
 
 void

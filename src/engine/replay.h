@@ -30,6 +30,7 @@ struct tdo_replay {
 	uint64_t top; /* highest number accepted */
 	uint64_t *bits;
 	struct tdo_replay *moved; /* the window that continues this one, or NULL */
+	_Atomic uint32_t *high;   /* the high half of top is kept there; may be NULL */
 	uint32_t failed;          /* ICVs that were wrong since the last right one */
 	uint32_t tries;           /* numbers inferred since `failed` is suspicious */
 	struct tdo_late late;
@@ -76,6 +77,11 @@ enum tdo_reason tdo_replay_accept(struct tdo_replay *r, uint64_t seq);
  * are answered by `to` from now on, so that no number is accepted by both.
  */
 void tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to);
+/*
+ * The high half of the numbers lives on in *high: the window begins there if an earlier process
+ * came that far, and says when it goes on to the next.
+ */
+void tdo_replay_keep_high(struct tdo_replay *r, _Atomic uint32_t *high);
 /*
  * Control thread: gives the window in charge the size that it wants, or size if that is more;
  * what the smaller one could not tell counts as seen.  Without memory it stays as it is.

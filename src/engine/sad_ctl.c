@@ -72,17 +72,21 @@ make(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval, tdo_ns now
 	return r;
 }
 
-/* The counter's home, unless it was inherited. */
+/* The homes of the numbers; an inherited counter has one. */
 static void
 settle_seq(struct tdo_engine *e, struct tdo_sa *sa)
 {
-	_Atomic uint64_t *slot;
+	_Atomic uint64_t *slot = NULL;
+	_Atomic uint32_t *high = NULL;
 
-	if (e->cfg.seq_slot == NULL || sa->out_seq != &sa->own_seq)
-		return;
-	slot = e->cfg.seq_slot(e->cfg.seq_ctx, &sa->param);
+	if (e->cfg.seq_slot && sa->out_seq == &sa->own_seq)
+		slot = e->cfg.seq_slot(e->cfg.seq_ctx, &sa->param);
 	if (slot)
 		sa->out_seq = slot;
+	if (e->cfg.high_slot && sa->esp.esn)
+		high = e->cfg.high_slot(e->cfg.seq_ctx, &sa->param);
+	if (high)
+		tdo_replay_keep_high(&sa->replay, high);
 }
 
 int

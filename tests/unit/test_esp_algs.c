@@ -233,7 +233,7 @@ all_key_lengths(struct fx_sa *sa, const struct tdo_alg *enc, const struct tdo_al
 }
 
 static void
-every_algorithm_of_the_table(void **state)
+d05_every_algorithm_of_the_table(void **state)
 {
 	const struct tdo_alg *enc, *auth;
 
@@ -251,7 +251,7 @@ every_algorithm_of_the_table(void **state)
 		}
 	}
 	print_message("# %u SAs; %u pairs have no driver\n", tested, unsupported);
-	assert_true(tested > 200);
+	assert_true(tested > 1500);
 }
 
 /* ---- the old formats ---- */
@@ -316,10 +316,6 @@ des_with_half_an_iv(void **state)
 	const struct tdo_alg *half = tdo_alg_half_iv();
 	struct fx_sa sa = {.enc = "des-cbc", .flags = TDO_SAF_OLD | TDO_SAF_IV4B};
 
-	if (!tdo_crypto_supports(out.crypto, half, NULL)) {
-		print_message("# no driver has DES\n");
-		return;
-	}
 	tested = unsupported = 0;
 	all_key_lengths(&sa, half, NULL);
 	sa.flags = TDO_SAF_DERIV;
@@ -331,7 +327,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_algorithm_of_the_table),
+	    cmocka_unit_test(d05_every_algorithm_of_the_table),
 	    cmocka_unit_test(esp_old_with_every_cipher),
 	    cmocka_unit_test(old_layout),
 	    cmocka_unit_test(des_with_half_an_iv),

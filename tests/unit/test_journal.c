@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/journal.h"
+#include "engine/engine.h"
 #include "mem.h"
 #include "wire/pfkey_msg.h"
 
@@ -54,6 +55,14 @@ seq_slot(void *ctx, const struct tdo_sa_param *sa)
 	return tdo_state_seq(&p->state, sa);
 }
 
+static _Atomic uint32_t *
+high_slot(void *ctx, const struct tdo_sa_param *sa)
+{
+	struct proc *p = ctx;
+
+	return tdo_state_high(&p->state, sa);
+}
+
 static void
 narrow(void *ctx, const struct tdo_sp_param *sp)
 {
@@ -91,6 +100,7 @@ proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 	assert_int_equal(tdo_crypto_new(&cc, &p->crypto), 0);
 	ec.crypto = p->crypto;
 	ec.seq_slot = seq_slot;
+	ec.high_slot = high_slot;
 	ec.seq_ctx = p;
 	ec.cover.narrow = narrow;
 	ec.cover.widen = widen;
@@ -223,6 +233,44 @@ delete_sa(struct proc *p, const struct tdo_sa_param *s)
 }
 
 /* ---- tests -------------------------------------------------------------------------- */
+
+/* Extended sequence numbers: the successor knows in which subspace the peer is. */
+static void
+high_halves_come_back(void **state)
+{
+	const uint64_t sub = (uint64_t)1 << 32;
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7);
+	struct tdo_sa_info info;
+	struct tdo_sa *s;
+	struct proc p;
+
+	(void)state;
+	a.flags = TDO_SAF_ESN;
+	proc_start(&p, region, false, WALL);
+	add_sa(&p, &a);
+	s = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
+	assert_int_equal(tdo_replay_accept(&s->replay, 10), 0);
+	assert_int_equal(tdo_replay_accept(&s->replay, 5 * sub + 7), 0);
+	atomic_store(s->out_seq, 6 * sub);
+	/* An update with the same keys goes on in the same place. */
+	assert_int_equal(tdo_sa_update(p.engine, &a, p.now, NULL), 0);
+	s = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
+	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub - 7), 0);
+	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub + 7), 0);
+	proc_kill(&p);
+
+	proc_start(&p, region, true, WALL + 1);
+	s = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_true(info.in_seq == 7 * sub);
+	assert_true(info.out_seq == 6 * sub);
+	/* Also what was late when the process died. */
+	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub - 6), 0);
+	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub + 1000), 0);
+	proc_kill(&p);
+	free(region);
+}
 
 /* SAs that are older than a setting that would refuse them now. */
 static void
@@ -554,6 +602,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
+	    cmocka_unit_test(high_halves_come_back),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
 	    cmocka_unit_test(updates_leave_no_gap),
