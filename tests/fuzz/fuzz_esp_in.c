@@ -2,7 +2,7 @@
 /*
  * Inbound packets against an engine with SAs that need no secret: null encryption without
  * authentication, in all modes and both families, so that whatever is wrapped in ESP is
- * reached; and one authenticated SA, which must never let anything through.
+ * reached, the old format too; and authenticated SAs, which must never let anything through.
  *
  * Input: a byte of flags (1: tdo_in_clear, 2: forwarded), then the packet.
  */
@@ -14,7 +14,8 @@
 #include "fuzz.h"
 #include "wire/ip.h"
 
-#define SECRET_SPI 0x1005
+#define SECRET_SPI     0x1005
+#define SECRET_ESN_SPI 0x100c
 
 static struct fx f;
 
@@ -33,6 +34,12 @@ open_engine(void)
 	    {SA("10.0.0.1", "10.0.0.2", 0x1007, ANY, "null"), .flags = TDO_SAF_PZERO},
 	    {SA("10.0.0.1", "10.0.0.2", 0x1008, TUNNEL, "null"),
 		.tunnel = {.ecn = TDO_OPT_ECN + 2}},
+	    {SA("10.0.0.1", "10.0.0.2", 0x1009, ANY, "null"), .flags = TDO_SAF_OLD},
+	    {SA("10.0.0.1", "10.0.0.2", 0x100a, TRANSPORT, "des-cbc"),
+		.flags = TDO_SAF_OLD | TDO_SAF_IV4B},
+	    {SA("10.0.0.1", "10.0.0.2", 0x100b, ANY, "null"), .auth = "null", .replay = 32},
+	    {SA("10.0.0.1", "10.0.0.2", SECRET_ESN_SPI, ANY, "aes-cbc"), .auth = "hmac-sha1",
+		.flags = TDO_SAF_ESN, .adaptive = true},
 	};
 	struct tdo_addr local[] = {fx_addr("10.0.0.2"), fx_addr("2001:db8::2")};
 
@@ -59,7 +66,7 @@ check_delivered(const struct tdo_pkt *p, const uint8_t *buf, size_t len)
 	FUZZ_CHECK(ip.flow.proto == p->ip.flow.proto && ip.l4_off == p->ip.l4_off);
 	FUZZ_CHECK(p->nsas <= TDO_HIST_MAX);
 	for (unsigned i = 0; i < p->nsas; i++)
-		FUZZ_CHECK(p->sas[i]->id.spi != SECRET_SPI);
+		FUZZ_CHECK(p->sas[i]->id.spi != SECRET_SPI && p->sas[i]->id.spi != SECRET_ESN_SPI);
 }
 
 int

@@ -31,6 +31,10 @@ def esp(spi, nh, payload, seq=1, pad=None, tail=b""):
             + bytes([n, nh]) + tail)
 
 
+def old(spi, nh, payload):
+    return esp(spi, nh, payload)[:4] + esp(spi, nh, payload)[8:]
+
+
 def dstopts(nh):
     return bytes([nh, 0, 1, 4, 0, 0, 0, 0])
 
@@ -86,6 +90,14 @@ IN = {
     "no-sa": ip4(A, B, ESP, esp(0x9999, 17, UDP)),
     "forged": ip4(A, B, ESP, esp(0x1005, 17, UDP + bytes(8), tail=bytes(16))),
     "forged-zero": ip4(A, B, ESP, esp(0x1005, 17, UDP + bytes(8), seq=0, tail=bytes(16))),
+    "forged-esn": ip4(A, B, ESP, esp(0x100c, 17, bytes(30), seq=7, tail=bytes(12))),
+    "forged-esn-late": ip4(A, B, ESP, esp(0x100c, 17, bytes(30), seq=0xfffffff0, tail=bytes(12))),
+    "old": ip4(A, B, ESP, old(0x1009, 17, UDP)),
+    "old-tunnel": ip4(A, B, ESP, old(0x1009, 4, inner)),
+    "old-no-text": ip4(A, B, ESP, old(0x1009, 17, b"")[:4] + b"\0\0\1\x11"),
+    "old-32iv": ip4(A, B, ESP, old(0x100a, 17, bytes(22))),
+    "null-icv": ip4(A, B, ESP, esp(0x100b, 17, UDP, tail=bytes(12))),
+    "null-icv-other": ip4(A, B, ESP, esp(0x100b, 17, UDP, tail=b"x" * 12)),
     "used-up": ip4(A, B, ESP, esp(0x1006, 1, b"\x08\x00\x00\x00")),
     "fragment": ip4(A, B, ESP, esp(0x1001, 17, UDP), frag=0x2000),
     "nested-max": nested(8),
