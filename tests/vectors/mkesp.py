@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes esp_computed.txt and keyed.txt: what no publication has numbers for.
+"""Writes esp_computed.txt, des_half_iv.txt and keyed.txt: what no publication has numbers for.
 
 usage: mkesp.py
 
@@ -217,6 +217,18 @@ def packets():
                 macs = macs[1:] + macs[:1]
 
 
+def half_iv():
+    out = Writer('des_half_iv.txt', 'DES-CBC with an IV made of the second word of the header and '
+                 'its complement: RFC 1829 4,\n# and the sequence number as in '
+                 'draft-ietf-ipsec-ciph-des-derived-01')
+    for n in (8, 16, 64, 200):
+        label = f'DES, half IV, {n} bytes'
+        key, header, text = octets(label + ' key', 8), octets(label + ' header', 8), octets(label, n)
+        iv = header[4:] + xor(header[4:], b'\xff' * 4)
+        out.add(label, enc='des-cbc-half', ekey=key, header=header, plain=text,
+                cipher=encrypt('des-cbc', key, iv, text))
+
+
 def macs_alone():
     out = Writer('keyed.txt', 'Keyed MD5 and keyed SHA-1 (RFC 1828, RFC 1852), truncated to 96 bits')
     for name in ('keyed-md5', 'keyed-sha1'):
@@ -228,4 +240,5 @@ def macs_alone():
 
 
 packets()
+half_iv()
 macs_alone()
