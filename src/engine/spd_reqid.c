@@ -20,6 +20,13 @@ is_picked(const struct tdo_req *q)
 	return q->level == TDO_LEVEL_UNIQUE && q->reqid > TDO_REQID_MANUAL_MAX;
 }
 
+/* Numbers that the user may choose: old clients know those of 16 bits, and share them. */
+static bool
+is_manual(uint32_t reqid)
+{
+	return (reqid != 0 && reqid <= TDO_REQID_MANUAL_MAX) || reqid > REQID_16_LAST;
+}
+
 static bool
 reqid_used(const struct tdo_engine *e, uint32_t reqid)
 {
@@ -81,8 +88,7 @@ tdo_spd_pick_reqids(struct tdo_engine *e, struct tdo_sp *sp, const struct tdo_sp
 		struct tdo_req *q = &sp->param.req[i];
 		const struct tdo_req *o = old && i < old->param.nreq ? &old->param.req[i] : NULL;
 
-		if (q->level != TDO_LEVEL_UNIQUE ||
-		    (q->reqid != 0 && q->reqid <= TDO_REQID_MANUAL_MAX))
+		if (q->level != TDO_LEVEL_UNIQUE || is_manual(q->reqid))
 			continue;
 		/* The SAs of an unchanged request stay usable. */
 		if (o && same_request(o, q) && is_picked(o))

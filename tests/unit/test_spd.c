@@ -411,7 +411,11 @@ reqids_are_picked(void **state)
 	assert_int_equal(add_unique(1, 0), 0x4000);
 	assert_int_equal(add_unique(2, 0x3fff), 0x3fff);
 	assert_int_equal(add_unique(3, 0x4000), 0x4001);
-	assert_int_equal(add_unique(4, 0x77777777), 0x4002);
+	assert_int_equal(add_unique(4, 0xffff), 0x4002);
+	/* Above them the user's numbers are kept. */
+	assert_int_equal(add_unique(5, 0x10000), 0x10000);
+	assert_int_equal(add_unique(6, 0x77777777), 0x77777777);
+	assert_int_equal(add_unique(7, 0x10000), 0x10000);
 	delete_port(1);
 	assert_int_equal(add_unique(1, 0), 0x4003);
 	/* Other levels keep what they have. */
