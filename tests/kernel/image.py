@@ -168,7 +168,7 @@ def ram_disk(modules):
     if libraries_of_static(busybox):
         raise Error("busybox is not static: install busybox-static")
     a.file("bin/busybox", busybox)
-    for applet in ("mount", "insmod", "cat", "awk", "sysctl", "echo", "test", "true", "grep", "rm", "uname", "sleep"):
+    for applet in ("mount", "insmod", "cat", "awk", "sysctl", "echo", "test", "true", "rm", "uname", "ping"):
         a.add("bin/" + applet, 0o120777, b"busybox")
     # Not busybox's own: its shell would take its own "ip".
     a.program("bin/sh", program("dash"))
