@@ -61,7 +61,9 @@ def main(dev, path):
     while deadline is None or time.monotonic() < deadline:
         base = block % BLOCKS * BLOCK
         if not struct.unpack_from("I", ring, base + 8)[0] & TP_STATUS_USER:
-            if not select.select([s], [], [], 0.1)[0] and deadline is not None:
+            # Longer than RETIRE_MS, and begun after the order: the last block has been handed over.
+            stopped = deadline is not None
+            if not select.select([s], [], [], 0.1)[0] and stopped:
                 break
             continue
         write_block(ring, base, out)
