@@ -3,9 +3,9 @@
  * Known answers that every driver must give before it is used.
  *
  * All rows are one ESP packet, protected with different algorithms: header, IV, 32 bytes of
- * payload, ICV.  The answers come from an independent implementation (Python's cryptography
- * and hmac modules).  Each row is run as a burst, so that the vector code of a multi-buffer
- * library is tested with full and with partly filled lanes.
+ * payload, ICV.  The answers come from independent implementations, out of which
+ * tests/vectors/mkselftest.py makes selftest.def.  Each row is run as a burst, so that the
+ * vector code of a multi-buffer library is tested with full and with partly filled lanes.
  */
 #include <errno.h>
 
@@ -16,7 +16,7 @@ enum {
 	HDR_LEN = 8,
 	TEXT_LEN = 32,
 	IV_MAX = 16,
-	KEY_MAX = 56,
+	KEY_MAX = 64,
 	BURST = 17,
 	PACKET_MAX = HDR_LEN + IV_MAX + TEXT_LEN + TDO_ICV_MAX,
 };
@@ -31,70 +31,32 @@ static const struct kat {
 	uint8_t ekey_len;
 	uint8_t aalg; /* 0: none */
 	bool esn;
-	const char *cipher; /* payload after encryption */
+	const char *cipher; /* hexadecimal: payload after encryption */
 	const char *icv;
 } kats[] = {
-    {TDO_EALG_AES_GCM_16, 20, 0, false,
-	"\x0b\x28\x5e\x79\x10\x55\x87\x5e\x04\x0a\x3b\x48\x5f\xc9\x56\xef"
-	"\x83\xe4\x32\x8b\xfb\xfd\x68\xed\x1b\x2e\x15\x9f\x57\x6b\x2d\x1a",
-	"\x25\x8e\x8e\x7f\x55\x79\xf1\x36\xee\xe5\x4e\xe7\x20\x21\x5b\xd1"},
-    {TDO_EALG_AES_GCM_16, 28, 0, true,
-	"\x2a\x01\x4c\x98\x40\xc2\x83\x32\x1a\x76\x90\x4f\xb6\x2c\x45\x43"
-	"\x99\x60\x44\x60\x6b\x24\xad\x25\xbb\x78\x09\xef\x46\x12\x62\xce",
-	"\x77\x7d\x75\xd0\xdf\x26\x5b\xfc\xa4\x65\x5b\x4d\x1d\x7c\xa2\x64"},
-    {TDO_EALG_AES_GCM_16, 36, 0, false,
-	"\x7f\x09\x75\xcf\x68\xd2\xf0\x12\xd1\xa7\xd1\x6e\x8e\x99\x8d\x06"
-	"\x09\xbd\x8c\xbb\x98\x8e\x41\xea\x0c\xc7\x4e\x17\xcb\x81\x12\xb1",
-	"\xfa\x09\xeb\x13\x46\x26\x4c\x45\xf7\x54\xb7\xbf\xeb\x5e\x57\x05"},
-    {TDO_EALG_AES_CBC, 16, TDO_AALG_HMAC_SHA1, false,
-	"\xbc\x5e\xbf\x18\x30\xca\xee\x8c\x76\x1a\x77\xc1\x1a\xc6\xfc\xf4"
-	"\xa8\xf6\x88\xa6\xe7\xff\x72\xc3\xf7\xac\xe4\x47\xa1\xf2\x0d\x87",
-	"\x7a\xd1\xb1\x72\xac\xb9\x68\xef\x46\x13\x0e\x8a"},
-    {TDO_EALG_AES_CBC, 24, TDO_AALG_HMAC_MD5, true,
-	"\x96\x1d\xfb\x5d\x6d\xf1\x33\x8f\xc2\xc7\xb0\xad\xec\x11\x3d\x14"
-	"\xbe\x55\xe0\x90\x63\xcc\x78\x1a\x55\x8a\x70\x33\x4e\x08\x0e\x66",
-	"\x85\x7a\xa4\x0c\x46\xe8\x0b\x7c\x9f\x7a\xc5\xb3"},
-    {TDO_EALG_AES_CBC, 32, TDO_AALG_HMAC_SHA256, true,
-	"\x79\x50\xa0\x7d\xa7\xef\x37\xf6\x55\x84\x3a\xf7\x86\x14\xe8\xdb"
-	"\xef\x4c\x43\x18\x62\x86\x8e\x98\xe0\x41\xe4\x87\xf9\x50\x5b\xbe",
-	"\xb6\xc6\xf9\x65\xf0\xa1\xfe\xc7\x82\x26\x30\x72\x8f\x29\xd4\xfe"},
-    {TDO_EALG_AES_CBC, 16, 0, false,
-	"\xbc\x5e\xbf\x18\x30\xca\xee\x8c\x76\x1a\x77\xc1\x1a\xc6\xfc\xf4"
-	"\xa8\xf6\x88\xa6\xe7\xff\x72\xc3\xf7\xac\xe4\x47\xa1\xf2\x0d\x87",
-	""},
-    {TDO_EALG_3DES_CBC, 24, TDO_AALG_HMAC_MD5, false,
-	"\x7b\xe4\xc5\xb0\x48\x52\x55\xa1\xf8\xb8\xe8\x50\xea\x33\xbb\xb2"
-	"\x83\x53\x2e\x68\xe6\xcb\x85\xc5\xba\x82\x1b\x1c\x36\x09\x55\x2f",
-	"\x57\x7e\xcd\x87\x96\x29\xe4\x05\x88\x28\x8e\x23"},
-    {TDO_EALG_3DES_CBC, 24, 0, false,
-	"\x7b\xe4\xc5\xb0\x48\x52\x55\xa1\xf8\xb8\xe8\x50\xea\x33\xbb\xb2"
-	"\x83\x53\x2e\x68\xe6\xcb\x85\xc5\xba\x82\x1b\x1c\x36\x09\x55\x2f",
-	""},
-    {TDO_EALG_BLOWFISH_CBC, 16, TDO_AALG_HMAC_SHA1, false,
-	"\xf6\x50\x99\x8a\xfc\x09\x1c\xc8\x5a\xd9\x63\xa8\x73\xcc\xc5\x3f"
-	"\xf1\xf8\x55\x8f\xa4\xff\x92\x9b\x22\xb2\x33\x41\x2d\x7c\x43\x79",
-	"\x1d\x99\x37\x71\x5d\xa2\x35\xff\x43\x05\xf9\x82"},
-    {TDO_EALG_BLOWFISH_CBC, 56, TDO_AALG_HMAC_SHA256, true,
-	"\x60\xa7\x9f\xe8\x78\x05\x8b\xad\x7b\xb9\x7b\xed\xd6\xef\x95\x51"
-	"\x95\x20\xcb\x56\x32\x29\x03\xa5\xaf\x82\x5c\x6a\x3c\x3a\xd7\x94",
-	"\x4d\xe7\xb8\x8d\xad\x69\x7d\x80\xe1\x54\x21\x65\xe1\x61\x6a\xe1"},
-    {TDO_EALG_NULL, 0, TDO_AALG_HMAC_SHA256, false,
-	"\x20\x21\x22\x23\x24\x25\x26\x27\x28\x29\x2a\x2b\x2c\x2d\x2e\x2f"
-	"\x30\x31\x32\x33\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\x3e\x3f",
-	"\xb4\xe0\x74\xb4\xc3\xd4\xb8\x37\xf7\xcf\x78\xb3\x65\xe5\x8a\x4a"},
-    {TDO_EALG_NULL, 0, 0, false,
-	"\x20\x21\x22\x23\x24\x25\x26\x27\x28\x29\x2a\x2b\x2c\x2d\x2e\x2f"
-	"\x30\x31\x32\x33\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\x3e\x3f",
-	""},
-    {0, 0, TDO_AALG_HMAC_MD5, false,
-	"\x20\x21\x22\x23\x24\x25\x26\x27\x28\x29\x2a\x2b\x2c\x2d\x2e\x2f"
-	"\x30\x31\x32\x33\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\x3e\x3f",
-	"\xf9\xff\xf5\xe8\x85\x7d\x28\xaa\x28\xfd\xab\xc7"},
-    {0, 0, TDO_AALG_HMAC_SHA1, true,
-	"\x20\x21\x22\x23\x24\x25\x26\x27\x28\x29\x2a\x2b\x2c\x2d\x2e\x2f"
-	"\x30\x31\x32\x33\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\x3e\x3f",
-	"\xca\x57\x3f\x21\xb2\xf5\x30\xcc\x41\x61\xba\x4d"},
+#include "crypto/selftest.def"
 };
+
+/* What is computed with a row. */
+struct row {
+	struct tdo_session_param p;
+	uint8_t cipher[TEXT_LEN];
+	uint8_t icv[TDO_ICV_MAX];
+	unsigned iv_len, icv_len;
+};
+
+static unsigned
+nibble(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void
+decode(const char *hex, uint8_t *ret)
+{
+	for (; hex[0] && hex[1]; hex += 2)
+		*ret++ = (uint8_t)(nibble(hex[0]) << 4 | nibble(hex[1]));
+}
 
 /* The key material of all rows: first, first + 7, first + 14, ... */
 static void
@@ -115,14 +77,6 @@ make_packet(uint8_t *p, unsigned iv_len)
 	memcpy(p, head, HDR_LEN + iv_len);
 	memcpy(p + HDR_LEN + iv_len, plain, TEXT_LEN);
 	return p + HDR_LEN + iv_len;
-}
-
-static unsigned
-icv_len(const struct tdo_session_param *p)
-{
-	const struct tdo_alg *a = p->auth ? p->auth : p->enc;
-
-	return a ? a->icv_len : 0;
 }
 
 static void
@@ -148,23 +102,22 @@ all_are(const struct tdo_op *op, uint8_t status)
 }
 
 static bool
-encrypts(struct tdo_session *s, const struct kat *k, const struct tdo_session_param *p)
+encrypts(struct tdo_session *s, const struct row *r)
 {
 	uint8_t packet[BURST][PACKET_MAX] = {{0}};
 	struct tdo_op op[BURST];
-	unsigned iv_len = p->enc ? p->enc->iv_len : 0;
 
 	make_ops(op, packet);
 	for (unsigned i = 0; i < BURST; i++)
-		make_packet(packet[i], iv_len);
+		make_packet(packet[i], r->iv_len);
 	tdo_session_process(s, 0, op, BURST);
 	if (!all_are(op, TDO_OP_OK))
 		return false;
 	for (unsigned i = 0; i < BURST; i++) {
-		const uint8_t *text = packet[i] + HDR_LEN + iv_len;
+		const uint8_t *text = packet[i] + HDR_LEN + r->iv_len;
 
-		if (memcmp(text, k->cipher, TEXT_LEN) != 0 ||
-		    memcmp(text + TEXT_LEN, k->icv, icv_len(p)) != 0)
+		if (memcmp(text, r->cipher, TEXT_LEN) != 0 ||
+		    memcmp(text + TEXT_LEN, r->icv, r->icv_len) != 0)
 			return false;
 	}
 	return true;
@@ -172,91 +125,108 @@ encrypts(struct tdo_session *s, const struct kat *k, const struct tdo_session_pa
 
 /* Decrypts the answer, with a wrong bit in the last byte of the ICV if damaged. */
 static bool
-decrypts(
-    struct tdo_session *s, const struct kat *k, const struct tdo_session_param *p, bool damaged)
+decrypts(struct tdo_session *s, const struct row *r, bool damaged)
 {
 	uint8_t packet[BURST][PACKET_MAX] = {{0}};
 	struct tdo_op op[BURST];
-	unsigned iv_len = p->enc ? p->enc->iv_len : 0;
 
 	make_ops(op, packet);
 	for (unsigned i = 0; i < BURST; i++) {
-		uint8_t *text = make_packet(packet[i], iv_len);
+		uint8_t *text = make_packet(packet[i], r->iv_len);
 
-		memcpy(text, k->cipher, TEXT_LEN);
-		memcpy(text + TEXT_LEN, k->icv, icv_len(p));
+		memcpy(text, r->cipher, TEXT_LEN);
+		memcpy(text + TEXT_LEN, r->icv, r->icv_len);
 		if (damaged)
-			text[TEXT_LEN + icv_len(p) - 1] ^= 1;
+			text[TEXT_LEN + r->icv_len - 1] ^= 1;
 	}
 	tdo_session_process(s, 0, op, BURST);
 	if (damaged)
 		return all_are(op, TDO_OP_BAD_ICV);
 	for (unsigned i = 0; i < BURST; i++)
-		if (memcmp(packet[i] + HDR_LEN + iv_len, plain, TEXT_LEN) != 0)
+		if (memcmp(packet[i] + HDR_LEN + r->iv_len, plain, TEXT_LEN) != 0)
 			return false;
 	return all_are(op, TDO_OP_OK);
 }
 
-/* 0, -ENOMEM or -ELIBBAD. */
-static int
-run_direction(struct tdo_crypto *c, const struct tdo_driver_slot *slot, const struct kat *k,
-    const struct tdo_session_param *p)
+static bool
+works(struct tdo_session *s, const struct row *r, bool encrypt)
 {
-	struct tdo_session *s;
-	bool ok;
-
-	if (tdo_session_make(c, slot, p, &s) != 0)
-		return -ENOMEM;
-	if (p->encrypt)
-		ok = encrypts(s, k, p);
-	else
-		ok = decrypts(s, k, p, false) && (icv_len(p) == 0 || decrypts(s, k, p, true));
-	tdo_session_free(s);
-	return ok ? 0 : -ELIBBAD;
+	if (encrypt)
+		return encrypts(s, r);
+	return decrypts(s, r, false) && (r->icv_len == 0 || decrypts(s, r, true));
 }
 
+/* A session of this direction and its twin of the other.  0, -ENOMEM or -ELIBBAD. */
 static int
-run(struct tdo_crypto *c, const struct tdo_driver_slot *slot, const struct kat *k,
-    const struct tdo_session_param *p)
+run_pair(
+    struct tdo_crypto *c, const struct tdo_driver_slot *slot, const struct row *r, bool encrypt)
 {
-	struct tdo_session_param both = *p;
-	int err;
+	struct tdo_session_param p = r->p;
+	struct tdo_session *first, *second = NULL;
+	int err = 0;
 
-	both.encrypt = true;
-	err = run_direction(c, slot, k, &both);
-	if (err)
-		return err;
-	both.encrypt = false;
-	return run_direction(c, slot, k, &both);
+	p.encrypt = encrypt;
+	if (tdo_session_make(c, slot, &p, &first) != 0)
+		return -ENOMEM;
+	p.encrypt = !encrypt;
+	p.twin = first;
+	if (tdo_session_make(c, slot, &p, &second) != 0)
+		err = -ENOMEM;
+	else if (!works(first, r, encrypt) || !works(second, r, !encrypt))
+		err = -ELIBBAD;
+	tdo_session_free(second);
+	tdo_session_free(first);
+	return err;
+}
+
+static void
+make_row(const struct kat *k, const uint8_t *ekey, const uint8_t *akey, struct row *ret)
+{
+	const struct tdo_alg *enc =
+	    k->ealg == TDO_EALG_DES_HALF_IV ? tdo_alg_half_iv() : tdo_alg_enc(k->ealg);
+	const struct tdo_alg *auth = tdo_alg_auth(k->aalg);
+
+	*ret = (struct row){
+	    .p = {.enc = enc,
+		.auth = auth,
+		.ekey = ekey,
+		.ekey_len = k->ekey_len,
+		.akey = akey,
+		.akey_len = auth ? auth->key_min / 8 : 0,
+		.esn = k->esn},
+	    .iv_len = enc ? enc->iv_len : 0,
+	    .icv_len = auth  ? auth->icv_len
+		       : enc ? enc->icv_len
+			     : 0,
+	};
+	decode(k->cipher, ret->cipher);
+	decode(k->icv, ret->icv);
 }
 
 int
 tdo_selftest(struct tdo_crypto *c, const struct tdo_driver_slot *slot, const char **ret_what)
 {
 	uint8_t ekey[KEY_MAX], akey[KEY_MAX];
+	struct row r;
 
 	make_key(ekey, sizeof(ekey), 0x01);
 	make_key(akey, sizeof(akey), 0x81);
 	for (size_t i = 0; i < sizeof(kats) / sizeof(kats[0]); i++) {
-		const struct kat *k = &kats[i];
-		struct tdo_session_param p = {
-		    .enc = tdo_alg_enc(k->ealg),
-		    .auth = tdo_alg_auth(k->aalg),
-		    .ekey = ekey,
-		    .ekey_len = k->ekey_len,
-		    .akey = akey,
-		    .esn = k->esn,
-		};
-		unsigned key_len;
+		const struct tdo_alg *enc;
+		unsigned key_len = 0;
 		int err;
 
-		key_len = p.enc ? (unsigned)k->ekey_len - p.enc->salt_len : 0;
-		p.akey_len = p.auth ? p.auth->key_min / 8 : 0;
-		if (!slot->driver->supports(slot->state, p.enc, p.auth, key_len))
+		make_row(&kats[i], ekey, akey, &r);
+		enc = r.p.enc;
+		if (enc)
+			key_len = (unsigned)r.p.ekey_len - enc->salt_len;
+		if (!slot->driver->supports(slot->state, enc, r.p.auth, key_len))
 			continue;
-		err = run(c, slot, k, &p);
+		err = run_pair(c, slot, &r, true);
+		if (err == 0)
+			err = run_pair(c, slot, &r, false);
 		if (err == -ELIBBAD)
-			*ret_what = p.auth ? p.auth->name : p.enc->name;
+			*ret_what = r.p.auth ? r.p.auth->name : enc->name;
 		if (err)
 			return err;
 	}
