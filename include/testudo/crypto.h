@@ -133,8 +133,9 @@ enum tdo_op_status {
  *
  * A MAC covers header, IV and payload, then esn_hi if the session has ESN; an AEAD
  * covers the header with esn_hi in its middle as AAD (RFC 4106 5) and the payload.
- * hdr_len is 8 for ESP.  The ICV is written (encrypt) or compared in constant time
- * (decrypt).  The driver may change the ICV bytes when decrypting.
+ * hdr_len is 8 for ESP, and must be for an AEAD with ESN or implicit IV and for the half IV;
+ * AES-CCM takes up to 44, everything else any length.  The ICV is written (encrypt) or
+ * compared in constant time (decrypt).  The driver may change the ICV bytes when decrypting.
  */
 struct tdo_op {
 	uint8_t *data;

@@ -11,6 +11,9 @@ static const struct tdo_driver *const drivers[] = {
     &tdo_driver_ipsecmb,
 #endif
     &tdo_driver_openssl,
+#ifdef TDO_HAVE_NETTLE
+    &tdo_driver_nettle,
+#endif
     &tdo_driver_null,
 };
 

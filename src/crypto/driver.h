@@ -14,11 +14,12 @@
 #include "crypto/mem.h"
 #include "testudo/crypto.h"
 
-#define TDO_DRIVER_MAX 4
-#define TDO_ICV_MAX    32    /* longest ICV of the table */
-#define TDO_OP_LEN_MAX 65534 /* bytes under a MAC: libraries count them in 16 bits */
-#define TDO_ESN_LEN    4     /* bytes of esn_hi behind the payload */
-#define TDO_AEAD_HLEN  8     /* header of an AEAD with ESN: SPI, low half */
+#define TDO_DRIVER_MAX  4
+#define TDO_ICV_MAX     32    /* longest ICV of the table */
+#define TDO_OP_LEN_MAX  65534 /* bytes under a MAC: libraries count them in 16 bits */
+#define TDO_ESN_LEN     4     /* bytes of esn_hi behind the payload */
+#define TDO_AEAD_HLEN   8     /* header of an AEAD with ESN: SPI, low half */
+#define TDO_CCM_HDR_MAX 44    /* header of AES-CCM: ipsec-mb takes no more */
 
 /* The operations are of any sessions that have this function. */
 typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);
@@ -137,6 +138,7 @@ struct tdo_nonce {
 	uint8_t salt_len;
 	uint8_t iv_len; /* in the packet; 0: RFC 8750 */
 	bool esn;
+	uint32_t hdr_max;
 };
 
 enum { TDO_NONCE_IV_LEN = 8, TDO_NONCE_MAX = 12 };
@@ -149,6 +151,7 @@ tdo_nonce_of(const struct tdo_session_param *p)
 	    .salt_len = p->enc->salt_len,
 	    .iv_len = p->enc->iv_len,
 	    .esn = p->esn,
+	    .hdr_max = tdo_cipher_of(p->enc) == TDO_EALG_AES_CCM_16 ? TDO_CCM_HDR_MAX : UINT32_MAX,
 	};
 
 	memcpy(n.salt, p->ekey + p->ekey_len - n.salt_len, n.salt_len);
@@ -174,7 +177,8 @@ static inline bool
 tdo_aead_ok(const struct tdo_nonce *n, const struct tdo_op *op)
 {
 	return tdo_op_ok(op, n->iv_len, 1) &&
-	       (op->hdr_len == TDO_AEAD_HLEN || (!n->esn && n->iv_len));
+	       (op->hdr_len == TDO_AEAD_HLEN ||
+		   (!n->esn && n->iv_len && op->hdr_len <= n->hdr_max));
 }
 
 enum { TDO_HALF_IV_HLEN = 8, TDO_HALF_IV_LEN = 8 };

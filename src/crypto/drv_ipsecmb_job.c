@@ -4,7 +4,6 @@
 #include "crypto/mac.h"
 
 enum {
-	CCM_AAD_MAX = 46, /* the library's */
 	ROUND_KEYS = 15 * TDO_AES_BLOCK,
 	ROUND_KEYS_128 = 11 * TDO_AES_BLOCK,
 	KEY_ALIGN = 16, /* of everything that the library takes as a key */
@@ -21,9 +20,7 @@ struct mb_job {
 	const void *enc_keys, *dec_keys;
 	const void *mac_keys[3];
 	struct tdo_nonce nonce;
-	uint32_t hdr_max;
 	bool encrypt, esn, aead, hash; /* hash: the library makes a tag */
-	bool fixed_hdr;                /* the header must be that of ESP */
 	uint8_t iv_source, iv_len;     /* iv_len: in the packet */
 	uint8_t key_len, job_iv_len, block;
 	uint8_t icv_len, tag_len;      /* tag_len: what the library writes */
@@ -303,8 +300,10 @@ run_chunk(IMB_MGR *m, struct tdo_op **op, unsigned n)
 static bool
 op_ok(const struct mb_job *c, const struct tdo_op *op)
 {
-	return tdo_op_ok(op, c->iv_len, c->block) && op->hdr_len <= c->hdr_max &&
-	       (!c->fixed_hdr || op->hdr_len == TDO_AEAD_HLEN);
+	if (c->aead)
+		return tdo_aead_ok(&c->nonce, op);
+	return tdo_op_ok(op, c->iv_len, c->block) &&
+	       (c->iv_source != IV_HALF || op->hdr_len == TDO_HALF_IV_HLEN);
 }
 
 /* Packets of all SAs share the lanes. */
@@ -464,7 +463,6 @@ init_cipher(const struct tdo_session_param *p, const struct cipher_row *row, str
 	c->cipher_mode = row->mode;
 	c->job_iv_len = row->iv_len;
 	c->block = 1;
-	c->hdr_max = UINT32_MAX;
 	if (p->enc == NULL)
 		return;
 	c->block = p->enc->block;
@@ -477,9 +475,6 @@ init_cipher(const struct tdo_session_param *p, const struct cipher_row *row, str
 		c->iv_source = IV_NONCE;
 		c->nonce = tdo_nonce_of(p);
 	}
-	c->fixed_hdr = (c->aead && (p->esn || p->enc->implicit_iv)) || c->iv_source == IV_HALF;
-	if (row->mode == IMB_CIPHER_CCM)
-		c->hdr_max = CCM_AAD_MAX;
 }
 
 static void

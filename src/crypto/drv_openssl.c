@@ -237,7 +237,10 @@ process_aead(unsigned worker, struct tdo_op *ops, unsigned n)
 	}
 }
 
-/* CCM wants to know lengths and tag in advance, and decrypts nothing when the tag is wrong. */
+/*
+ * CCM wants to know lengths and tag in advance, and decrypts nothing when the tag is wrong.
+ * EVP_CipherUpdate() would put an error into the queue then, which takes memory.
+ */
 static uint8_t
 ccm_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 {
@@ -253,7 +256,7 @@ ccm_one(const struct ossl_session *os, EVP_CIPHER_CTX *c, struct tdo_op *op)
 	    EVP_CipherUpdate(c, NULL, &len, NULL, (int)op->text_len) != 1 ||
 	    !feed_header(os, c, op))
 		return TDO_OP_ERROR;
-	if (!feed_text(c, text, op->text_len))
+	if (EVP_Cipher(c, text, text, op->text_len) < 0)
 		return os->encrypt ? TDO_OP_ERROR : TDO_OP_BAD_ICV;
 	if (!os->encrypt)
 		return TDO_OP_OK;
