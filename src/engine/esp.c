@@ -67,8 +67,8 @@ tdo_esp_init(
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
 	sa->esp = x;
-	sa->out = tdo_esp_out;
-	sa->in = tdo_esp_in;
+	sa->out = &tdo_esp_out;
+	sa->in = &tdo_esp_in;
 	return 0;
 }
 

@@ -8,14 +8,6 @@
 #include "wire/esp.h"
 #include "wire/ip.h"
 
-struct burst {
-	unsigned n;
-	struct tdo_pkt *p[TDO_BURST_MAX];
-	uint16_t nh_off[TDO_BURST_MAX]; /* byte that announced ESP */
-	uint64_t seq[TDO_BURST_MAX];
-	struct tdo_op op[TDO_BURST_MAX];
-};
-
 /* What ESP carried. */
 struct content {
 	uint8_t *start;
@@ -41,8 +33,9 @@ announcer(const uint8_t *p, const struct tdo_ip_info *ip)
 
 /* Where header, IV, text and ICV are; lengths are checked against the packet. */
 static enum tdo_reason
-layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
+layout(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
 {
+	const struct tdo_esp *x = &sa->esp;
 	uint32_t esp_len = p->ip.total_len - p->ip.l4_off;
 	uint32_t fixed = x->head_len + x->icv_len;
 
@@ -52,6 +45,7 @@ layout(const struct tdo_esp *x, struct tdo_pkt *p, struct tdo_op *op)
 	    .data = tdo_pkt_data(p) + p->ip.l4_off,
 	    .hdr_len = x->hdr_len,
 	    .text_len = esp_len - fixed,
+	    .session = sa->dec,
 	};
 	if (op->text_len % x->align != 0)
 		return TDO_REASON_IN_LENGTH;
@@ -63,7 +57,7 @@ static enum tdo_reason
 inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p, struct tdo_op *op,
     uint16_t *ret_nh_off, uint64_t *ret_seq)
 {
-	enum tdo_reason r = layout(&sa->esp, p, op);
+	enum tdo_reason r = layout(sa, p, op);
 	uint64_t seq = p->seq = sa->esp.numbered ? p->seq : 0;
 
 	if (r != TDO_REASON_NONE)
@@ -101,24 +95,23 @@ drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason
 	tdo_worker_drop(w, p, sa, r, now);
 }
 
+/* Why each of the packets is dropped; those that are not stand in the batch then. */
 static void
-select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
-    unsigned n, tdo_ns now)
+select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b,
+    struct tdo_pkt *const *p, unsigned n, enum tdo_reason *ret_why)
 {
 	enum tdo_reason unusable = sa_unusable(w, sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 
-	b->n = 0;
 	for (unsigned i = 0; i < n; i++) {
-		enum tdo_reason r = unusable;
+		unsigned k = b->n;
 
-		if (r == TDO_REASON_NONE)
-			r = inspect(
-			    sa, window, p[i], &b->op[b->n], &b->nh_off[b->n], &b->seq[b->n]);
-		if (r == TDO_REASON_NONE)
+		ret_why[i] = unusable;
+		if (unusable == TDO_REASON_NONE)
+			ret_why[i] =
+			    inspect(sa, window, p[i], &b->op[k], &b->nh_off[k], &b->seq[k]);
+		if (ret_why[i] == TDO_REASON_NONE)
 			b->p[b->n++] = p[i];
-		else
-			drop(w, p[i], sa, r, now);
 	}
 	tdo_replay_unlock(window);
 }
@@ -218,7 +211,7 @@ strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, const struct t
 
 /* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
 static enum tdo_reason
-admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct burst *b, unsigned i,
+admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_batch *b, unsigned i,
     struct tdo_quota *quota)
 {
 	enum tdo_reason r = TDO_REASON_NONE;
@@ -235,57 +228,68 @@ admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct burst *b,
 	return r;
 }
 
+/* Why each of the n packets of the batch from first on is dropped. */
 static void
-finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
+admit_all(struct tdo_worker *w, struct tdo_sa *sa, const struct tdo_batch *b, unsigned first,
+    unsigned n, enum tdo_reason *ret_why)
 {
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
-	enum tdo_reason reason[TDO_BURST_MAX];
-	uint64_t packets = 0, bytes = 0, late = 0;
+	uint64_t late = 0;
 	bool grow;
 
-	for (unsigned i = 0; i < b->n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		uint64_t top = window->top;
 
-		reason[i] = admit(sa, window, b, i, &quota);
-		late += reason[i] == TDO_REASON_NONE && b->seq[i] < top;
+		ret_why[i] = admit(sa, window, b, first + i, &quota);
+		late += ret_why[i] == TDO_REASON_NONE && b->seq[first + i] < top;
 	}
 	grow = tdo_replay_wants_locked(window);
 	tdo_replay_unlock(window);
 	if (grow)
 		tdo_sa_ask_to_grow(w, sa);
-	for (unsigned i = 0; i < b->n; i++) {
-		enum tdo_reason r = reason[i];
-
-		if (r == TDO_REASON_NONE) {
-			packets++;
-			bytes += b->p[i]->ip.total_len;
-			r = strip(w, sa, b->p[i], &b->op[i], b->nh_off[i]);
-		}
-		if (r != TDO_REASON_NONE)
-			drop(w, b->p[i], sa, r, now);
-	}
 	if (late > 0)
 		tdo_worker_stat(w, TDO_STAT_ESP_LATE_ACCEPTED, late);
-	tdo_sa_used(sa, packets, bytes, now);
 }
 
-void
-tdo_esp_in(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
+static void
+begin(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, struct tdo_pkt *const *p,
+    unsigned n, tdo_ns now)
 {
-	struct burst b;
+	enum tdo_reason why[TDO_BURST_MAX];
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		bytes += p[i]->ip.total_len;
 	tdo_worker_stat(w, TDO_STAT_ESP_IN, n);
 	tdo_worker_stat(w, TDO_STAT_ESP_IN_BYTES, bytes);
-	select_packets(w, sa, &b, p, n, now);
-	if (b.n == 0)
-		return;
-	tdo_session_process(sa->dec, w->index, b.op, b.n);
-	tdo_worker_stat(w, TDO_STAT_CRYPTO_CALLS, 1);
-	tdo_worker_stat(w, TDO_STAT_CRYPTO_OPS, b.n);
-	finish(w, sa, &b, now);
+	select_packets(w, sa, b, p, n, why);
+	for (unsigned i = 0; i < n; i++)
+		if (why[i] != TDO_REASON_NONE)
+			drop(w, p[i], sa, why[i], now);
 }
+
+static void
+end(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first, unsigned n,
+    tdo_ns now)
+{
+	enum tdo_reason why[TDO_BURST_MAX];
+	uint64_t packets = 0, bytes = 0;
+
+	admit_all(w, sa, b, first, n, why);
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *p = b->p[first + i];
+		enum tdo_reason r = why[i];
+
+		if (r == TDO_REASON_NONE) {
+			packets++;
+			bytes += p->ip.total_len;
+			r = strip(w, sa, p, &b->op[first + i], b->nh_off[first + i]);
+		}
+		if (r != TDO_REASON_NONE)
+			drop(w, p, sa, r, now);
+	}
+	tdo_sa_used(sa, packets, bytes, now);
+}
+
+const struct tdo_transform tdo_esp_in = {.begin = begin, .end = end};

@@ -9,14 +9,6 @@
 #include "wire/ip.h"
 #include "wire/offload.h"
 
-/* The packets that are still in it, and how each becomes longer. */
-struct burst {
-	unsigned n;
-	struct tdo_pkt *p[TDO_BURST_MAX];
-	uint32_t payload[TDO_BURST_MAX]; /* bytes that will be encrypted, without padding */
-	struct tdo_op op[TDO_BURST_MAX];
-};
-
 static bool
 is_tunnelled(const struct tdo_pkt *p)
 {
@@ -73,27 +65,28 @@ sa_unusable(const struct tdo_worker *w, const struct tdo_sa *sa)
 	return TDO_REASON_NONE;
 }
 
-/* Drops what cannot be sent; what remains gets a sequence number each. */
-static void
-select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, struct tdo_pkt *const *p,
-    unsigned n, tdo_ns now)
+/* Drops what cannot be sent; the others stand in the batch then, how many is returned. */
+static unsigned
+select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b,
+    struct tdo_pkt *const *p, unsigned n, uint32_t *ret_payload, tdo_ns now)
 {
 	enum tdo_reason unusable = sa_unusable(w, sa);
 	struct tdo_quota quota = tdo_quota_of(sa);
+	unsigned kept = 0;
 
-	b->n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		enum tdo_reason r = unusable;
 
 		if (r == TDO_REASON_NONE)
-			r = reserve(&sa->esp, p[i], &b->payload[b->n]);
+			r = reserve(&sa->esp, p[i], &ret_payload[kept]);
 		if (r == TDO_REASON_NONE && !tdo_quota_take(&quota, p[i]->len))
 			r = TDO_REASON_OUT_SA_EXPIRED;
 		if (r == TDO_REASON_NONE)
-			b->p[b->n++] = p[i];
+			b->p[b->n + kept++] = p[i];
 		else
 			tdo_worker_drop(w, p[i], sa, r, now);
 	}
+	return kept;
 }
 
 /*
@@ -207,15 +200,35 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 	    .hdr_len = x->hdr_len,
 	    .text_len = payload + pad + TDO_ESP_TRAILER_LEN,
 	    .esn_hi = (uint32_t)(seq >> 32),
+	    .session = sa->enc,
 	};
 }
 
 static void
-finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
+begin(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, struct tdo_pkt *const *p,
+    unsigned n, tdo_ns now)
+{
+	uint32_t payload[TDO_BURST_MAX];
+	struct tdo_pkt **q = b->p + b->n;
+	unsigned kept = select_packets(w, sa, b, p, n, payload, now), got;
+	uint64_t last = 0;
+
+	got = take_seq(sa, kept, &last);
+	for (unsigned i = got; i < kept; i++)
+		tdo_worker_drop(w, q[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
+	for (unsigned i = 0; i < got; i++)
+		/* NOLINTNEXTLINE: take_seq() gives no more than select_packets() filled */
+		build(w, sa, q[i], payload[i], last + 1 + i, &b->op[b->n + i]);
+	b->n += got;
+}
+
+static void
+end(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first, unsigned n,
+    tdo_ns now)
 {
 	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned i = 0; i < b->n; i++) {
+	for (unsigned i = first; i < first + n; i++) {
 		if (b->op[i].status != TDO_OP_OK) {
 			tdo_worker_drop(w, b->p[i], sa, TDO_REASON_CRYPTO_FAILED, now);
 			continue;
@@ -228,26 +241,4 @@ finish(struct tdo_worker *w, struct tdo_sa *sa, struct burst *b, tdo_ns now)
 	tdo_worker_stat(w, TDO_STAT_ESP_OUT_BYTES, bytes);
 }
 
-void
-tdo_esp_out(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
-{
-	struct burst b;
-	uint64_t last = 0;
-	unsigned got;
-
-	select_packets(w, sa, &b, p, n, now);
-	got = take_seq(sa, b.n, &last);
-	for (unsigned i = got; i < b.n; i++)
-		tdo_worker_drop(w, b.p[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
-	b.n = got;
-	if (got == 0)
-		return;
-	for (unsigned i = 0; i < b.n; i++)
-		/* NOLINTNEXTLINE: take_seq() gives no more than select_packets() filled */
-		build(w, sa, b.p[i], b.payload[i], last + 1 + i, &b.op[i]);
-	tdo_session_process(sa->enc, w->index, b.op, b.n);
-	tdo_worker_stat(w, TDO_STAT_CRYPTO_CALLS, 1);
-	tdo_worker_stat(w, TDO_STAT_CRYPTO_OPS, b.n);
-	finish(w, sa, &b, now);
-}
+const struct tdo_transform tdo_esp_out = {.begin = begin, .end = end};

@@ -20,6 +20,21 @@ struct tdo_group {
 unsigned tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
     struct tdo_pkt **sorted, struct tdo_group *groups);
 
+/* ---- batch.c ---- */
+
+/* The packets of a burst around the cryptography, SA by SA. */
+struct tdo_batch {
+	unsigned n;
+	struct tdo_op op[TDO_BURST_MAX];
+	struct tdo_pkt *p[TDO_BURST_MAX];
+	uint64_t seq[TDO_BURST_MAX];    /* in */
+	uint16_t nh_off[TDO_BURST_MAX]; /* in: the byte that announced the header to be removed */
+};
+
+/* One layer of n <= TDO_BURST_MAX packets: sa[i] is put on p[i] (out), or taken off. */
+void tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *const *p,
+    unsigned n, bool out, tdo_ns now);
+
 /* ---- flow_cache.c ---- */
 
 struct tdo_flow_key {
@@ -100,15 +115,13 @@ tdo_quota_take(struct tdo_quota *q, uint32_t len)
 /* Counts packets that used the SA. */
 void tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now);
 
-/* tdo_sa_out_fn: applies the SA to packets whose next SA it is; see struct tdo_pkt, layer. */
-void tdo_esp_out(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+/* Applies the SA to packets whose next SA it is; see struct tdo_pkt, layer. */
+extern const struct tdo_transform tdo_esp_out;
 /*
- * tdo_sa_in_fn: removes ESP from parsed packets whose last header it is.  Packets that are not
- * dropped are parsed again and have the SA in their history.
+ * Removes ESP from parsed packets whose last header it is.  Packets that are not dropped are
+ * parsed again and have the SA in their history.
  */
-void tdo_esp_in(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+extern const struct tdo_transform tdo_esp_in;
 
 /* ---- grow.c ---- */
 

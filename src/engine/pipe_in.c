@@ -217,10 +217,9 @@ is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
 static unsigned
 remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 {
-	struct tdo_pkt *found[TDO_BURST_MAX], *sorted[TDO_BURST_MAX];
-	struct tdo_group groups[TDO_BURST_MAX];
+	struct tdo_pkt *found[TDO_BURST_MAX];
 	struct tdo_sa *sa[TDO_BURST_MAX];
-	unsigned nfound = 0, ngroups, left = 0;
+	unsigned nfound = 0, left = 0;
 	enum tdo_reason why;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -230,9 +229,7 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 		else
 			tdo_worker_drop(w, p[i], NULL, why, now);
 	}
-	ngroups = tdo_group_by_sa(sa, found, nfound, sorted, groups);
-	for (unsigned g = 0; g < ngroups; g++)
-		groups[g].sa->in(w, groups[g].sa, sorted + groups[g].first, groups[g].n, now);
+	tdo_batch_run(w, sa, found, nfound, false, now);
 	for (unsigned i = 0; i < nfound; i++) {
 		if (found[i]->verdict == TDO_VERDICT_DROP)
 			continue;

@@ -300,16 +300,11 @@ tdo_pkt_copy_class(struct tdo_pkt *to, const struct tdo_pkt *from)
 static void
 protect_layer(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
-	struct tdo_pkt *sorted[TDO_BURST_MAX];
-	struct tdo_group groups[TDO_BURST_MAX];
 	struct tdo_sa *sa[TDO_BURST_MAX];
-	unsigned ngroups;
 
 	for (unsigned i = 0; i < n; i++) /* borrowed as constant by the packet's owner only */
 		sa[i] = (struct tdo_sa *)(uintptr_t)p[i]->sas[p[i]->layer];
-	ngroups = tdo_group_by_sa(sa, p, n, sorted, groups);
-	for (unsigned g = 0; g < ngroups; g++)
-		groups[g].sa->out(w, groups[g].sa, sorted + groups[g].first, groups[g].n, now);
+	tdo_batch_run(w, sa, p, n, true, now);
 	for (unsigned i = 0; i < n; i++)
 		p[i]->layer++;
 }

@@ -59,18 +59,27 @@ struct tdo_sa_link {
 	struct tdo_sa_set *set; /* control */
 };
 
-/* Transforms chosen when the SA is made: no switch on mode or algorithm per packet. */
-typedef void (*tdo_sa_out_fn)(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
-typedef void (*tdo_sa_in_fn)(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+struct tdo_batch; /* path.h */
+
+/*
+ * The two halves of a transform, for n packets of one SA in a burst: what comes before the
+ * cryptography, which is done for all SAs of the burst together, and what comes after it.
+ * Chosen when the SA is made: no switch on mode or algorithm per packet.
+ */
+struct tdo_transform {
+	/* Appends the packets that are not dropped to the batch, with their operations. */
+	void (*begin)(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b,
+	    struct tdo_pkt *const *p, unsigned n, tdo_ns now);
+	/* Completes the n packets of the batch from first on. */
+	void (*end)(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first,
+	    unsigned n, tdo_ns now);
+};
 
 struct tdo_sa {
 	/* constant, packet path */
 	struct tdo_sa_id id;
 	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
-	tdo_sa_out_fn out;
-	tdo_sa_in_fn in;
+	const struct tdo_transform *out, *in;
 	struct tdo_esp esp;
 	struct tdo_tunnel_opt tunnel;
 	struct tdo_lifetime hard, soft; /* 0 = none */

@@ -28,15 +28,13 @@
 /* Makes the driver fail: the tests are linked with --wrap. */
 static bool crypto_fails;
 
-void __real_tdo_session_process(
-    struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
-void __wrap_tdo_session_process(
-    struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n);
+void __real_tdo_crypto_process(unsigned worker, struct tdo_op *ops, unsigned n);
+void __wrap_tdo_crypto_process(unsigned worker, struct tdo_op *ops, unsigned n);
 
 void
-__wrap_tdo_session_process(struct tdo_session *s, unsigned worker, struct tdo_op *ops, unsigned n)
+__wrap_tdo_crypto_process(unsigned worker, struct tdo_op *ops, unsigned n)
 {
-	__real_tdo_session_process(s, worker, ops, n);
+	__real_tdo_crypto_process(worker, ops, n);
 	for (unsigned i = 0; crypto_fails && i < n; i++)
 		ops[i].status = TDO_OP_ERROR;
 }
