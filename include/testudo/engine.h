@@ -236,6 +236,8 @@ struct tdo_spd_counts tdo_engine_counts(const struct tdo_engine *e);
 
 /* Lifetimes, larval SAs, reclamation.  Call at least once a second. */
 void tdo_engine_tick(struct tdo_engine *e, tdo_ns now);
+/* The last tick did as much as it may in one go, some 10 ms, and left more: call it soon again. */
+bool tdo_engine_busy(const struct tdo_engine *e);
 
 enum tdo_event_type {
 	TDO_EVENT_EXPIRE_SOFT, /* sa */

@@ -3,152 +3,202 @@
 
 #include <errno.h>
 
-#define BUCKETS_MIN 16u
-#define BUCKETS_MAX (1u << 26)
+#define SIZE_MIN (1u << TDO_HTAB_MIN_BITS)
+#define SIZE_TOP (1u << TDO_HTAB_MAX_BITS)
+#define SPLITS   2 /* for one insertion: catches up after a round that had to wait */
+
+static uint32_t
+size_of(const struct tdo_htab *t)
+{
+	return atomic_load_explicit(&t->size, memory_order_relaxed);
+}
+
+static uintptr_t
+load(const _Atomic uintptr_t *p)
+{
+	return atomic_load_explicit(p, memory_order_relaxed);
+}
+
+/* ---- segments ----------------------------------------------------------------------- */
 
 static size_t
-buckets_size(uint32_t n)
+segment_bytes(unsigned i)
 {
-	return sizeof(struct tdo_hbuckets) + n * sizeof(struct tdo_hnode *);
+	return ((size_t)1 << (TDO_HTAB_MIN_BITS + (i ? i - 1 : 0))) * sizeof(_Atomic uintptr_t);
 }
 
-static struct tdo_hbuckets *
-buckets_new(struct tdo_htab *t, uint32_t n, uint8_t link)
+static bool
+add_segment(struct tdo_htab *t, unsigned i)
 {
-	struct tdo_hbuckets *b = t->mem->alloc(t->mem->ctx, buckets_size(n));
-
-	if (b == NULL)
-		return NULL;
-	b->owner = t;
-	b->mask = n - 1;
-	b->link = link;
-	return b;
-}
-
-static struct tdo_hbuckets *
-current(const struct tdo_htab *t)
-{
-	return atomic_load_explicit(&t->cur, memory_order_relaxed);
+	if (t->segment[i] == NULL)
+		t->segment[i] = t->mem->alloc(t->mem->ctx, segment_bytes(i));
+	return t->segment[i] != NULL;
 }
 
 int
 tdo_htab_init(struct tdo_htab *t, const struct tdo_mem *mem, struct tdo_qsbr *qsbr)
 {
-	struct tdo_hbuckets *b;
-
 	*t = (struct tdo_htab){.mem = mem, .qsbr = qsbr};
-	b = buckets_new(t, BUCKETS_MIN, 0);
-	if (b == NULL)
+	if (!add_segment(t, 0))
 		return -ENOMEM;
-	atomic_init(&t->cur, b);
+	atomic_init(&t->size, SIZE_MIN);
 	return 0;
 }
 
 void
 tdo_htab_fini(struct tdo_htab *t)
 {
-	struct tdo_hbuckets *b = current(t);
-
-	if (b)
-		t->mem->free(t->mem->ctx, b, buckets_size(b->mask + 1));
-	atomic_store_explicit(&t->cur, NULL, memory_order_relaxed);
+	for (unsigned i = 0; i < sizeof(t->segment) / sizeof(t->segment[0]); i++) {
+		if (t->segment[i])
+			t->mem->free(
+			    t->mem->ctx, (void *)(uintptr_t)t->segment[i], segment_bytes(i));
+		t->segment[i] = NULL;
+	}
 }
 
-static void
-free_old(void *ctx, struct tdo_qsbr_node *node)
-{
-	struct tdo_hbuckets *b = TDO_CONTAINER_OF(node, struct tdo_hbuckets, retired);
-	struct tdo_htab *t = b->owner;
+/* ---- chains ------------------------------------------------------------------------- */
 
-	(void)ctx;
-	t->old = NULL;
-	t->mem->free(t->mem->ctx, b, buckets_size(b->mask + 1));
+/*
+ * Lets the link or head `at` lead to n, which may be NULL.  The bit of a head stays; a link
+ * has none.
+ */
+static void
+lead(_Atomic uintptr_t *at, struct tdo_hnode *n, memory_order order)
+{
+	if (n)
+		n->at = at;
+	atomic_store_explicit(at, (uintptr_t)n | (load(at) & 1), order);
 }
 
-/* Lets the link `at` lead to n and from there to next, in one step for readers. */
+/* Lets `at` lead to n and from there to next, in one step for readers. */
 static void
-put(struct tdo_hnode *_Atomic *at, struct tdo_hnode *n, struct tdo_hnode *next, uint8_t link)
+put(_Atomic uintptr_t *at, struct tdo_hnode *n, struct tdo_hnode *next, unsigned link)
 {
-	atomic_store_explicit(&n->next[link], next, memory_order_relaxed);
-	n->at = at;
+	atomic_store_explicit(&n->next[link], (uintptr_t)next, memory_order_relaxed);
 	if (next)
 		next->at = &n->next[link];
-	atomic_store_explicit(at, n, memory_order_release);
+	lead(at, n, memory_order_release);
 }
 
-static void
-chain(struct tdo_hbuckets *b, struct tdo_hnode *n)
+static _Atomic uintptr_t *
+head_of(const struct tdo_htab *t, uint64_t hash)
 {
-	struct tdo_hnode *_Atomic *head = &b->head[n->hash & b->mask];
-
-	put(head, n, atomic_load_explicit(head, memory_order_relaxed), b->link);
+	return tdo_htab_head(t, hash, size_of(t));
 }
 
-/* Into at least four times as many buckets, and enough for twice the nodes there are. */
+/* ---- growing ------------------------------------------------------------------------ */
+
+/* Chains by another link: what `first` leads to by `from`, as far as it has the bit or not. */
+static uintptr_t
+divide(struct tdo_hnode *first, unsigned from, uint32_t bit, bool set, _Atomic uintptr_t *head)
+{
+	_Atomic uintptr_t *at = head;
+	uintptr_t result = 0;
+
+	for (struct tdo_hnode *n = first; n; n = tdo_hnode_of(load(&n->next[from]))) {
+		if (((n->hash & bit) != 0) != set)
+			continue;
+		if (at == head)
+			result = (uintptr_t)n;
+		else
+			atomic_store_explicit(at, (uintptr_t)n, memory_order_relaxed);
+		n->at = at;
+		at = &n->next[from ^ 1];
+	}
+	if (at != head)
+		atomic_store_explicit(at, 0, memory_order_relaxed);
+	return result | (from ^ 1);
+}
+
+/*
+ * Divides one bucket.  Order matters: a reader that finds the divided chain in the old bucket
+ * finds the new size too, and so will not take a miss there for an answer.
+ */
+static void
+split(struct tdo_htab *t)
+{
+	uint32_t size = size_of(t), top = 31u - (uint32_t)__builtin_clz(size);
+	/* A size that is a power of two begins a round with its first bucket. */
+	_Atomic uintptr_t *old = tdo_htab_head(t, size - (1u << top), size);
+	_Atomic uintptr_t *added = tdo_htab_head(t, size, size + 1);
+	uintptr_t head = load(old), stays;
+	struct tdo_hnode *first = tdo_hnode_of(head);
+
+	stays = divide(first, head & 1, 1u << top, false, old);
+	atomic_store_explicit(
+	    added, divide(first, head & 1, 1u << top, true, added), memory_order_release);
+	atomic_store_explicit(&t->size, size + 1, memory_order_release);
+	atomic_store_explicit(old, stays, memory_order_release);
+}
+
+/* True when a bucket may be split: at the start of a round only if nobody is in old chains. */
+static bool
+may_split(struct tdo_htab *t)
+{
+	uint32_t size = size_of(t);
+
+	if (t->n <= size || size >= SIZE_TOP)
+		return false;
+	if ((size & (size - 1)) != 0)
+		return true;
+	if (t->round_end != 0 && !tdo_qsbr_passed(t->qsbr, t->round_end))
+		return false;
+	t->round_end = 0;
+	return add_segment(t, (unsigned)__builtin_ctz(size) - TDO_HTAB_MIN_BITS + 1);
+}
+
 static void
 grow(struct tdo_htab *t)
 {
-	struct tdo_hbuckets *from = current(t), *to;
-	uint32_t n = from->mask + 1, want = n * 4;
-
-	if (t->old || n >= BUCKETS_MAX)
-		return;
-	while (want < BUCKETS_MAX && want < t->n * 2)
-		want *= 2;
-	to = buckets_new(t, want, from->link ^ 1);
-	if (to == NULL)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		struct tdo_hnode *h = atomic_load_explicit(&from->head[i], memory_order_relaxed);
-
-		for (; h; h = atomic_load_explicit(&h->next[from->link], memory_order_relaxed))
-			chain(to, h);
+	for (unsigned i = 0; i < SPLITS && may_split(t); i++) {
+		split(t);
+		if ((size_of(t) & (size_of(t) - 1)) == 0)
+			t->round_end = tdo_qsbr_mark(t->qsbr);
 	}
-	atomic_store_explicit(&t->cur, to, memory_order_release);
-	t->old = from;
-	tdo_qsbr_retire(t->qsbr, &from->retired, free_old);
 }
+
+/* ---- changes ------------------------------------------------------------------------ */
 
 void
 tdo_htab_insert(struct tdo_htab *t, struct tdo_hnode *node, uint64_t hash)
 {
-	if (t->n > current(t)->mask)
-		grow(t);
+	_Atomic uintptr_t *head;
+	uintptr_t first;
+
+	grow(t);
 	node->hash = hash;
-	chain(current(t), node);
+	head = head_of(t, hash);
+	first = load(head);
+	put(head, node, tdo_hnode_of(first), first & 1);
 	t->n++;
 }
 
 void
 tdo_htab_remove(struct tdo_htab *t, struct tdo_hnode *node)
 {
-	uint8_t link = current(t)->link;
-	struct tdo_hnode *next = atomic_load_explicit(&node->next[link], memory_order_relaxed);
+	unsigned link = load(head_of(t, node->hash)) & 1;
 
-	if (next)
-		next->at = node->at;
-	atomic_store_explicit(node->at, next, memory_order_release);
+	lead(node->at, tdo_hnode_of(load(&node->next[link])), memory_order_release);
 	t->n--;
 }
 
 void
 tdo_htab_replace(struct tdo_htab *t, struct tdo_hnode *old, struct tdo_hnode *node)
 {
-	uint8_t link = current(t)->link;
+	unsigned link = load(head_of(t, old->hash)) & 1;
 
 	node->hash = old->hash;
-	put(old->at, node, atomic_load_explicit(&old->next[link], memory_order_relaxed), link);
+	put(old->at, node, tdo_hnode_of(load(&old->next[link])), link);
 }
 
 void
 tdo_htab_each(const struct tdo_htab *t, void (*fn)(void *ctx, struct tdo_hnode *node), void *ctx)
 {
-	const struct tdo_hbuckets *b = current(t);
+	for (uint32_t i = 0; i < size_of(t); i++) {
+		uintptr_t head = load(tdo_htab_head(t, i, size_of(t)));
 
-	for (uint32_t i = 0; i <= b->mask; i++) {
-		struct tdo_hnode *h = atomic_load_explicit(&b->head[i], memory_order_relaxed);
-
-		for (; h; h = atomic_load_explicit(&h->next[b->link], memory_order_relaxed))
-			fn(ctx, h);
+		for (struct tdo_hnode *n = tdo_hnode_of(head); n;
+		     n = tdo_hnode_of(load(&n->next[head & 1])))
+			fn(ctx, n);
 	}
 }

@@ -55,13 +55,25 @@ pop(struct tdo_qsbr *q, void *ctx)
 }
 
 size_t
-tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx)
+tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx, size_t max)
 {
-	uint64_t oldest = oldest_seen(q);
+	uint64_t oldest = q->head ? oldest_seen(q) : 0;
 
-	while (q->head && q->head->epoch < oldest)
+	for (; max > 0 && q->head && q->head->epoch < oldest; max--)
 		pop(q, ctx);
 	return q->n;
+}
+
+uint64_t
+tdo_qsbr_mark(struct tdo_qsbr *q)
+{
+	return atomic_fetch_add_explicit(&q->epoch, 1, memory_order_seq_cst);
+}
+
+bool
+tdo_qsbr_passed(struct tdo_qsbr *q, uint64_t mark)
+{
+	return mark < oldest_seen(q);
 }
 
 void

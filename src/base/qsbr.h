@@ -77,8 +77,17 @@ tdo_qsbr_online(struct tdo_qsbr *q, unsigned i)
 /* Control: node is unreachable for new readers; free it later. */
 void tdo_qsbr_retire(struct tdo_qsbr *q, struct tdo_qsbr_node *node,
     void (*free)(void *ctx, struct tdo_qsbr_node *node));
-/* Control: frees what no reader can hold; returns how many are left. */
-size_t tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx);
+/*
+ * Control: frees what no reader can hold, at most max things, oldest first; returns how many are
+ * left, those that wait for readers included.
+ */
+size_t tdo_qsbr_poll(struct tdo_qsbr *q, void *ctx, size_t max);
+/*
+ * Control: a point in time, and whether every reader was quiescent since: for what is not
+ * freed but used again.
+ */
+uint64_t tdo_qsbr_mark(struct tdo_qsbr *q);
+bool tdo_qsbr_passed(struct tdo_qsbr *q, uint64_t mark);
 /* Control: frees everything; only when no reader runs any more. */
 void tdo_qsbr_drain(struct tdo_qsbr *q, void *ctx);
 

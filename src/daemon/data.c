@@ -445,7 +445,7 @@ tick(struct tdo_process *d)
 {
 	tdo_ns now = tdo_clock_now();
 
-	if (now - d->ticked < TICK_MS * TDO_SEC / 1000)
+	if (now - d->ticked < TICK_MS * TDO_SEC / 1000 && !tdo_engine_busy(d->engine))
 		return;
 	d->ticked = now;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
@@ -463,7 +463,8 @@ loop(struct tdo_process *d)
 	struct epoll_event ev[EVENTS_MAX];
 
 	while (!d->stop) {
-		int wait = tdo_parentlink_pending(&d->parent) ? 0 : TICK_MS;
+		bool more = tdo_parentlink_pending(&d->parent) || tdo_engine_busy(d->engine);
+		int wait = more ? 0 : TICK_MS;
 		int n = epoll_wait(d->epfd, ev, EVENTS_MAX, wait);
 
 		for (int i = 0; i < n; i++) {

@@ -27,6 +27,17 @@ tdo_age(tdo_ns then, tdo_ns now)
 	return now > then ? (now - then) / TDO_SEC : 0;
 }
 
+/* When tdo_age() of something begins to be greater than limit; UINT64_MAX: never, nor for 0. */
+static inline tdo_ns
+tdo_end_of(uint64_t limit, tdo_ns since)
+{
+	if (limit == 0 || limit >= UINT64_MAX / TDO_SEC - 1)
+		return UINT64_MAX;
+	if ((limit + 1) * TDO_SEC > UINT64_MAX - since)
+		return UINT64_MAX;
+	return since + (limit + 1) * TDO_SEC;
+}
+
 /* What workers have cached about SAs and policies is out of date. */
 static inline void
 tdo_engine_changed(struct tdo_engine *e)
@@ -34,12 +45,17 @@ tdo_engine_changed(struct tdo_engine *e)
 	atomic_fetch_add_explicit(&e->generation, 1, memory_order_release);
 }
 
-/* Frees what can be freed: before insertions, so that tables grow between two ticks too. */
+#define TDO_RECLAIM_ADD  8     /* things freed for one that is added */
+#define TDO_RECLAIM_TICK 20000 /* ... and in one tick: some 10 ms */
+
+#define TDO_TICK_STEPS 20000 /* timers looked at in one tick */
+
+/* Frees a little before insertions, so that a series of updates does not pile up. */
 static inline void
 tdo_engine_reclaim(struct tdo_engine *e)
 {
 	if (e->qsbr.n > 0)
-		(void)tdo_qsbr_poll(&e->qsbr, e);
+		(void)tdo_qsbr_poll(&e->qsbr, e, TDO_RECLAIM_ADD);
 }
 
 static inline void *
@@ -67,6 +83,7 @@ TDO_MUST_CHECK int tdo_event_ring_new(struct tdo_worker *w);
 void tdo_event_ring_free(struct tdo_worker *w);
 
 unsigned tdo_sad_count(const struct tdo_engine *e);
+void tdo_sad_larval_changed(struct tdo_engine *e); /* the knob, life.c */
 
 TDO_MUST_CHECK int tdo_spd_new(struct tdo_engine *e);
 void tdo_spd_free(struct tdo_engine *e); /* all policies; retired ones are drained later */
@@ -81,7 +98,7 @@ void tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struc
 
 /* ---- grow.c ---- */
 
-/* Lets all replay windows grow that asked for it. */
+/* Lets all replay windows grow that asked for it; SAs with an alert are looked at by the tick. */
 void tdo_sad_grow(struct tdo_engine *e);
 
 /* ---- worker.c, local.c ---- */

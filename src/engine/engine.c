@@ -184,14 +184,24 @@ age_random(struct tdo_engine *e, tdo_ns now)
 void
 tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 {
+	size_t freed = 0;
+
 	e->last_tick = now;
 	age_random(e, now);
-	tdo_sad_tick(e, now);
 	tdo_sad_grow(e);
-	tdo_spd_tick(e, now);
+	e->busy = tdo_sad_tick(e, now);
+	e->busy |= tdo_spd_tick(e, now);
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
-	(void)tdo_qsbr_poll(&e->qsbr, e);
+	freed = e->qsbr.n;
+	freed -= tdo_qsbr_poll(&e->qsbr, e, TDO_RECLAIM_TICK);
+	e->busy |= freed >= TDO_RECLAIM_TICK;
+}
+
+bool
+tdo_engine_busy(const struct tdo_engine *e)
+{
+	return e->busy;
 }
 
 uint32_t
@@ -224,6 +234,8 @@ store_knob(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
 	if (both || af == TDO_AF_INET6)
 		atomic_store_explicit(&e->knob[k][1], v, memory_order_relaxed);
 	tdo_engine_changed(e);
+	if (k == TDO_KNOB_LARVAL_LIFETIME)
+		tdo_sad_larval_changed(e);
 }
 
 int

@@ -40,7 +40,7 @@ struct tdo_sp {
 	struct tdo_sp *prev, *next; /* the ordered list of its direction: the truth */
 	struct tdo_prio *group;     /* policies of its priority and direction */
 	struct tdo_hnode by_id;
-	struct tdo_sp *prev_timed, *next_timed; /* those with a lifetime */
+	struct tdo_wheel_node timer; /* when its lifetime may end */
 	struct tdo_event_link expired;
 	size_t size;             /* bytes of this object */
 	struct tdo_sp_req req[]; /* param.nreq */
@@ -109,6 +109,7 @@ struct tdo_engine {
 		uint64_t seen;
 		tdo_ns when; /* 0: never */
 	} ecn_log;
+	bool busy; /* the last tick left something to do */
 	struct tdo_events *events;
 	struct tdo_worker *worker[TDO_QSBR_READERS];
 	char err_text[192]; /* the tdo_err of the last call that was refused */
@@ -172,10 +173,10 @@ bool tdo_spd_binds_tunnel(const struct tdo_engine *e, const struct tdo_sa_id *sa
 /* Level of a request with DEFAULT resolved by the deflev knobs of the family. */
 uint8_t tdo_req_level(const struct tdo_engine *e, const struct tdo_req *r, uint8_t af);
 
-/* Removes expired policies. */
-void tdo_spd_tick(struct tdo_engine *e, tdo_ns now);
+/* Removes expired policies, so many in one tick; true when there may be more. */
+bool tdo_spd_tick(struct tdo_engine *e, tdo_ns now);
 /* Same for SAs, life.c. */
-void tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
+bool tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
 
 /* ---- esp.c, called by sa.c when an SA is made ---- */
 

@@ -127,6 +127,8 @@ extern const struct tdo_transform tdo_esp_in;
 
 /* A worker saw that the SA's replay window wants to grow. */
 void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
+/* A worker saw that a lifetime of the SA may have been reached. */
+void tdo_sa_alert(struct tdo_sa *sa);
 
 /* ---- pipe.c ---- */
 

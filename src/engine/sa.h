@@ -10,6 +10,7 @@
 
 #include "base/htab.h"
 #include "base/qsbr.h"
+#include "base/wheel.h"
 #include "engine/event.h"
 #include "engine/replay.h"
 #include "testudo/crypto.h"
@@ -94,9 +95,12 @@ struct tdo_sa {
 	_Alignas(64) _Atomic uint64_t packets, bytes;
 	_Atomic tdo_ns first_use, last_use; /* 0 = never; last_use is coarse, once per burst */
 	_Atomic uint64_t drops;
-	struct tdo_replay replay;
+	/* Who counts up to these tells the control thread (grow.c); UINT64_MAX: no limit. */
+	_Atomic uint64_t alert_packets, alert_bytes;
+	_Atomic bool alert_use;   /* ... and who uses it first */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
 	struct tdo_sa *grow_next; /* ... above this one */
+	struct tdo_replay replay;
 
 	/* control thread only */
 	struct tdo_engine *engine;
@@ -114,11 +118,11 @@ struct tdo_sa {
 	struct tdo_qsbr_node retired;
 
 	/* links of sad.c */
-	struct tdo_hnode by_spi;                  /* inbound: destination, protocol, SPI */
-	struct tdo_sa_link out_link[2];           /* outbound: of its address pair; with reqid */
-	struct tdo_hnode by_reqid;                /* reqids that testudo picks from */
-	struct tdo_sa *prev, *next;               /* all SAs in order of creation */
-	struct tdo_sa *prev_mortal, *next_mortal; /* larval ones and those with a lifetime */
+	struct tdo_hnode by_spi;        /* inbound: destination, protocol, SPI */
+	struct tdo_sa_link out_link[2]; /* outbound: of its address pair; with reqid */
+	struct tdo_hnode by_reqid;      /* reqids that testudo picks from */
+	struct tdo_sa *prev, *next;     /* all SAs in order of creation */
+	struct tdo_wheel_node timer;    /* when its next lifetime ends, life.c */
 };
 
 /*
@@ -175,8 +179,6 @@ void tdo_sad_free(struct tdo_engine *e); /* all SAs; retired ones are drained la
 void tdo_sad_fini(struct tdo_engine *e);
 /* Takes the SA out of all tables and drops the SAD's reference after a grace period. */
 void tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa);
-/* The first of the SAs that can expire. */
-struct tdo_sa *tdo_sad_mortal(const struct tdo_engine *e);
 /* True when an SA has this reqid, one that testudo may pick. */
 bool tdo_sad_reqid_used(const struct tdo_engine *e, uint32_t reqid);
 

@@ -63,6 +63,7 @@ tdo_sad_new(struct tdo_engine *e)
 	if (d == NULL)
 		return -ENOMEM;
 	e->sad = d;
+	tdo_wheel_init(&d->timers);
 	r = tdo_htab_init(&d->by_spi, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
 		r = tdo_htab_init(&d->sets, &e->cfg.mem, &e->qsbr);
@@ -89,39 +90,6 @@ tdo_sad_fini(struct tdo_engine *e)
 	tdo_htab_fini(&d->sets);
 	tdo_htab_fini(&d->by_reqid);
 	tdo_engine_release(e, d, sizeof(*d));
-}
-
-static bool
-mortal(const struct tdo_sa *sa)
-{
-	static const struct tdo_lifetime none;
-
-	return atomic_load_explicit(&sa->state, memory_order_relaxed) == TDO_SA_LARVAL ||
-	       memcmp(&sa->hard, &none, sizeof(none)) != 0 ||
-	       memcmp(&sa->soft, &none, sizeof(none)) != 0;
-}
-
-static void
-link_mortal(struct tdo_sad *d, struct tdo_sa *sa)
-{
-	if (!mortal(sa))
-		return;
-	sa->prev_mortal = NULL;
-	sa->next_mortal = d->mortal;
-	if (d->mortal)
-		d->mortal->prev_mortal = sa;
-	d->mortal = sa;
-}
-
-static void
-unlink_mortal(struct tdo_sad *d, struct tdo_sa *sa)
-{
-	if (sa->prev_mortal)
-		sa->prev_mortal->next_mortal = sa->next_mortal;
-	else if (d->mortal == sa)
-		d->mortal = sa->next_mortal;
-	if (sa->next_mortal)
-		sa->next_mortal->prev_mortal = sa->prev_mortal;
 }
 
 static void
@@ -151,7 +119,7 @@ tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa)
 		d->first = sa;
 	d->last = sa;
 	d->n++;
-	link_mortal(d, sa);
+	tdo_life_arm(e, sa);
 	link_reqid(e, sa);
 	tdo_htab_insert(
 	    &d->by_spi, &sa->by_spi, hash_spi(e, &sa->id.dst, sa->id.spi, sa->id.proto));
@@ -200,6 +168,7 @@ tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 {
 	struct tdo_sad *d = e->sad;
 
+	tdo_life_arm(e, sa); /* before anybody uses it */
 	if (!tdo_sad_out_replace(old, sa)) {
 		tdo_sad_out_join(e, sa);
 		/* First the count: see tdo_sad_remove(). */
@@ -207,8 +176,7 @@ tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 		tdo_sad_out_leave(e, old);
 	}
 	replace_in_list(d, old, sa);
-	unlink_mortal(d, old);
-	link_mortal(d, sa);
+	tdo_life_disarm(e, old);
 	unlink_reqid(e, old);
 	link_reqid(e, sa);
 	sa->in_sad = true;
@@ -230,18 +198,12 @@ tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa)
 	*(sa->next ? &sa->next->prev : &d->last) = sa->prev;
 	d->n--;
 	sa->in_sad = false;
-	unlink_mortal(d, sa);
+	tdo_life_disarm(e, sa);
 	unlink_reqid(e, sa);
 	tdo_htab_remove(&d->by_spi, &sa->by_spi);
 	tdo_sad_out_leave(e, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &sa->retired, let_go);
-}
-
-struct tdo_sa *
-tdo_sad_mortal(const struct tdo_engine *e)
-{
-	return e->sad->mortal;
 }
 
 bool

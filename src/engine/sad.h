@@ -18,7 +18,7 @@ struct tdo_sad {
 	_Atomic uint64_t removals;
 	/* control thread only */
 	struct tdo_sa *first, *last; /* in order of creation */
-	struct tdo_sa *mortal;
+	struct tdo_wheel timers;     /* of lifetimes */
 	uint64_t serial;
 	unsigned n;
 	bool warned_clear;                       /* encryption without authentication */
@@ -41,6 +41,12 @@ void tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa);
  * another one (D44), which is free then.
  */
 void tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa);
+
+/* ---- life.c ---- */
+
+/* Waits for the next lifetime of an SA in the SAD to end. */
+void tdo_life_arm(struct tdo_engine *e, struct tdo_sa *sa);
+void tdo_life_disarm(struct tdo_engine *e, struct tdo_sa *sa);
 
 /* ---- sad_out.c ---- */
 

@@ -20,6 +20,7 @@ tdo_spd_new(struct tdo_engine *e)
 		return -ENOMEM;
 	e->spd = d;
 	d->next_id = 1;
+	tdo_wheel_init(&d->timers);
 	tdo_spd_reqids_init(d);
 	r = tdo_htab_init(&d->by_tunnel, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
@@ -173,26 +174,24 @@ replace_sp(struct tdo_spd *d, struct tdo_sp *old, struct tdo_sp *sp)
 		sp->group->last = sp;
 }
 
-static void
-link_timed(struct tdo_spd *d, struct tdo_sp *sp)
+/* When it will be over if it is not used any more (spec 4.3). */
+static tdo_ns
+next_end(const struct tdo_sp *sp)
 {
-	if (sp->param.lifetime == 0 && sp->param.validtime == 0)
-		return;
-	sp->next_timed = d->timed;
-	if (d->timed)
-		d->timed->prev_timed = sp;
-	d->timed = sp;
+	tdo_ns used = atomic_load_explicit(&sp->last_use, memory_order_relaxed);
+	tdo_ns life = tdo_end_of(sp->param.lifetime, sp->created), idle;
+
+	idle = tdo_end_of(sp->param.validtime, used > sp->created ? used : sp->created);
+	return life < idle ? life : idle;
 }
 
 static void
-unlink_timed(struct tdo_spd *d, struct tdo_sp *sp)
+arm(struct tdo_spd *d, struct tdo_sp *sp)
 {
-	if (sp->prev_timed)
-		sp->prev_timed->next_timed = sp->next_timed;
-	else if (d->timed == sp)
-		d->timed = sp->next_timed;
-	if (sp->next_timed)
-		sp->next_timed->prev_timed = sp->prev_timed;
+	tdo_ns at = next_end(sp);
+
+	if (at != UINT64_MAX)
+		tdo_wheel_set(&d->timers, &sp->timer, at);
 }
 
 /* ---- the end of a policy ------------------------------------------------------------ */
@@ -237,7 +236,7 @@ kill_sp(struct tdo_engine *e, struct tdo_sp *sp)
 {
 	atomic_store_explicit(&sp->died, next_version(e->spd), memory_order_relaxed);
 	tdo_spd_unindex_reqids(e, sp);
-	unlink_timed(e->spd, sp);
+	tdo_wheel_clear(&e->spd->timers, &sp->timer);
 }
 
 static void
@@ -318,7 +317,7 @@ commit(struct tdo_engine *e, struct tdo_sp *sp, struct plan *plan)
 	tdo_shape_commit(e, &plan->ashape, sp);
 	index_tunnels(e, sp);
 	tdo_spd_index_reqids(e, sp);
-	link_timed(e->spd, sp);
+	arm(e->spd, sp);
 }
 
 static void
@@ -478,31 +477,24 @@ tdo_sp_flush(struct tdo_engine *e)
 
 /* ---- lifetimes ---------------------------------------------------------------------- */
 
-static bool
-expired(const struct tdo_sp *sp, tdo_ns now)
-{
-	tdo_ns used = atomic_load_explicit(&sp->last_use, memory_order_relaxed);
-	const struct tdo_sp_param *p = &sp->param;
-
-	if (p->lifetime != 0 && tdo_age(sp->created, now) > p->lifetime)
-		return true;
-	if (used < sp->created)
-		used = sp->created;
-	return p->validtime != 0 && tdo_age(used, now) > p->validtime;
-}
-
-void
+bool
 tdo_spd_tick(struct tdo_engine *e, tdo_ns now)
 {
-	struct tdo_sp *next;
+	unsigned budget = TDO_TICK_STEPS;
+	struct tdo_wheel_node *n;
 
-	for (struct tdo_sp *sp = e->spd->timed; sp; sp = next) {
-		next = sp->next_timed;
-		if (!expired(sp, now))
+	while ((n = tdo_wheel_due(&e->spd->timers, now, &budget)) != NULL) {
+		struct tdo_sp *sp = TDO_CONTAINER_OF(n, struct tdo_sp, timer);
+
+		/* It was used meanwhile. */
+		if (next_end(sp) > now) {
+			arm(e->spd, sp);
 			continue;
+		}
 		tdo_event_sp(e, sp);
 		remove_sp(e, sp);
 	}
+	return budget == 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------ */

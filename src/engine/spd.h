@@ -120,8 +120,8 @@ struct tdo_spd {
 	struct tdo_htab by_reqid; /* struct tdo_sp_req with picked reqids */
 	struct tdo_sp *first[2];  /* [dir] in search order */
 	struct tdo_prios prios[2];
-	struct tdo_sp *timed;
-	unsigned n, nreqids16; /* policies; requests with a picked reqid of 16 bits */
+	struct tdo_wheel timers; /* of lifetimes */
+	unsigned n, nreqids16;   /* policies; requests with a picked reqid of 16 bits */
 	uint32_t next_id, next_reqid, next_reqid32;
 };
 

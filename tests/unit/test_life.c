@@ -11,7 +11,7 @@
 
 #include "base/addr.h"
 #include "ctl.h"
-#include "engine/engine.h"
+#include "engine/path.h"
 
 static struct ctl c;
 
@@ -132,7 +132,7 @@ use_time_counts_from_first_use(void **state)
 	(void)state;
 	ctl_pass(&c, 20);
 	expect_no_event();
-	atomic_store(&s->first_use, c.now);
+	tdo_sa_used(s, 1, 100, c.now);
 	ctl_pass(&c, 2);
 	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
 	ctl_pass(&c, 4);
@@ -146,11 +146,11 @@ packets_and_bytes_are_limited(void **state)
 	    (struct tdo_lifetime){.allocations = 20, .bytes = 5000});
 
 	(void)state;
-	atomic_store(&s->packets, 9);
+	tdo_sa_used(s, 9, 900, c.now);
 	ctl_pass(&c, 1);
 	expect_no_event();
 	assert_false(tdo_sa_over_hard(s));
-	atomic_store(&s->packets, 10);
+	tdo_sa_used(s, 1, 100, c.now);
 	ctl_pass(&c, 1);
 	expect_event(TDO_EVENT_EXPIRE_SOFT, 1000);
 	assert_int_equal(ev.sa.current.allocations, 10);
@@ -159,8 +159,8 @@ packets_and_bytes_are_limited(void **state)
 	assert_false(tdo_sa_over_hard(s));
 	atomic_store(&s->packets, 20);
 	assert_true(tdo_sa_over_hard(s));
-	atomic_store(&s->packets, 19);
-	atomic_store(&s->bytes, 5000);
+	atomic_store(&s->packets, 18);
+	tdo_sa_used(s, 1, 1, c.now);
 	assert_true(tdo_sa_over_hard(s));
 	ctl_pass(&c, 1);
 	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
@@ -187,11 +187,11 @@ static void
 use_up(struct tdo_sa *s, enum kind k, bool reach)
 {
 	if (k == PACKETS)
-		atomic_store(&s->packets, reach ? 10 : 9);
+		atomic_store(&s->packets, reach ? 9 : 8);
 	else if (k == BYTES)
-		atomic_store(&s->bytes, reach ? 1000 : 999);
-	else if (k == SINCE_USE)
-		atomic_store(&s->first_use, c.now);
+		atomic_store(&s->bytes, reach ? 999 : 998);
+	if (k != SINCE_CREATION)
+		tdo_sa_used(s, 1, 1, c.now);
 	ctl_pass(&c, k >= SINCE_CREATION && reach ? 6 : 1);
 }
 
@@ -330,6 +330,69 @@ larval_sas_die_silently(void **state)
 	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
 }
 
+/* A changed lifetime of larval SAs counts for those that wait. */
+static void
+larval_lifetime_may_change(void **state)
+{
+	struct tdo_sa_param p = sa();
+	uint32_t spi;
+
+	(void)state;
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 1000, 1000, c.now, &spi), 0);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_LARVAL_LIFETIME, TDO_AF_INET, 60), 0);
+	ctl_pass(&c, 50);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 1);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_LARVAL_LIFETIME, TDO_AF_INET, 40), 0);
+	ctl_pass(&c, 1);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+}
+
+/* An update may bring limits that are used up already. */
+static void
+limits_below_the_counters_count_at_once(void **state)
+{
+	struct tdo_sa_param p = sa();
+	struct tdo_sa *s = add(p, (struct tdo_lifetime){0}, (struct tdo_lifetime){0});
+
+	(void)state;
+	tdo_sa_used(s, 50, 5000, c.now);
+	p.has_hard = true;
+	p.hard.allocations = 50;
+	assert_int_equal(tdo_sa_update(c.e, &p, c.now, NULL), 0);
+	ctl_pass(&c, 1);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+}
+
+/* What expires in one moment is done in several ticks, and the engine says that it has more. */
+static void
+many_expire_in_steps(void **state)
+{
+	enum { MANY = 30000 };
+	struct tdo_sa_param p = sa();
+	unsigned ticks = 0;
+
+	(void)state;
+	tdo_worker_idle(tdo_engine_worker(c.e, 0));
+	for (unsigned i = 0; i < MANY; i++) {
+		p.key.spi = 1000 + i;
+		add(p, (struct tdo_lifetime){0}, (struct tdo_lifetime){.addtime = 10});
+	}
+	c.now += 11 * TDO_SEC;
+	do {
+		unsigned before = tdo_engine_counts(c.e).sas;
+
+		tdo_engine_tick(c.e, c.now);
+		assert_true(before - tdo_engine_counts(c.e).sas <= 20000);
+		ticks++;
+	} while (tdo_engine_busy(c.e));
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+	assert_true(ticks > 1);
+	for (unsigned i = 0; i < MANY; i++)
+		expect_event(TDO_EVENT_EXPIRE_HARD, 1000 + i);
+	expect_no_event();
+}
+
 /* An update brings new limits; with them the SA is mature again. */
 static void
 update_renews(void **state)
@@ -450,6 +513,9 @@ main(void)
 	    T(d15_use_time_and_packets_are_limits),
 	    T(without_limits_nothing_is_over),
 	    T(larval_sas_die_silently),
+	    T(larval_lifetime_may_change),
+	    T(limits_below_the_counters_count_at_once),
+	    T(many_expire_in_steps),
 	    T(update_renews),
 	    T(events_wait),
 	    T(policies_have_lifetimes),

@@ -481,6 +481,30 @@ d35_many_sas_of_one_pair(void **state)
 	assert_int_equal(out(&transport), 0);
 }
 
+/* Dying ones are not in the way of mature ones, nor the other way round. */
+static void
+d35_many_dying_sas(void **state)
+{
+	struct tdo_sa_param p = ctl_sa(A, B, 1000, 1);
+
+	(void)state;
+	add(&p);
+	p.has_soft = true;
+	p.soft.addtime = 1;
+	for (uint32_t i = 1; i <= MANY; i++) {
+		p.key.spi = 1000 + i;
+		add(&p);
+	}
+	ctl_pass(&c, 5);
+	for (unsigned i = 0; i < 20 * MANY; i++)
+		assert_int_equal(out(&transport), 1000);
+	p.key.spi = 1000;
+	assert_int_equal(tdo_sa_delete(c.e, &p.key), 0);
+	assert_int_equal(out(&transport), 1000 + MANY);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_PREFERED_OLDSA, TDO_AF_INET, 1), 0);
+	assert_int_equal(out(&transport), 1001);
+}
+
 int
 main(void)
 {
@@ -498,6 +522,7 @@ main(void)
 	    T(d44_source_alone_moves),
 	    T(d44_taken_names_are_refused),
 	    T(d35_many_sas_of_one_pair),
+	    T(d35_many_dying_sas),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
