@@ -323,6 +323,68 @@ des_with_half_an_iv(void **state)
 	assert_true(tested == 2 * NWAYS);
 }
 
+/* -A null (C7): 12 bytes of zero that prove nothing, so no window refuses anything. */
+static void
+null_icv_proves_nothing(void **state)
+{
+	static const uint8_t zero[12];
+	struct fx_sa sa = {.src = "10.0.0.1",
+	    .dst = "10.0.0.2",
+	    .spi = SPI,
+	    .mode = TDO_MODE_TRANSPORT,
+	    .enc = "aes-cbc",
+	    .auth = "null",
+	    .replay = 64};
+	struct tdo_pkt *p = fx_udp(&out.rng, sa.src, sa.dst, 6), *again = fx_pkt_new(0);
+
+	fx_add_sa(&out, &sa);
+	fx_add_sa(&in, &sa);
+	tdo_out(out.w, &p, 1, out.now);
+	assert_memory_equal(tdo_pkt_data(p) + p->len - 12, zero, 12);
+	fx_pkt_set(again, tdo_pkt_data(p), p->len);
+	tdo_in(in.w, &p, 1, in.now);
+	assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+	tdo_in(in.w, &again, 1, in.now);
+	assert_int_equal(again->verdict, TDO_VERDICT_PASS);
+	assert_true(tdo_replay_top(&sa_of(&in, &sa)->replay) == 0);
+	forget(&out, &sa);
+	forget(&in, &sa);
+	fx_pkt_free(p);
+	fx_pkt_free(again);
+}
+
+/* The derived IV is not sent; of the short one there are 4 bytes, different each time. */
+static void
+half_ivs_in_the_packet(void **state)
+{
+	struct fx_sa sa = {.src = "10.0.0.1",
+	    .dst = "10.0.0.2",
+	    .spi = SPI,
+	    .mode = TDO_MODE_TRANSPORT,
+	    .enc = "des-cbc"};
+	struct tdo_pkt *p = fx_udp(&out.rng, sa.src, sa.dst, 6), *q = fx_pkt_new(0);
+
+	fx_pkt_set(q, tdo_pkt_data(p), p->len);
+	sa.flags = TDO_SAF_OLD | TDO_SAF_IV4B;
+	fx_add_sa(&out, &sa);
+	tdo_out(out.w, &p, 1, out.now);
+	tdo_out(out.w, &q, 1, out.now);
+	assert_int_equal(p->len, 20 + 4 + 4 + 16);
+	assert_memory_not_equal(tdo_pkt_data(p) + 24, tdo_pkt_data(q) + 24, 4);
+	assert_int_equal(p->seq, 0);
+	forget(&out, &sa);
+	fx_pkt_free(p);
+	sa.flags = TDO_SAF_DERIV;
+	fx_add_sa(&out, &sa);
+	p = fx_udp(&out.rng, sa.src, sa.dst, 6);
+	tdo_out(out.w, &p, 1, out.now);
+	assert_int_equal(p->len, 20 + 8 + 16);
+	assert_int_equal(tdo_be32(tdo_pkt_data(p) + 24), 1);
+	forget(&out, &sa);
+	fx_pkt_free(p);
+	fx_pkt_free(q);
+}
+
 int
 main(void)
 {
@@ -331,6 +393,8 @@ main(void)
 	    cmocka_unit_test(esp_old_with_every_cipher),
 	    cmocka_unit_test(old_layout),
 	    cmocka_unit_test(des_with_half_an_iv),
+	    cmocka_unit_test(null_icv_proves_nothing),
+	    cmocka_unit_test(half_ivs_in_the_packet),
 	};
 
 	return cmocka_run_group_tests(tests, open_both, close_both);

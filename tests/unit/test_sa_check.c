@@ -123,6 +123,16 @@ extended_numbers_need_an_icv_that_proves(void **state)
 	accepted(sa("null", "hmac-sha256", TDO_SAF_ESN));
 }
 
+static void
+null_authentication_is_warned_about(void **state)
+{
+	(void)state;
+	accepted(sa("aes-cbc", "hmac-sha256", 0));
+	assert_int_equal(c.warnings, 0);
+	accepted(sa("aes-cbc", "null", 0));
+	assert_non_null(strstr(c.last_warning, "without authentication"));
+}
+
 /* ---- RFC 8221 ---- */
 
 static const char *
@@ -245,6 +255,7 @@ main(void)
 	    T(old_format_takes_little),
 	    T(half_an_iv_is_for_des),
 	    T(extended_numbers_need_an_icv_that_proves),
+	    T(null_authentication_is_warned_about),
 	    T(d40_weak_algorithms_are_refused_by_level),
 	    T(d40_every_algorithm_by_its_level),
 	    T(d40_existing_sas_live_on),
