@@ -19,10 +19,9 @@ enum tdo_policy {
 
 enum tdo_level { TDO_LEVEL_DEFAULT, TDO_LEVEL_USE, TDO_LEVEL_REQUIRE, TDO_LEVEL_UNIQUE };
 
-#define TDO_REQ_MAX 8 /* requests of one policy; = TDO_HIST_MAX */
-#define TDO_REQID_MANUAL_MAX                                                                       \
-	0x3fff /* 16-bit ones above it are replaced by one that testudo picks */
-#define TDO_PRIO_DEFAULT 0x80000000u
+#define TDO_REQ_MAX          8      /* requests of one policy; = TDO_HIST_MAX */
+#define TDO_REQID_MANUAL_MAX 0x3fff /* testudo picks those from here to 0xffff */
+#define TDO_PRIO_DEFAULT     0x80000000u
 
 /* One transform that a policy asks for; the first request is the innermost. */
 struct tdo_req {

@@ -7,6 +7,7 @@ Cases are separated by lines "%%"; a syntax error ends its case only.  Every cas
 closing "parse failed" line, and must exit with 0.  In NAME.ok the exit status of the first
 form stands before the text as "exit N".
 
+One bad case of each file is also played with -e, which makes errors of -c exit with 1.
 The number of statements that were played is printed.
 
 usage: run.py SETKEY NAME.in [--update]
@@ -20,15 +21,15 @@ import sys
 import tempfile
 
 
-def play(setkey, text, from_file):
+def play(setkey, text, from_file, options="-nv"):
     env = dict(os.environ, LC_ALL="C", TZ="UTC")
     if not from_file:
-        r = subprocess.run([setkey, "-nv", "-c"], input=text, capture_output=True, env=env)
+        r = subprocess.run([setkey, options, "-c"], input=text, capture_output=True, env=env)
     else:
         with tempfile.NamedTemporaryFile() as f:
             f.write(text)
             f.flush()
-            r = subprocess.run([setkey, "-nv", "-f", f.name], capture_output=True, env=env)
+            r = subprocess.run([setkey, options, "-f", f.name], capture_output=True, env=env)
     if r.stderr:
         raise SystemExit("on standard error: " + r.stderr.decode(errors="replace"))
     return r.returncode, r.stdout.decode("latin-1")
@@ -43,6 +44,16 @@ def case(setkey, text):
     if stdin_status != 0 or stdin_out != "".join(lines):
         raise SystemExit("-c differs from -f, exit %d:\n%s" % (stdin_status, stdin_out))
     return "exit %d\n%s" % (status, out)
+
+
+def strict(setkey, cases, results):
+    for good in ("exit 0\n", "exit 1\n"):
+        for text, result in zip(cases, results):
+            if result.startswith(good):
+                status, _ = play(setkey, text, False, "-nve")
+                if "exit %d\n" % status != good:
+                    raise SystemExit("-e -c exits with %d, not as -f does" % status)
+                break
 
 
 def statements(text):
@@ -67,7 +78,9 @@ def main():
     setkey, name = sys.argv[1], sys.argv[2]
     with open(name, "rb") as f:
         cases = f.read().split(b"%%\n")
-    got = "%%\n".join(case(setkey, c) for c in cases)
+    results = [case(setkey, c) for c in cases]
+    got = "%%\n".join(results)
+    strict(setkey, cases, results)
     ok = name[: -len(".in")] + ".ok"
     if "--update" in sys.argv:
         with open(ok, "w", encoding="latin-1") as f:
