@@ -323,24 +323,25 @@ key_bytes(struct text key, struct stmt_key *ret)
 	return true;
 }
 
-/* Checks a key against its algorithm; key.s is NULL when none was written. */
+/* Checks a key against its algorithm, which was written as name; key.s may be NULL: none. */
 static bool
-take_key(struct parse *p, const struct tdo_alg *a, struct text key, struct stmt_key *ret)
+take_key(struct parse *p, const struct tdo_alg *a, struct text name, struct text key,
+    struct stmt_key *ret)
 {
 	bool ok = key_bytes(key, ret), given = key.s != NULL;
 	struct parse_pos at = key.loc.first;
 
 	tdo_stmt_free(key.s);
 	if (!ok)
-		return tdo_build_fail(p, at, NULL, "out of memory");
-	/* spec C4: null takes no key or an empty one. */
-	if (a->key_max == 0 && ret->len > 0)
-		return tdo_build_fail(p, at, "key", "syntax error, %s has no key", a->name);
-	if (a->key_max > 0 && !given)
-		return tdo_build_fail(p, at, a->name, "syntax error, expecting a key");
-	if (ret->len > TDO_KEY_MAX || !tdo_alg_keylen_ok(a, (unsigned)ret->len * 8))
-		return tdo_build_fail(p, at, a->name, "Invalid key length");
-	return true;
+		ok = tdo_build_fail(p, at, NULL, "out of memory");
+	else if (a->key_max == 0 && ret->len > 0) /* spec C4: no key or an empty one */
+		ok = tdo_build_fail(p, at, "key", "syntax error, %s has no key", name.s);
+	else if (a->key_max > 0 && !given)
+		ok = tdo_build_fail(p, at, name.s, "syntax error, expecting a key");
+	else if (ret->len > TDO_KEY_MAX || !tdo_alg_keylen_ok(a, (unsigned)ret->len * 8))
+		ok = tdo_build_fail(p, at, name.s, "Invalid key length");
+	tdo_stmt_free(name.s);
+	return ok;
 }
 
 /* Variants that PF_KEY expresses by a flag; ret_known: the name at least is one of them. */
@@ -374,9 +375,8 @@ tdo_build_enc(struct parse *p, struct text name, struct text key)
 		return tdo_build_fail_text(
 		    p, name, known ? "algorithm mismatched" : "unsupported algorithm");
 	}
-	tdo_stmt_free(name.s);
 	p->cur.sa.enc = a;
-	return take_key(p, a, key, &p->cur.sa.ekey);
+	return take_key(p, a, name, key, &p->cur.sa.ekey);
 }
 
 bool
@@ -390,9 +390,8 @@ tdo_build_auth(struct parse *p, struct text name, struct text key)
 		return tdo_build_fail_text(
 		    p, name, a ? "algorithm mismatched" : "unsupported algorithm");
 	}
-	tdo_stmt_free(name.s);
 	p->cur.sa.auth = a;
-	return take_key(p, a, key, &p->cur.sa.akey);
+	return take_key(p, a, name, key, &p->cur.sa.akey);
 }
 
 bool
