@@ -18,7 +18,7 @@
 
 #include "crypto/drv_openssl.h"
 
-enum mac_kind { KIND_NONE, KIND_ZERO, KIND_HMAC, KIND_KEYED, KIND_CBC };
+enum mac_kind { KIND_ZERO, KIND_HMAC, KIND_KEYED, KIND_CBC };
 
 union digest {
 	MD5_CTX md5;
@@ -226,8 +226,6 @@ tdo_ossl_mac_init(struct ossl_mac *m, const struct tdo_session_param *p, unsigne
 {
 	const struct mac_row *r = find(p->auth);
 
-	if (r == NULL)
-		return 0;
 	m->kind = r->kind;
 	m->hash = r->hash;
 	if (r->kind == KIND_CBC)

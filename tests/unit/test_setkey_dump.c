@@ -179,6 +179,48 @@ other_types(void **state)
 	    tdo_dump_sa(f, &m, CREATED, false));
 }
 
+/* spec 2.7: the names that setkey -D has always printed, whatever one may type. */
+static void
+names_of_algorithms(void **state)
+{
+	static const struct {
+		uint8_t encrypt, auth;
+		const char *text;
+	} t[] = {
+	    {12, 0, "\tE: aes-cbc \n"},
+	    {11, 249, "\tE: null \n\tA: md5 \n"},
+	    {2, 250, "\tE: des-cbc \n\tA: sha \n"},
+	    {22, 251, "\tE: camellia-cbc \n\tA: null \n"},
+	    {13, 5, "\tE: aes-ctr \n\tA: hmac-sha256 \n"},
+	    {6, 248, "\tE: cast128-cbc \n\tA: hmac-sha256-96 \n"},
+	    {253, 247, "\tE: twofish-cbc \n\tA: aes-cmac \n"},
+	    {15, 0, "\tE: chacha20-poly1305 \n"},
+	    {0, 252, "\tA: tcp-md5 \n"},
+	    {246, 253, "\tE: 246 \n\tA: 253 \n"},
+	};
+	char want[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct tdo_sadb_sa sa = {.spi = 2, .encrypt = t[i].encrypt, .auth = t[i].auth};
+		struct tdo_sadb_msg m;
+		struct tdo_wr w;
+
+		begin(&w, TDO_SADB_GET, TDO_SATYPE_ESP);
+		tdo_sadb_put_sa(&w, &sa);
+		tdo_sadb_put_sa_addrs(&w, &a4, &b4);
+		m = end(&w);
+		snprintf(want, sizeof(want),
+		    "192.0.2.10 192.0.2.20 \n"
+		    "\tesp mode=any spi=2(0x00000002) reqid=0(0x00000000)\n"
+		    "%s"
+		    "\tseq=0x00000000 replay=0 flags=0x00000000 state=larval \n"
+		    "\tsadb_seq=0 pid=4711 refcnt=1\n",
+		    t[i].text);
+		PRINTED(want, tdo_dump_sa(f, &m, CREATED, false));
+	}
+}
+
 static void
 udp_encapsulation(void **state)
 {
@@ -646,6 +688,7 @@ main(void)
 	    cmocka_unit_test(sa_as_in_the_specification),
 	    cmocka_unit_test(long_key_no_dates),
 	    cmocka_unit_test(other_types),
+	    cmocka_unit_test(names_of_algorithms),
 	    cmocka_unit_test(udp_encapsulation),
 	    cmocka_unit_test(policy_as_in_the_specification),
 	    cmocka_unit_test(plain_policies),
