@@ -469,18 +469,26 @@ rebuild(struct tdo_cover *c, const struct side *from, struct side *to)
 }
 
 /*
- * Raises the level of a side by one.  The coarser sets are made beside the old ones, then the
- * rules change over.  False when that was not possible.
+ * Raises the level of a side, as far as the limit of entries asks for.  The coarser sets are made
+ * beside the old ones, then the rules change over.  False when that was not possible.
  */
 static bool
 coarsen(struct tdo_cover *c, struct side *sd)
 {
-	struct side coarse = {.dir = sd->dir, .af = sd->af, .level = (uint8_t)(sd->level + 1)};
+	struct side coarse = {.dir = sd->dir, .af = sd->af, .level = sd->level};
 	struct side old = *sd;
+	int r;
 
 	if (sd->level >= LEVEL_ALL)
 		return false;
-	if (rebuild(c, sd, &coarse) < 0) {
+	/* c->nentries counts the old and the new ones now. */
+	do {
+		free_side(c, &coarse);
+		coarse.level++;
+		r = rebuild(c, sd, &coarse);
+	} while (
+	    r == 0 && coarse.level < LEVEL_ALL && c->nentries - sd->nentries > c->limits.entries);
+	if (r < 0) {
 		free_side(c, &coarse);
 		return false;
 	}
@@ -719,6 +727,12 @@ tdo_cover_each(const struct tdo_cover_shape *s,
 		key_bytes(s, &e->t, key);
 		fn(ctx, s, key);
 	}
+}
+
+bool
+tdo_cover_covers_all(const struct tdo_cover *c, enum tdo_dir dir, uint8_t af)
+{
+	return tdo_cover_level(c, dir, af) == LEVEL_ALL;
 }
 
 unsigned

@@ -102,6 +102,8 @@ const struct tdo_cover_shape *tdo_cover_shapes(
 void tdo_cover_each(const struct tdo_cover_shape *s,
     void (*fn)(void *ctx, const struct tdo_cover_shape *s, const uint8_t *key), void *ctx);
 
+/* True when a side covers everything because it was coarsened: until it is empty. */
+bool tdo_cover_covers_all(const struct tdo_cover *c, enum tdo_dir dir, uint8_t af);
 unsigned tdo_cover_entries(const struct tdo_cover *c);
 unsigned tdo_cover_coarsened(const struct tdo_cover *c); /* how often that happened */
 /* 0 exact, 1 prefixes rounded, 2 no protocol and ports, 3 everything. */

@@ -32,12 +32,7 @@
 static void *
 mem_alloc(void *ctx, size_t size)
 {
-	/* Engine objects have cache-line alignment inside. */
-	void *p = aligned_alloc(64, (size + 63) / 64 * 64);
-
-	if (p != NULL)
-		memset(p, 0, size);
-	return p;
+	return calloc(1, size);
 }
 
 static void
@@ -93,35 +88,67 @@ log_line(void *ctx, enum tdo_log_level level, const char *line)
 
 /* ---- cover -------------------------------------------------------------------------- */
 
+static struct tdo_covered *
+side_of(struct tdo_process *d, const struct tdo_sp_param *sp)
+{
+	return &d->covered[sp->dir == TDO_DIR_OUT][sp->sel.src.af == TDO_AF_INET6];
+}
+
+static struct tdo_ipc_cover
+cover_of(const struct tdo_sp_param *sp)
+{
+	struct tdo_ipc_cover c;
+
+	memset(&c, 0, sizeof(c)); /* padding too: it goes to another process */
+	c.dir = sp->dir;
+	c.sel = sp->sel;
+	return c;
+}
+
 static int
 cover_widen(void *ctx, const struct tdo_sp_param *sp)
 {
 	struct tdo_process *d = ctx;
+	struct tdo_covered *side = side_of(d, sp);
 	struct tdo_ipc_cover c;
+	int r;
 
 	if (!tdo_cover_needed(sp))
 		return 0;
-	memset(&c, 0, sizeof(c));
-	c.dir = sp->dir;
-	c.sel = sp->sel;
-	return tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_ADD, &c, sizeof(c));
+	/* Covers of a side that covers everything are all the same. */
+	if (side->all) {
+		side->untold++;
+		return 0;
+	}
+	c = cover_of(sp);
+	r = tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_ADD, &c, sizeof(c));
+	if (r < 0)
+		return r;
+	side->told++;
+	side->all = r > 0;
+	return 0;
 }
 
 static void
 cover_narrow(void *ctx, const struct tdo_sp_param *sp)
 {
 	struct tdo_process *d = ctx;
+	struct tdo_covered *side = side_of(d, sp);
 	struct tdo_ipc_cover c;
 
 	tdo_journal_sp_gone(&d->journal, sp);
 	if (!tdo_cover_needed(sp))
 		return;
-	memset(&c, 0, sizeof(c));
-	c.dir = sp->dir;
-	c.sel = sp->sel;
-	/* A cover that stays is no leak, only more packets to look at. */
-	if (tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c)) != 0)
-		log_line(d, TDO_LOG_DEBUG, "a cover could not be removed");
+	if (side->untold > 0) {
+		side->untold--;
+		return;
+	}
+	c = cover_of(sp);
+	/* Not waited for: a cover that stays is no leak, only more packets to look at. */
+	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c));
+	/* With the last one the side becomes exact again. */
+	if (side->told > 0 && --side->told == 0)
+		side->all = false;
 }
 
 static int

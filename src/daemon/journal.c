@@ -11,7 +11,7 @@
 #include "wire/pfkey_msg.h"
 
 #define STALE_DELAY (10 * TDO_SEC) /* keys of deleted SAs stay in the journal for so long */
-#define STALE_MAX   20000          /* with more objects only when half of the space is used */
+#define STALE_MAX   20000          /* ... unless there are more objects than that */
 
 int
 tdo_journal_init(struct tdo_journal *j, struct tdo_state *state, struct tdo_engine *engine,
@@ -285,18 +285,32 @@ compact(struct tdo_journal *j, tdo_ns now)
 		j->stale = false;
 	}
 	j->compacted = now;
+	j->compact_used = tdo_state_used(j->state);
+}
+
+/*
+ * Compaction writes everything at once: only when it makes a difference.  Keys of what was
+ * deleted must go soon; with large databases they wait until the journal has doubled.
+ */
+static bool
+compaction_due(const struct tdo_journal *j, bool rested)
+{
+	struct tdo_spd_counts n = tdo_engine_counts(j->engine);
+	size_t used = tdo_state_used(j->state);
+	bool doubled = used / 2 > j->compact_used;
+
+	if (used > j->state->half_size / 8 * 7 && (rested || doubled))
+		return true;
+	if (!rested)
+		return false;
+	return (used > j->state->half_size / 2 && doubled) ||
+	       (j->stale && (doubled || n.sas + n.sps <= STALE_MAX)) ||
+	       tdo_state_sweep_due(j->state);
 }
 
 void
 tdo_journal_tick(struct tdo_journal *j, tdo_ns now)
 {
-	struct tdo_spd_counts n = tdo_engine_counts(j->engine);
-	bool half_full = tdo_state_used(j->state) > j->state->half_size / 2;
-	bool rested = now - j->compacted >= STALE_DELAY;
-
-	/* Half full because the databases are large: once per rest is enough. */
-	if ((half_full && (rested || tdo_state_used(j->state) > j->state->half_size / 8 * 7)) ||
-	    (j->stale && rested && n.sas + n.sps <= STALE_MAX) ||
-	    (tdo_state_sweep_due(j->state) && rested))
+	if (compaction_due(j, now - j->compacted >= STALE_DELAY))
 		compact(j, now);
 }

@@ -18,10 +18,11 @@ struct tdo_journal {
 	struct tdo_engine *engine;
 	struct tdo_pfkey_client *ear; /* NULL until listening */
 	uint8_t *buf;
-	bool replaying;   /* the engine is being filled from the journal: write nothing */
-	bool full;        /* changes are missing: said once, a restart would be incomplete */
-	bool stale;       /* holds what is gone, with its keys: compact soon */
-	tdo_ns compacted; /* last time */
+	bool replaying;      /* the engine is being filled from the journal: write nothing */
+	bool full;           /* changes are missing: said once, a restart would be incomplete */
+	bool stale;          /* holds what is gone, with its keys: compact soon */
+	tdo_ns compacted;    /* last time */
+	size_t compact_used; /* bytes of the journal after it */
 	tdo_log_fn log;
 	void *log_ctx;
 };

@@ -20,7 +20,8 @@
 #include "daemon/parent_int.h"
 #include "ipc/names.h"
 
-#define STATE_SIZE   ((size_t)256 * 1024 * 1024)
+/* Address space; memory only as far as it is used: some 700 bytes for an SA, 400 for a policy. */
+#define STATE_SIZE   (sizeof(size_t) > 4 ? (size_t)2048 << 20 : (size_t)256 << 20)
 #define STOP_TIMEOUT (5 * TDO_SEC)
 #define BACKOFF_MAX  (30 * TDO_SEC)
 #define LIVED_LONG   (60 * TDO_SEC) /* a process that lived that long did not fail at start */

@@ -102,6 +102,16 @@ narrow_later(struct tdo_parent *p)
 		p->flush_at = tdo_parent_now() + NARROW_DELAY;
 }
 
+/* As tdo_fence_add(); 1 when all packets of the side are covered, whatever is added. */
+static int
+added(struct tdo_fence *f, const struct tdo_ipc_cover *c)
+{
+	int r = tdo_fence_add(f, (enum tdo_dir)c->dir, &c->sel);
+	const struct tdo_cover *m = tdo_fence_cover(f);
+
+	return r == 0 ? tdo_cover_covers_all(m, (enum tdo_dir)c->dir, c->sel.src.af) : r;
+}
+
 static int
 on_cover(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
 {
@@ -113,11 +123,11 @@ on_cover(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, si
 	if (!cover_ok(&c))
 		return -EPROTO;
 	if (h->type == TDO_IPC_COVER_ADD)
-		r = tdo_fence_add(f, (enum tdo_dir)c.dir, &c.sel);
+		r = added(f, &c);
 	else
 		r = tdo_fence_del(f, (enum tdo_dir)c.dir, &c.sel);
 	narrow_later(p);
-	return reply(p, h, r);
+	return h->seq != 0 ? reply(p, h, r) : 0;
 }
 
 static int

@@ -13,7 +13,14 @@
 #include "daemon/worker.h"
 #include "os/sandbox.h"
 
+/* What the parent covers of one direction and family. */
+struct tdo_covered {
+	uint64_t told, untold; /* covers that it knows of, and that it need not know of */
+	bool all;              /* all packets: more covers change nothing */
+};
+
 struct tdo_process {
+	struct tdo_covered covered[2][2];
 	const struct tdo_data_env *env;
 	int epfd;
 	struct tdo_source parent_source;

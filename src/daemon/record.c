@@ -29,10 +29,12 @@ tdo_rec_sa_make(const struct tdo_sa_info *sa, struct tdo_rec_sa *r, uint8_t *key
 void
 tdo_rec_sp_make(const struct tdo_sp_info *sp, struct tdo_rec_sp *r)
 {
+	const uint8_t *p = (const uint8_t *)&sp->param;
+
 	memset(r, 0, sizeof(*r));
-	r->param = sp->param;
-	memset(r->param.req, 0, sizeof(r->param.req));
 	r->created = sp->created;
+	memcpy(r->head, p, sizeof(r->head));
+	memcpy(r->tail, p + offsetof(struct tdo_sp_param, lifetime), sizeof(r->tail));
 }
 
 /* Takes used off a limit; true when nothing is left of it. */
@@ -94,18 +96,21 @@ bool
 tdo_rec_sp_read(
     const uint8_t *p, size_t len, uint64_t wall, struct tdo_sp_param *ret, bool *ret_over)
 {
+	struct tdo_sp_param sp = {0};
 	struct tdo_rec_sp r;
 	size_t reqs;
 
 	if (len < sizeof(r))
 		return false;
 	memcpy(&r, p, sizeof(r));
-	reqs = r.param.nreq * sizeof(r.param.req[0]);
-	if (r.param.nreq > TDO_REQ_MAX || len != sizeof(r) + reqs)
+	memcpy(&sp, r.head, sizeof(r.head));
+	memcpy((uint8_t *)&sp + offsetof(struct tdo_sp_param, lifetime), r.tail, sizeof(r.tail));
+	reqs = sp.nreq * sizeof(sp.req[0]);
+	if (sp.nreq > TDO_REQ_MAX || len != sizeof(r) + reqs)
 		return false;
 	if (reqs > 0)
-		memcpy(r.param.req, p + sizeof(r), reqs);
-	*ret_over = spend(&r.param.lifetime, elapsed(r.created, wall));
-	*ret = r.param;
+		memcpy(sp.req, p + sizeof(r), reqs);
+	*ret_over = spend(&sp.lifetime, elapsed(r.created, wall));
+	*ret = sp;
 	return true;
 }

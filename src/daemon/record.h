@@ -32,8 +32,10 @@ struct tdo_rec_sa_key {
 };
 
 struct tdo_rec_sp {
-	struct tdo_sp_param param; /* req is empty */
-	uint64_t created;          /* wall-clock seconds */
+	uint64_t created; /* wall-clock seconds */
+	/* The parts of param before and behind req; the requests follow the record. */
+	uint8_t head[offsetof(struct tdo_sp_param, req)];
+	uint8_t tail[sizeof(struct tdo_sp_param) - offsetof(struct tdo_sp_param, lifetime)];
 };
 
 struct tdo_rec_sp_key {

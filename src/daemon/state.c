@@ -11,7 +11,7 @@
 #define STATE_VERSION 1u
 #define HDR_SIZE      4096u
 #define PROBES        32u
-#define SLOTS_MAX     (1u << 20)
+#define SLOTS_MAX     (1u << 21)
 
 struct tdo_state_hdr {
 	uint64_t magic;
@@ -252,6 +252,7 @@ void
 tdo_state_sweep_begin(struct tdo_state *s)
 {
 	s->live_gen = s->hdr->gen + 1;
+	s->live = 0;
 }
 
 void
@@ -259,25 +260,27 @@ tdo_state_sweep_keep(struct tdo_state *s, const struct tdo_sa_param *sa)
 {
 	struct tdo_state_slot *p = find(s, tag_of(s, sa));
 
-	if (p != NULL)
-		p->gen = s->live_gen;
+	if (p == NULL || p->gen == s->live_gen)
+		return;
+	p->gen = s->live_gen;
+	s->live++;
 }
 
 void
 tdo_state_sweep_end(struct tdo_state *s)
 {
-	uint32_t live = 0;
-
+	/* Not by looking at all slots: those that were never used are no memory yet. */
 	s->hdr->gen = s->live_gen;
-	for (uint32_t i = 0; i < s->hdr->nslots; i++)
-		live += s->slots[i].tag != 0 && s->slots[i].gen == s->live_gen;
-	s->hdr->taken = live;
+	s->hdr->taken = s->live;
 }
 
 bool
 tdo_state_sweep_due(const struct tdo_state *s)
 {
-	return s->hdr->taken > s->hdr->nslots / 2;
+	uint32_t taken = s->hdr->taken;
+
+	/* Worth it only if some of them are not those that the last one kept. */
+	return taken > s->hdr->nslots / 2 && taken - s->live > s->live / 2;
 }
 
 /* ---- journal ------------------------------------------------------------------------ */

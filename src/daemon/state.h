@@ -28,6 +28,7 @@ struct tdo_state {
 	unsigned writing;  /* half that appends go to */
 	uint32_t no_slot;  /* SAs that got none */
 	uint32_t live_gen; /* of the current sweep */
+	uint32_t live;     /* slots that it has kept */
 };
 
 enum tdo_state_found {

@@ -92,7 +92,8 @@ struct tdo_sa {
 	_Atomic uint8_t state; /* enum tdo_sa_state; control writes, and workers may not */
 	_Alignas(64) _Atomic uint64_t own_seq;
 	_Atomic uint64_t *out_seq; /* &own_seq or the caller's slot */
-	_Alignas(64) _Atomic uint64_t packets, bytes;
+	_Alignas(64) _Atomic uint64_t packets;
+	_Atomic uint64_t bytes;
 	_Atomic tdo_ns first_use, last_use; /* 0 = never; last_use is coarse, once per burst */
 	_Atomic uint64_t drops;
 	/* Who counts up to these tells the control thread (grow.c); UINT64_MAX: no limit. */

@@ -18,8 +18,12 @@
 #include "testudo/sel.h"
 
 enum tdo_ipc_type {
-	/* data -> parent, answered by REPLY with the same seq */
-	TDO_IPC_COVER_ADD = 1, /* struct tdo_ipc_cover: in force in the kernel when answered */
+	/* data -> parent, answered by REPLY with the same seq, COVER_DEL unless that is 0 */
+	/*
+	 * struct tdo_ipc_cover: in force in the kernel when answered.  Answer 1: so is every
+	 * other one of its direction and family, until each that was added is deleted.
+	 */
+	TDO_IPC_COVER_ADD = 1,
 	TDO_IPC_COVER_DEL,     /* struct tdo_ipc_cover: may be carried out later */
 	TDO_IPC_COVER_DEFAULT, /* struct tdo_ipc_default */
 	TDO_IPC_STATUS,        /* asks for STATUS_REPLY */

@@ -33,6 +33,4 @@ bool tdo_client_writable(struct client *c);
  */
 int tdo_client_recv(struct client *c, struct tdo_sadb_msg *ret, int timeout_ms);
 
-#define CLIENT_TIMEOUT_MS 1000 /* setkey(8) waits this long for an answer */
-
 #endif

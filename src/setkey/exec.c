@@ -8,10 +8,14 @@
 #include "setkey/dump.h"
 #include "setkey/request.h"
 
+#define RECV_SLICE_MS 250 /* between two looks at the clock for the progress line */
+
 static void
 report(struct exec *x, unsigned line, const char *text)
 {
 	x->failed++;
+	x->progress.failed++;
+	tdo_progress_hide(&x->progress);
 	if (x->opt.with_line)
 		fprintf(x->out, "The result of line %u: ", line);
 	fprintf(x->out, "%s.\n", text);
@@ -50,6 +54,7 @@ retire(struct exec *x)
 			report(x, p->line, error_text(p->type, p->err));
 		x->first = (x->first + 1) % EXEC_WINDOW;
 		x->n--;
+		x->progress.done++;
 	}
 }
 
@@ -66,11 +71,26 @@ match(struct exec *x, const struct tdo_sadb_msg *m)
 			continue;
 		p->answered = true;
 		p->err = m->base.err;
-		if (p->type == TDO_SADB_GET && p->err == 0)
+		if (p->type == TDO_SADB_GET && p->err == 0) {
+			tdo_progress_hide(&x->progress);
 			tdo_dump_sa(x->out, m, time(NULL), x->opt.ports);
+		}
 		break;
 	}
 	retire(x);
+}
+
+/* As tdo_client_recv(), as long as an answer may take. */
+static int
+receive(struct exec *x, struct tdo_sadb_msg *m)
+{
+	int left = x->patience_ms ? x->patience_ms : EXEC_PATIENCE_MS, r = 0;
+
+	for (; r == 0 && left > 0; left -= RECV_SLICE_MS) {
+		tdo_progress_tick(&x->progress);
+		r = tdo_client_recv(x->client, m, left < RECV_SLICE_MS ? left : RECV_SLICE_MS);
+	}
+	return r;
 }
 
 /* Waits until at most limit requests are unanswered. */
@@ -79,7 +99,7 @@ wait_until(struct exec *x, unsigned limit)
 {
 	while (x->n > limit) {
 		struct tdo_sadb_msg m;
-		int r = tdo_client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		int r = receive(x, &m);
 
 		if (r < 0)
 			return r;
@@ -174,12 +194,13 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 
 	if (r != 0)
 		return r;
+	tdo_progress_end(&x->progress);
 	tdo_client_begin(x->client, &w, type, satype);
 	r = tdo_client_send(x->client, &w);
 	if (r != 0)
 		return r;
 	for (;;) {
-		r = tdo_client_recv(x->client, &m, CLIENT_TIMEOUT_MS);
+		r = receive(x, &m);
 		if (r == 0 && any)
 			r = -ETIMEDOUT; /* half a dump must not look like a whole one */
 		if (r <= 0)
@@ -191,10 +212,13 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 			break;
 		}
 		any = true;
+		x->progress.done++;
+		tdo_progress_hide(&x->progress);
 		show(x, &m);
 		if (m.base.seq == 0)
 			break;
 	}
+	tdo_progress_end(&x->progress);
 	fflush(x->out);
 	return r < 0 ? r : 0;
 }

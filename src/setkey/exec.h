@@ -8,8 +8,15 @@
 
 #include "setkey/client.h"
 #include "setkey/names.h"
+#include "setkey/progress.h"
 
 #define EXEC_WINDOW 256
+
+/*
+ * The daemon may be emptying a database of a million entries, for us or for somebody else.  Only
+ * one that is stuck does not answer at all.
+ */
+#define EXEC_PATIENCE_MS 60000
 
 struct exec_options {
 	bool with_line;      /* "The result of line N: " before results (-f) */
@@ -36,6 +43,8 @@ struct exec {
 	const struct names *names;
 	FILE *out;
 	unsigned failed; /* statements that did not succeed */
+	int patience_ms; /* an answer that takes longer is not waited for; 0: EXEC_PATIENCE_MS */
+	struct progress progress;
 
 	struct exec_pending ring[EXEC_WINDOW]; /* a queue: first, n */
 	unsigned first, n;

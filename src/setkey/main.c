@@ -190,6 +190,7 @@ run_script(struct exec *x, const struct options *opt, int fd)
 
 	if (!opt->check && s.broken == 0)
 		s.broken = tdo_exec_wait(x);
+	tdo_progress_end(&x->progress);
 	if (s.broken != 0) {
 		fprintf(stderr, "setkey: %s\n", strerror(-s.broken));
 		return EXIT_FAILURE;
@@ -236,7 +237,9 @@ run_flush(struct exec *x, const struct options *opt)
 {
 	int r = opt->policies ? tdo_exec_spdflush(x, 0) : tdo_exec_flush(x, TDO_SATYPE_UNSPEC, 0);
 
-	return r != 0 ? r : tdo_exec_wait(x);
+	r = r != 0 ? r : tdo_exec_wait(x);
+	tdo_progress_end(&x->progress);
+	return r;
 }
 
 static int
@@ -304,6 +307,10 @@ run(const struct options *opt)
 	x.opt = opt->exec;
 	x.opt.with_line = opt->mode == MODE_FILE;
 	x.opt.line = opt->loop;
+	/* Entries that are written to the same terminal are progress enough. */
+	if (isatty(STDERR_FILENO) && !opt->verbose &&
+	    !(opt->mode == MODE_DUMP && isatty(STDOUT_FILENO)))
+		x.progress.out = stderr;
 	client.trace = opt->verbose && opt->mode != MODE_MONITOR ? stdout : NULL;
 	status = script ? run_script(&x, opt, fd) : run_connected(&x, opt);
 	tdo_client_close(&client);

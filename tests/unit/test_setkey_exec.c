@@ -49,6 +49,7 @@ setup(void **state)
 	t->x = (struct exec){.client = &t->client,
 	    .names = &tdo_names_numeric,
 	    .opt.with_line = true,
+	    .patience_ms = 300,
 	    .out = open_memstream(&t->out, &t->out_len)};
 	*state = t;
 	return 0;
@@ -400,6 +401,64 @@ no_answer_is_silent(void **state)
 	printed(t, "");
 }
 
+/* ---- progress ---- */
+
+static tdo_ns clock_now;
+
+/* An answer takes 20 ms. */
+static tdo_ns
+slow_clock(void)
+{
+	return clock_now += TDO_SEC / 50;
+}
+
+static void
+d35_long_runs_are_pipelined_and_show_progress(void **state)
+{
+	struct fixture *t = *state;
+	char *text = NULL, one[64];
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	clock_now = TDO_SEC;
+	t->x.progress = (struct progress){.out = f, .now = slow_clock};
+	/* All of these are sent before any answer is read; more would fill the socket. */
+	for (unsigned i = 1; i <= 60; i++) {
+		snprintf(one, sizeof(one), "spdadd ::1 ::%x any -P out none;", i);
+		answer(t, TDO_SADB_X_SPDADD, i, PID, i % 10 == 0 ? EEXIST : 0);
+		assert_int_equal(run(t, one), 0);
+		assert_int_equal(t->x.n, i);
+	}
+	assert_int_equal(tdo_exec_wait(&t->x), 0);
+	tdo_progress_end(&t->x.progress);
+	fclose(f);
+	assert_non_null(strstr(text, "\r51 done, 50 a second, 5 failed, 1 s\033[K"));
+	assert_memory_equal(text + len - 4, "\r\033[K", 4);
+	assert_int_equal(t->x.failed, 6);
+	free(text);
+}
+
+static void
+short_runs_show_no_progress(void **state)
+{
+	struct fixture *t = *state;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	clock_now = TDO_SEC;
+	t->x.progress = (struct progress){.out = f, .now = slow_clock};
+	answer(t, TDO_SADB_FLUSH, 1, PID, 0);
+	assert_int_equal(run(t, "flush;"), 0);
+	assert_int_equal(tdo_exec_wait(&t->x), 0);
+	tdo_progress_end(&t->x.progress);
+	fclose(f);
+	assert_int_equal(len, 0);
+	free(text);
+}
+
 static void
 lost_connection_is_an_error(void **state)
 {
@@ -589,6 +648,8 @@ main(void)
 	    TEST(without_line_numbers),
 	    TEST(forward_copies_are_quiet),
 	    TEST(no_answer_is_silent),
+	    TEST(d35_long_runs_are_pipelined_and_show_progress),
+	    TEST(short_runs_show_no_progress),
 	    TEST(lost_connection_is_an_error),
 	    TEST(statements_before_an_error),
 	    TEST(d41_type_and_code_0_reach_the_daemon),

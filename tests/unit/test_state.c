@@ -339,11 +339,11 @@ malformed_records_are_refused(void **state)
 	assert_false(tdo_rec_sa_read(buf, sizeof(buf), 1, &p, &over));
 
 	memset(&rsp, 0, sizeof(rsp));
-	rsp.param.nreq = TDO_REQ_MAX + 1;
+	rsp.head[offsetof(struct tdo_sp_param, nreq)] = TDO_REQ_MAX + 1;
 	memcpy(buf, &rsp, sizeof(rsp));
 	assert_false(tdo_rec_sp_read(
 	    buf, sizeof(rsp) + (TDO_REQ_MAX + 1) * sizeof(struct tdo_req), 1, &sp, &over));
-	rsp.param.nreq = 1;
+	rsp.head[offsetof(struct tdo_sp_param, nreq)] = 1;
 	memcpy(buf, &rsp, sizeof(rsp));
 	assert_false(tdo_rec_sp_read(buf, sizeof(rsp), 1, &sp, &over));
 	memset(buf + sizeof(rsp), 0x11, sizeof(struct tdo_req));
