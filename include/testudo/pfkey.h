@@ -19,6 +19,7 @@ struct tdo_pfkey_client;
 #define TDO_PFKEY_MSG_MAX 65536 /* bytes of one message */
 #define TDO_PFKEY_QUEUE_MAX                                                                        \
 	4096 /* broadcasts that wait for a client; later ones are lost, counted */
+#define TDO_PFKEY_QUEUE_BYTES (4u << 20) /* of them, whatever their number */
 
 struct tdo_pfkey_config {
 	struct tdo_mem mem;
@@ -60,6 +61,15 @@ size_t tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap);
 
 /* Takes the engine's events and turns them into EXPIRE, ACQUIRE and SPDEXPIRE messages. */
 void tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now);
+
+/* Counters as BSD's net.key.stats has them: out is from users, in is to users. */
+struct tdo_pfkey_stats {
+	uint64_t out_total, out_bytes, out_msgtype[32];             /* by message type */
+	uint64_t out_invlen, out_invsatype, out_invaddr, out_inval; /* malformed */
+	uint64_t out_refused;
+	uint64_t in_total, in_bytes, in_one, in_all, in_registered;
+};
+const struct tdo_pfkey_stats *tdo_pfkey_stats(const struct tdo_pfkey *k);
 
 /* Messages that clients lost because they did not read. */
 uint64_t tdo_pfkey_lost(const struct tdo_pfkey *k);

@@ -230,10 +230,17 @@ sysctl_op(struct tdo_process *d, const json_t *request)
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const json_t *value = json_object_get(request, "value");
 	enum tdo_knob k;
+	json_t *node;
 	uint8_t af;
 
 	if (name == NULL)
 		return value == NULL ? all_knobs(d) : NULL;
+	node = tdo_process_key_node(d, name);
+	if (node != NULL && value == NULL)
+		return node;
+	json_decref(node);
+	if (node != NULL)
+		return failure("read only", name);
 	if (tdo_knob_find(name, &k, &af) != 0)
 		return failure("unknown name", name);
 	if (value == NULL)

@@ -52,6 +52,9 @@ void tdo_process_log(struct tdo_process *d, enum tdo_log_level level, const char
 /* ctlanswer.c: tdo_ctl_answer_fn, ctx is the process. */
 json_t *tdo_process_answer(void *ctx, const json_t *request);
 
+/* ctlkey.c: a node of net.key that is no setting, as knobs; NULL: there is no such node. */
+json_t *tdo_process_key_node(const struct tdo_process *d, const char *name);
+
 /* queued.c: checks a clear inbound packet that the kernel queued, and says what becomes of it. */
 TDO_MUST_CHECK int tdo_process_queued(struct tdo_process *d, const uint8_t *msg, size_t len);
 TDO_MUST_CHECK int tdo_process_queued_init(struct tdo_process *d);

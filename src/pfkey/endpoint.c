@@ -91,9 +91,17 @@ tdo_pfkey_lost(const struct tdo_pfkey *k)
 	return k->lost;
 }
 
+const struct tdo_pfkey_stats *
+tdo_pfkey_stats(const struct tdo_pfkey *k)
+{
+	return &k->stats;
+}
+
 /* ---- what each message type does ---------------------------------------------------- */
 
 enum right { ANYBODY, PRIVILEGED };
+
+_Static_assert(TDO_SADB_MAX < 32, "tdo_pfkey_stats has a counter for each type");
 
 /* RFC 2367 3.1 and spec 4.1: who may send it, and who besides the sender gets the answer. */
 static const struct action {
@@ -202,12 +210,37 @@ handle(struct tdo_pfkey_client *c, const struct tdo_sadb_msg *m, tdo_ns now)
 	}
 	tdo_pfkey_debug_request(k, &m->base, m, -r, NULL);
 	if (r < 0) {
+		k->stats.out_refused++;
 		answer_error(c, &m->base, -r);
 	} else if (len > 0) {
 		tdo_pfkey_answer(c, k->scratch, len);
 		tdo_pfkey_broadcast(k, call.audience, m->base.satype, c, k->scratch, len);
 	}
 	tdo_wipe(k->scratch, call.w.len);
+}
+
+static void
+count(struct tdo_pfkey_stats *s, uint8_t type, size_t len, int err)
+{
+	s->out_total++;
+	s->out_bytes += len;
+	switch (-err) {
+	case 0:
+		s->out_msgtype[type]++; /* at most TDO_SADB_MAX: it was checked */
+		break;
+	case EMSGSIZE:
+		s->out_invlen++;
+		break;
+	case EOPNOTSUPP:
+		s->out_invsatype++;
+		break;
+	case EAFNOSUPPORT:
+		s->out_invaddr++;
+		break;
+	default:
+		s->out_inval++;
+		break;
+	}
 }
 
 void
@@ -221,6 +254,7 @@ tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns 
 	if (!tdo_sadb_base_read(msg, len, &base))
 		base = (struct tdo_sadb_base){0};
 	r = tdo_sadb_parse(msg, len, &m, &why);
+	count(&c->k->stats, base.type, len, r);
 	if (tdo_pfkey_reserve(c, r == 0 && len > ANSWER_MIN ? len : ANSWER_MIN) < 0) {
 		base.err = ENOMEM;
 		base.reserved = 0;

@@ -42,6 +42,7 @@ struct tdo_pfkey_client {
 
 	struct tdo_pfkey_item *head, *tail;
 	unsigned nbroadcast, ndump;
+	size_t broadcast_bytes;
 	/*
 	 * Room for the answer, made before a request is carried out: what has happened can
 	 * always be said.  When there is no memory for that, the emergency item says so.
@@ -56,6 +57,7 @@ struct tdo_pfkey {
 	struct tdo_pfkey_config cfg;
 	struct tdo_pfkey_client *clients;
 	uint64_t lost;
+	struct tdo_pfkey_stats stats;
 	uint8_t *scratch; /* TDO_PFKEY_MSG_MAX bytes in which messages are built */
 };
 

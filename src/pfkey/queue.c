@@ -44,6 +44,7 @@ push(struct tdo_pfkey_client *c, struct tdo_pfkey_item *it)
 		c->head = it;
 	c->tail = it;
 	c->nbroadcast += it->broadcast;
+	c->broadcast_bytes += it->broadcast ? it->cap : 0;
 	c->ndump += it->len == 0;
 }
 
@@ -56,6 +57,7 @@ pop(struct tdo_pfkey_client *c)
 	if (!c->head)
 		c->tail = NULL;
 	c->nbroadcast -= it->broadcast;
+	c->broadcast_bytes -= it->broadcast ? it->cap : 0;
 	c->ndump -= it->len == 0;
 	item_free(c, it);
 }
@@ -97,6 +99,7 @@ tdo_pfkey_answer(struct tdo_pfkey_client *c, const uint8_t *msg, size_t len)
 	c->reserved = NULL;
 	memcpy(it->data, msg, len);
 	it->len = len;
+	c->k->stats.in_one++;
 	push(c, it);
 }
 
@@ -136,7 +139,8 @@ copy_to(struct tdo_pfkey_client *c, bool wrapped, const uint8_t *msg, size_t len
 	struct tdo_pfkey_item *it = NULL;
 	struct tdo_wr w;
 
-	if (c->nbroadcast < TDO_PFKEY_QUEUE_MAX && cap <= TDO_PFKEY_MSG_MAX)
+	if (c->nbroadcast < TDO_PFKEY_QUEUE_MAX && cap <= TDO_PFKEY_MSG_MAX &&
+	    c->broadcast_bytes + cap <= TDO_PFKEY_QUEUE_BYTES)
 		it = item_new(&k->cfg.mem, cap);
 	if (!it) {
 		k->lost++;
@@ -174,6 +178,8 @@ tdo_pfkey_broadcast(struct tdo_pfkey *k, enum tdo_pfkey_audience audience, uint8
 	for (struct tdo_pfkey_client *c = k->clients; c; c = c->next)
 		if (c != except && belongs(c, audience, satype))
 			copy_to(c, false, msg, len);
+	k->stats.in_all += audience == TDO_PFKEY_ALL;
+	k->stats.in_registered += audience == TDO_PFKEY_REGISTERED;
 	tdo_pfkey_copy_promisc(k, NULL, msg, len);
 }
 
@@ -224,5 +230,7 @@ tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
 		return 0;
 	while (len == 0 && c->head)
 		len = take(c, buf, cap);
+	c->k->stats.in_total += len > 0;
+	c->k->stats.in_bytes += len;
 	return len;
 }

@@ -5,10 +5,12 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tdo_cmd_opts {
 	bool json; /* --json: for programs */
 	bool all;  /* -a, --all */
+	bool raw;  /* -b: PF_KEY messages as they are */
 };
 
 /* Exit status; argv[0] is the name of the command. */
@@ -23,6 +25,9 @@ int tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv);
 json_t *tdo_cmd_ask(json_t *request, const char **ret_error);
 /* The same, for commands that cannot go on without: says what is wrong on stderr. */
 json_t *tdo_cmd_ask_or_warn(json_t *request);
+
+/* dump.c: writes SAs (SADB_DUMP) or policies (X_SPDDUMP) to stdout; exit status. */
+int tdo_cmd_dump(uint8_t type, uint8_t satype);
 
 /* Writes j and a line end to stdout. */
 int tdo_cmd_print_json(const json_t *j);

@@ -13,6 +13,7 @@
 static const char usage[] =
     "usage: testudo [--json] stats [--all]\n"
     "       testudo [--json] sysctl [-a | name ... | name=value ...]\n"
+    "       testudo sysctl -b net.key.dumpsa[.type] | net.key.dumpsp\n"
     "       testudo [--json] doctor\n"
     "       testudo version\n"
     "\n"
@@ -102,6 +103,8 @@ take_options(struct tdo_cmd_opts *o, int argc, char **argv)
 			o->json = true;
 		else if (strcmp(argv[i], "-a") == 0 || strcmp(argv[i], "--all") == 0)
 			o->all = true;
+		else if (strcmp(argv[i], "-b") == 0)
+			o->raw = true;
 		else if (argv[i][0] == '-' && strcmp(argv[i], "--version") != 0 &&
 			 strcmp(argv[i], "--help") != 0)
 			return -1;

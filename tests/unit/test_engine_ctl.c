@@ -241,6 +241,26 @@ random_bytes_are_used_once(void **state)
 	assert_memory_equal(w->random_pool, (uint8_t[512]){0}, 512);
 }
 
+/* random_int: what a worker has in stock is replaced after that time. */
+static void
+random_bytes_in_stock_are_replaced(void **state)
+{
+	struct tdo_worker *w = tdo_engine_worker(c.e, 0);
+	uint8_t stock[100], got[100];
+
+	(void)state;
+	ctl_pass(&c, 1);
+	tdo_worker_random(w, got, 12);
+	memcpy(stock, w->random_pool, 100);
+	ctl_pass(&c, 58);
+	tdo_worker_random(w, got, 12);
+	assert_memory_equal(w->random_pool, stock, 100);
+	ctl_pass(&c, 3);
+	tdo_worker_random(w, got, 12);
+	assert_memory_not_equal(w->random_pool, stock, 100);
+	assert_int_equal(w->random_left, sizeof(w->random_pool) - 12);
+}
+
 /* ---- acquires ---- */
 
 static struct tdo_event ev;
@@ -408,6 +428,7 @@ main(void)
 	    T(counters_are_sums),
 	    T(drops_name_the_last_offender),
 	    T(random_bytes_are_used_once),
+	    T(random_bytes_in_stock_are_replaced),
 	    T(acquires_are_not_repeated_for_every_packet),
 	    T(acquires_are_repeated_after_a_time),
 	    T(getspi_answers_an_acquire),

@@ -596,6 +596,191 @@ d51_messages_may_be_long(void **state)
 	assert_int_equal(tdo_engine_counts(w->e).sas, 1);
 }
 
+/* Every length and family of every socket address: refused, or it is a good one. */
+static void
+d26_lengths_of_socket_addresses_are_checked(void **state)
+{
+	struct world *w = *state;
+	static uint8_t copy[4096];
+	const struct tdo_sp_param sp = sample_sp(1);
+	unsigned good = 0, bad = 0;
+	size_t len;
+
+	begin(TDO_SADB_X_SPDADD, 0);
+	tdo_sadb_put_sp_param(&wr, &sp);
+	len = tdo_sadb_end(&wr);
+	for (size_t at = TDO_SADB_BASE_LEN; at + 1 < len; at++) {
+		if (request[at] != TDO_SADB_SIN_LEN || request[at + 1] != TDO_SADB_AF_INET)
+			continue;
+		for (unsigned v = 0; v < 512; v++) { /* a length, then a family */
+			memcpy(copy, request, len);
+			copy[at + v / 256] = (uint8_t)v;
+			tdo_pfkey_input(w->a, copy, len, NOW);
+			assert_true(tdo_pfkey_pull(w->a, answer, sizeof(answer)) > 0);
+			if (answer[2] == 0)
+				good++;
+			else
+				bad++;
+			tdo_sp_flush(w->e);
+			drain(w->b);
+		}
+	}
+	/* Two selectors and two endpoints; of each the value itself as length and as family. */
+	assert_int_equal(good, 8);
+	assert_int_equal(bad, 4 * 512 - 8);
+}
+
+/* ---- what the operator is told --------------------------------------------------------------- */
+
+static void
+debug_is_a_mask(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+
+	add(w, &p, 0);
+	assert_int_equal(w->lines, 0);
+	set(w, TDO_KNOB_KEY_DEBUG, 0x03); /* which messages was not said */
+	add(w, &p, EEXIST);
+	assert_int_equal(w->lines, 0);
+	set(w, TDO_KNOB_KEY_DEBUG, 0x11);
+	add(w, &p, EEXIST);
+	assert_int_equal(w->lines, 1);
+	assert_non_null(strstr(w->log, "SADB_ADD"));
+	assert_non_null(strstr(w->log, "pid 4711"));
+	assert_non_null(strstr(w->log, "errno 17"));
+	set(w, TDO_KNOB_KEY_DEBUG, 0x13);
+	p.key.spi = 0xabcdef;
+	add(w, &p, 0);
+	assert_non_null(strstr(w->log, "spi 0xabcdef"));
+	assert_non_null(strstr(w->log, "SADB_EXT_ADDRESS_DST 10.0.0.2/32"));
+	assert_non_null(strstr(w->log, "SADB_EXT_KEY_ENCRYPT, "));
+	assert_null(strstr(w->log, "0123456789")); /* keys never */
+	begin(TDO_SADB_ADD, TDO_SATYPE_ESP);       /* malformed: why */
+	request[16] = 9;
+	tdo_pfkey_input(w->a, request, 16, NOW);
+	assert_non_null(strstr(w->log, "message length is not the length received"));
+	drain(w->a);
+	/* Events. */
+	w->log[0] = 0;
+	set(w, TDO_KNOB_KEY_DEBUG, 0x43);
+	drain(w->b);
+	be_manager(w);
+	want(w, TDO_LEVEL_REQUIRE);
+	drain(w->b);
+	tdo_sa_flush(w->e, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	assert_non_null(strstr(w->log, "SADB_ACQUIRE"));
+	assert_non_null(strstr(w->log, "SADB_EXT_PROPOSAL"));
+	assert_null(strstr(w->log, "SADB_REGISTER"));
+}
+
+static void
+messages_are_counted(void **state)
+{
+	struct world *w = *state;
+	const struct tdo_pfkey_stats *s = tdo_pfkey_stats(w->k);
+	struct tdo_sa_param p = sample(0x1001);
+
+	be_manager(w);
+	add(w, &p, 0);
+	add(w, &p, EEXIST);
+	assert_int_equal(s->out_total, 3);
+	assert_int_equal(s->out_msgtype[TDO_SADB_ADD], 2);
+	assert_int_equal(s->out_msgtype[TDO_SADB_REGISTER], 1);
+	assert_int_equal(s->out_refused, 1);
+	assert_int_equal(s->in_one, 3);
+	assert_int_equal(s->in_all, 1);
+	assert_int_equal(s->in_registered, 1);
+	tdo_pfkey_input(w->a, request, 7, NOW);
+	say_base(w->a, TDO_SADB_DUMP, TDO_SADB_SATYPE_MIP);
+	say_base(w->a, TDO_SADB_DUMP, 4);
+	assert_int_equal(s->out_invlen, 1);
+	assert_int_equal(s->out_invsatype, 1);
+	assert_int_equal(s->out_inval, 1);
+	assert_int_equal(s->in_total, 3);
+	drain(w->a);
+	drain(w->b);
+	assert_int_equal(s->in_total, 7);
+	assert_true(s->in_bytes > 7 * 16 && s->out_bytes > 200);
+}
+
+/* ---- a client that does not read ------------------------------------------------------------- */
+
+/* A dump under way, ten seconds of 10,000 changes: bounded, nobody waits, the dump is whole. */
+static void
+d02_a_stalled_dump_costs_no_memory_and_no_time(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p;
+	unsigned n = 0;
+	long before = 0;
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		p = sample(0x1000 + i);
+		add(w, &p, 0);
+	}
+	drain(w->b);
+	say_base(w->b, TDO_SADB_DUMP, 0);
+	hear(w->b, TDO_SADB_DUMP, 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		if (i == 10000)
+			before = w->blocks;
+		p = sample(0x100000);
+		if (i % 2 == 0)
+			add(w, &p, 0);
+		else
+			say_key(w->a, TDO_SADB_DELETE, 0x100000);
+		if (i % 2 == 1)
+			hear(w->a, TDO_SADB_DELETE, 0);
+		if (i % 100 == 0)
+			tdo_engine_tick(w->e, NOW);
+	}
+	tdo_engine_tick(w->e, NOW);
+	assert_true(w->blocks <= before + 200);
+	assert_true(tdo_pfkey_lost(w->k) > 90000);
+	for (;;) {
+		size_t len = tdo_pfkey_pull(w->b, answer, sizeof(answer));
+		struct tdo_sadb_base b;
+
+		assert_true(tdo_sadb_base_read(answer, len, &b));
+		n += b.type == TDO_SADB_DUMP;
+		if (b.type == TDO_SADB_DUMP && b.seq == 0)
+			break;
+	}
+	assert_int_equal(n, 999);
+	assert_in_range(drain(w->b), 1, TDO_PFKEY_QUEUE_MAX);
+}
+
+/* Long messages: the bytes are bounded, too. */
+static void
+broadcasts_are_bounded_in_bytes(void **state)
+{
+	struct world *w = *state;
+	static uint8_t big[40000];
+	struct tdo_wr b = tdo_wr_init(big, sizeof(big));
+	struct tdo_sa_param p = sample(0x1001);
+	const uint16_t units = 3000;
+	size_t len, bytes = 0;
+
+	tdo_sadb_begin(&b, &(struct tdo_sadb_base){.type = TDO_SADB_ADD, .satype = 3});
+	tdo_sadb_put_sa_param(&b, &p);
+	tdo_wr_h16(&b, units);
+	tdo_wr_h16(&b, TDO_SADB_EXT_IDENTITY_SRC);
+	tdo_wr_h16(&b, TDO_SADB_IDENT_FQDN);
+	tdo_wr_zero(&b, units * 8u - 6);
+	len = tdo_sadb_end(&b);
+	for (unsigned i = 0; i < 1000; i++) {
+		tdo_pfkey_input(w->a, big, len, NOW);
+		hear(w->a, TDO_SADB_ADD, 0);
+		tdo_sa_flush(w->e, 0);
+	}
+	while ((len = tdo_pfkey_pull(w->b, answer, sizeof(answer))) > 0)
+		bytes += len;
+	assert_in_range(bytes, TDO_PFKEY_QUEUE_BYTES / 2, TDO_PFKEY_QUEUE_BYTES);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -616,6 +801,11 @@ main(void)
 	    T(an_update_changes_what_it_says),
 	    T(a_larval_sa_is_completed_by_its_name),
 	    T(d51_messages_may_be_long),
+	    T(d26_lengths_of_socket_addresses_are_checked),
+	    T(debug_is_a_mask),
+	    T(messages_are_counted),
+	    T(d02_a_stalled_dump_costs_no_memory_and_no_time),
+	    T(broadcasts_are_bounded_in_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
