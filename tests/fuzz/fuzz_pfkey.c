@@ -4,12 +4,16 @@
  *
  * Input: items of a 16-bit little-endian word and a message.  Low 12 bits: length of the
  * message.  High bits: 0x8000 the unprivileged client sends; 0x4000 the registered one;
- * 0x2000 nobody reads afterwards; 0x1000 a packet is sent and ten seconds pass before.
+ * 0x2000 nobody reads afterwards; 0x1000 packets are sent and time passes before: as many
+ * seconds as the low byte of the pid, or 10 when that is 2.
  *
- * What must hold: every message is answered (D52), and whatever comes out parses.
+ * What must hold: every message is answered (D52), whatever comes out parses; a packet that waits
+ * for its SA comes out protected, in order, or not at all; memory is bounded.
  */
 #include <string.h>
 
+#include "base/be.h"
+#include "daemon/hold.h"
 #include "fuzz.h"
 #include "mem.h"
 #include "testudo/pfkey.h"
@@ -105,12 +109,61 @@ read_all(struct tdo_pfkey_client *c)
 	return n;
 }
 
+/* net.key.debug is on: what is logged is text. */
+static void
+check_line(void *ctx, enum tdo_log_level level, const char *text)
+{
+	(void)ctx;
+	(void)level;
+	FUZZ_CHECK(text[0] != 0 && strlen(text) < 300);
+}
+
 struct scene {
+	struct tdo_hold hold;
+	_Atomic size_t held;
+	uint16_t next, last_sent; /* numbers of packets */
 	struct tdo_engine *e;
 	struct tdo_pfkey *k;
 	struct tdo_pfkey_client *user, *manager, *guest;
 	tdo_ns now;
 };
+
+static void
+classify(void *ctx, struct tdo_pkt *const *p, unsigned n)
+{
+	struct scene *s = ctx;
+
+	tdo_out_classify(tdo_engine_worker(s->e, 0), p, n, s->now);
+}
+
+/* Every packet goes through here in the order of its number, those that waited too. */
+static void
+send(void *ctx, struct tdo_pkt *p)
+{
+	struct scene *s = ctx;
+	uint16_t number = tdo_be16(tdo_pkt_data(p) + 28);
+
+	FUZZ_CHECK(p->verdict == TDO_VERDICT_PROTECT ||
+		   (p->verdict == TDO_VERDICT_PASS && !(p->flags & TDO_PKT_NO_CLEAR)));
+	FUZZ_CHECK(number > s->last_sent);
+	s->last_sent = number;
+	tdo_out_protect(tdo_engine_worker(s->e, 0), &p, 1, s->now);
+}
+
+static void
+flush(void *ctx)
+{
+	(void)ctx;
+}
+
+static void
+full(void *ctx, struct tdo_pkt *p)
+{
+	(void)ctx;
+	FUZZ_CHECK(p->sp == NULL && p->nsas == 0);
+}
+
+static const struct tdo_hold_ops hold_ops = {classify, send, flush, full};
 
 /* 10.0.0.1 to 10.0.0.2, UDP: a policy may need an SA for it. */
 static void
@@ -120,15 +173,35 @@ send_packet(struct scene *s)
 	    .dst = {.af = TDO_AF_INET, .b = {10, 0, 0, 2}},
 	    .ttl = 64,
 	    .proto = TDO_IPPROTO_UDP};
-	uint8_t buf[TDO_HEADROOM + 28 + TDO_TAILROOM] = {0};
-	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM, .len = 28};
+	const struct tdo_hold_limits lim = {4, 1 << 16};
+	uint8_t buf[TDO_HEADROOM + 30 + TDO_TAILROOM] = {0};
+	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM, .len = 30};
 	struct tdo_pkt *const burst[] = {&p};
-	struct tdo_worker *w = tdo_engine_worker(s->e, 0);
 
-	tdo_ip_build(tdo_pkt_data(&p), &h, 8);
-	buf[TDO_HEADROOM + 25] = 8; /* UDP length */
-	tdo_out(w, burst, 1, s->now);
-	tdo_worker_quiesce(w);
+	tdo_ip_build(tdo_pkt_data(&p), &h, 10);
+	buf[TDO_HEADROOM + 25] = 10; /* UDP length */
+	tdo_put_be16(buf + TDO_HEADROOM + 28, ++s->next);
+	classify(s, burst, 1);
+	tdo_hold_burst(&s->hold, &lim, burst, 1, tdo_engine_generation(s->e), s->now);
+	FUZZ_CHECK(s->held <= lim.bytes);
+	tdo_worker_quiesce(tdo_engine_worker(s->e, 0));
+}
+
+static void
+look(struct scene *s)
+{
+	if (tdo_hold_due(&s->hold, tdo_engine_generation(s->e), s->now))
+		tdo_hold_look(&s->hold, tdo_engine_generation(s->e), s->now);
+	tdo_worker_quiesce(tdo_engine_worker(s->e, 0));
+}
+
+static void
+time_passes(struct scene *s, unsigned seconds)
+{
+	s->now += seconds * TDO_SEC;
+	tdo_engine_tick(s->e, s->now);
+	tdo_pfkey_events(s->k, s->now);
+	look(s);
 }
 
 static void
@@ -145,14 +218,17 @@ one_message(struct scene *s, unsigned word, const uint8_t *msg, size_t len)
 	FUZZ_CHECK(copy != NULL);
 	memcpy(copy, msg, len);
 	if (word & WAIT) {
+		unsigned seconds = len > 12 ? msg[12] : 0;
+
 		send_packet(s);
-		s->now += 10 * TDO_SEC;
-		tdo_engine_tick(s->e, s->now);
-		tdo_pfkey_events(s->k, s->now);
+		send_packet(s);
+		time_passes(s, seconds == 2 ? 10 : seconds);
 	}
 	tdo_pfkey_input(c, copy, len, s->now);
 	FUZZ_CHECK(tdo_pfkey_pending(c) || gives_up);
 	free(copy);
+	s->now += TDO_SEC / 100;
+	look(s);
 	if (word & UNREAD)
 		return;
 	read_all(s->user);
@@ -168,7 +244,8 @@ open_scene(struct scene *s, uint32_t *seed)
 	    .random = fill_random,
 	    .random_ctx = seed,
 	    .crypto = crypto(),
-	    .nworkers = 1};
+	    .nworkers = 1,
+	    .log = check_line};
 	struct tdo_pfkey_config pc = {.mem = mem};
 
 	FUZZ_CHECK(tdo_engine_new(&ec, &s->e) == 0);
@@ -179,6 +256,11 @@ open_scene(struct scene *s, uint32_t *seed)
 	FUZZ_CHECK(tdo_pfkey_open(s->k, &nobody, NULL, &s->guest) == 0);
 	s->now = 1000 * TDO_SEC;
 	tdo_engine_set_wall(s->e, 1700000000, s->now);
+	FUZZ_CHECK(tdo_knob_set(s->e, TDO_KNOB_KEY_DEBUG, 0, 0xff) == 0);
+	FUZZ_CHECK(tdo_knob_set(s->e, TDO_KNOB_ESP_AUTH, 0, 1) == 0);
+	tdo_hold_init(&s->hold, &hold_ops, s, &s->held);
+	s->next = s->last_sent = 0;
+	s->held = 0;
 }
 
 int
@@ -200,6 +282,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += len;
 		size -= len;
 	}
+	tdo_hold_fini(&s.hold);
+	FUZZ_CHECK(s.held == 0);
 	tdo_pfkey_free(s.k);
 	tdo_engine_free(s.e);
 	return 0;

@@ -84,9 +84,9 @@ def tdo_sp(tunnel=(0, 0, 0, 0, 0), flags=0, pfp=0, reqids=(), n=None):
     return ext(42, bytes(tunnel) + struct.pack("<BBB%dI" % len(reqids), flags, pfp, len(reqids) if n is None else n, *reqids))
 
 
-def msg(kind, satype=0, *exts, err=0):
+def msg(kind, satype=0, *exts, err=0, seq=1, pid=2):
     body = b"".join(exts)
-    return struct.pack("<BBBBHHII", 2, kind, err, satype, (16 + len(body)) // 8, 0, 1, 2) + body
+    return struct.pack("<BBBBHHII", 2, kind, err, satype, (16 + len(body)) // 8, 0, seq, pid) + body
 
 
 def item(m, flags=0):
@@ -119,6 +119,18 @@ SEEDS = {
                   msg(SPDADD, 0, policy(request()), pair(V4A, V4B), lifetime(3, add=5)), (msg(DUMP), WAIT), (msg(DUMP), WAIT)],
     "acquire": [(msg(REGISTER, ESP), MANAGER), msg(SPDADD, 0, policy(request()), pair(V4A, V4B)), (msg(FLUSH), WAIT), (msg(FLUSH), WAIT),
                 msg(SPDFLUSH), msg(SPDADD, 0, policy(request(51)), pair(V4A, V4B)), (msg(REGISTER, AH), MANAGER), (msg(FLUSH), WAIT)],
+    "hold": [(msg(REGISTER, ESP), MANAGER), msg(SPDADD, 0, policy(request()), pair(V4A, V4B)), (msg(DUMP, pid=3), WAIT),
+             (msg(GETSPI, ESP, pair(V4B, V4A), ext(16, struct.pack("<III", 0xc0000000, 0xcfffffff, 0))), MANAGER),
+             (add(4096), MANAGER), msg(DELETE, ESP, sa(4096), pair(V4A, V4B)), (msg(DUMP, pid=1), WAIT), (msg(DUMP, pid=40), WAIT),
+             (msg(DUMP, pid=1), WAIT), (msg(ACQUIRE, ESP, err=110, seq=2), MANAGER), (msg(ACQUIRE, ESP, err=110, seq=3), MANAGER),
+             (msg(DUMP, pid=1), WAIT), msg(SPDFLUSH), (msg(DUMP, pid=1), WAIT)],
+    "hold-use": [(msg(REGISTER, ESP), MANAGER),
+                 msg(SPDADD, 0, policy(request(level=1)), pair(V4A, V4B), ext(42, bytes(5) + bytes([1, 0x1f, 1]) + bytes(4))),
+                 (msg(DUMP, pid=3), WAIT), (msg(DUMP, pid=3), WAIT), (msg(DUMP, pid=40), WAIT), (msg(DUMP, pid=1), WAIT),
+                 (msg(ACQUIRE, ESP, err=110), MANAGER), add(4096), (msg(DUMP, pid=1), WAIT)],
+    "setidx": [(msg(REGISTER, ESP), MANAGER), msg(SPDSETIDX, 0, policy(), pair(V4A, V4B)), (msg(DUMP, pid=3), WAIT),
+               (msg(SPDACQUIRE, err=2), MANAGER), (msg(DUMP, pid=3), WAIT), msg(SPDUPDATE, 0, policy(request()), pair(V4A, V4B)),
+               add(4096), (msg(DUMP, pid=3), WAIT), msg(SPDSETIDX, 0, policy(direction=1), pair(V4B, V4A)), msg(SPDACQUIRE)],
     "natt": [add(4096, ext(20, bytes([2, 0, 0, 0])), ext(21, bytes([0x11, 0x94, 0, 0])), ext(22, bytes([0x11, 0x94, 0, 0])),
                  address(23, V4A), address(24, V4B), ext(25, struct.pack("<HH", 552, 0))), add(4097, ext(20, bytes(4))),
              add(4098, ext(20, bytes([9, 0, 0, 0])))],
