@@ -131,18 +131,15 @@ put_out(struct tdo_hold *h, struct tdo_hold_item *it)
 static void
 make_room_for_sa(struct tdo_hold *h, uint64_t waits_for, unsigned max)
 {
-	struct tdo_hold_item *it, *oldest = NULL;
+	struct tdo_hold_item *it = TAILQ_LAST(sa_bucket(h, waits_for), tdo_hold_list), *older;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(it, sa_bucket(h, waits_for), in_sa)
-	{
-		if (it->pkt.waits_for != waits_for)
-			continue;
-		if (n++ == 0)
-			oldest = it;
+	/* From the newest on: one place must stay free. */
+	for (; it != NULL; it = older) {
+		older = TAILQ_PREV(it, tdo_hold_list, in_sa);
+		if (it->pkt.waits_for == waits_for && ++n >= max)
+			put_out(h, it);
 	}
-	if (n >= max && oldest != NULL)
-		put_out(h, oldest);
 }
 
 /* The bytes are shared by all workers; everyone puts out his own packets only. */
@@ -157,7 +154,7 @@ reserve(struct tdo_hold *h, size_t size, size_t max)
 		atomic_fetch_sub_explicit(h->total, size, memory_order_relaxed);
 		if (size > max || TAILQ_EMPTY(&h->all))
 			return false;
-		put_out(h, TAILQ_FIRST(&h->all));
+		put_out(h, TAILQ_FIRST(&h->all)); /* NOLINT: it takes it off the list */
 	}
 }
 
