@@ -396,6 +396,57 @@ setidx_asks_for_the_requests(void **state)
 	spd(w, TDO_SADB_X_SPDSETIDX, &sp, 0);
 }
 
+/* Inbound nobody said yet what is enough: nothing is. */
+static void
+an_inbound_policy_without_requests_lets_nothing_pass(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	const struct tdo_ip_hdr h = {.src = A4, .dst = B4, .ttl = 64, .proto = TDO_IPPROTO_UDP};
+	uint8_t buf[TDO_HEADROOM + 28 + TDO_TAILROOM] = {0};
+	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM, .len = 28};
+	struct tdo_pkt *const burst[] = {&p};
+
+	sp.dir = TDO_DIR_IN;
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.nreq = 0;
+	spd(w, TDO_SADB_X_SPDSETIDX, &sp, 0);
+	tdo_ip_build(tdo_pkt_data(&p), &h, 8);
+	buf[TDO_HEADROOM + 25] = 8;
+	tdo_in_clear(tdo_engine_worker(w->e, 0), burst, 1, NOW);
+	assert_int_equal(p.verdict, TDO_VERDICT_DROP);
+	assert_int_equal(p.reason, TDO_REASON_IN_CLEAR);
+}
+
+/* A policy that wants an SA for each flow: the flow is in the question (D45). */
+static void
+d45_acquire_of_a_flow_has_its_selectors(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	struct tdo_sel sel;
+
+	be_manager(w);
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.pfp = TDO_PFP_SRC | TDO_PFP_PROTO;
+	sp.req[0] =
+	    (struct tdo_req){.proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_REQUIRE};
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	at(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	exactly(&got, 5, TDO_SADB_EXT_ADDRESS_SRC, TDO_SADB_EXT_ADDRESS_DST, TDO_SADB_X_EXT_POLICY,
+	    TDO_SADB_EXT_PROPOSAL, TDO_SADB_X_EXT_TDO_SEL);
+	assert_true(tdo_sadb_get_tdo_sel(&got, &sel));
+	assert_true(tdo_addr_equal(&sel.src, &A4));
+	assert_int_equal(sel.src_plen, 32);
+	assert_int_equal(sel.proto, TDO_IPPROTO_UDP);
+	assert_int_equal(sel.dport.hi, UINT16_MAX);
+}
+
 /* ---- proposals ----------------------------------------------------------------------------- */
 
 /* Asks for an acquire of this SA type and reads its combinations; returns how many. */
@@ -797,6 +848,8 @@ main(void)
 	    T(a_key_manager_answers),
 	    T(a_key_manager_that_gives_up_is_asked_again),
 	    T(setidx_asks_for_the_requests),
+	    T(an_inbound_policy_without_requests_lets_nothing_pass),
+	    T(d45_acquire_of_a_flow_has_its_selectors),
 	    T(d16_d40_proposals_are_complete_and_strong),
 	    T(an_update_changes_what_it_says),
 	    T(a_larval_sa_is_completed_by_its_name),
