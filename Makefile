@@ -1,9 +1,9 @@
-# Thin front end; Meson does the work.  Targets: demo check check-kernel bench install build deps
+# Thin front end; Meson does the work.  Targets: demo check check-kernel bench scale install build deps
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all build deps check check-kernel demo bench install clean
+.PHONY: all build deps check check-kernel demo bench scale install clean
 
 all: build
 
@@ -26,6 +26,9 @@ demo: build
 
 bench: build
 	@BUILD=$(BUILD) bench/run
+
+scale: build
+	@BUILD=$(BUILD) tests/scale/run
 
 install: build
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild

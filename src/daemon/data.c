@@ -312,7 +312,9 @@ make_engine(struct tdo_process *d)
 		return rc;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), tdo_clock_now());
 	d->clear = tdo_engine_worker(d->engine, d->nworkers);
-	tdo_worker_idle(d->clear); /* it reads only while a queued packet is checked */
+	/* Nobody reads yet, or tables could not grow; d->clear only while it checks a packet. */
+	for (unsigned i = 0; i <= d->nworkers; i++)
+		tdo_worker_idle(tdo_engine_worker(d->engine, i));
 	if (!d->has_state)
 		return 0;
 	return tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);

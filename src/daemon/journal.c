@@ -105,6 +105,7 @@ tdo_journal_sp_gone(struct tdo_journal *j, const struct tdo_sp_param *sp)
 		return;
 	}
 	r.sel = sp->sel;
+	j->stale = true;
 	note(j, TDO_REC_SP_GONE, &r, sizeof(r), NULL, 0);
 }
 
@@ -181,8 +182,11 @@ hear(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 	if (m->base.err != 0)
 		return;
 	switch (m->base.type) {
-	case TDO_SADB_ADD:
 	case TDO_SADB_UPDATE:
+		j->stale = true;
+		hear_sa(j, m);
+		break;
+	case TDO_SADB_ADD:
 	case TDO_SADB_DELETE:
 	case TDO_SADB_EXPIRE:
 		hear_sa(j, m);
@@ -190,8 +194,11 @@ hear(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 	case TDO_SADB_FLUSH:
 		note_sa_key(j, TDO_REC_SA_FLUSH, &all);
 		break;
-	case TDO_SADB_X_SPDADD:
 	case TDO_SADB_X_SPDUPDATE:
+		j->stale = true;
+		hear_sp(j, m);
+		break;
+	case TDO_SADB_X_SPDADD:
 	case TDO_SADB_X_SPDSETIDX:
 		hear_sp(j, m);
 		break;
@@ -289,7 +296,7 @@ compact(struct tdo_journal *j, tdo_ns now)
 }
 
 /*
- * Compaction writes everything at once: only when it makes a difference.  Keys of what was
+ * Compaction writes everything at once: only when something is to be gained.  Keys of what was
  * deleted must go soon; with large databases they wait until the journal has doubled.
  */
 static bool
@@ -303,8 +310,7 @@ compaction_due(const struct tdo_journal *j, bool rested)
 		return true;
 	if (!rested)
 		return false;
-	return (used > j->state->half_size / 2 && doubled) ||
-	       (j->stale && (doubled || n.sas + n.sps <= STALE_MAX)) ||
+	return (j->stale && (doubled || n.sas + n.sps <= STALE_MAX)) ||
 	       tdo_state_sweep_due(j->state);
 }
 

@@ -77,6 +77,7 @@ struct tdo_transform {
 };
 
 struct tdo_sa {
+	struct tdo_hnode by_spi; /* inbound: destination, protocol, SPI; beside what is compared */
 	/* constant, packet path */
 	struct tdo_sa_id id;
 	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
@@ -119,7 +120,6 @@ struct tdo_sa {
 	struct tdo_qsbr_node retired;
 
 	/* links of sad.c */
-	struct tdo_hnode by_spi;        /* inbound: destination, protocol, SPI */
 	struct tdo_sa_link out_link[2]; /* outbound: of its address pair; with reqid */
 	struct tdo_hnode by_reqid;      /* reqids that testudo picks from */
 	struct tdo_sa *prev, *next;     /* all SAs in order of creation */

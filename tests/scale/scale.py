@@ -3,7 +3,8 @@
 Prints what each step takes, what other clients wait for meanwhile, and the memory of the
 daemon's processes.  Fails when a step is wrong; times are judged by who reads them.
 
-    tests/scale/run [SAS [POLICIES]]        default 1000000 1000000
+    tests/scale/run [SAS [POLICIES [-r]]]       default 1000000 1000000; -r: kills the data
+                                                process, all must be put back
 """
 import os
 import re
@@ -86,16 +87,27 @@ class Watch(threading.Thread):
         self.worst, self.end = 0.0, False
         self.s = connect()
 
+    def ask(self):
+        self.s.send(message(7, 0, 77))  # REGISTER of no type: lists algorithms
+        while True:
+            m = self.s.recv(65536)
+            if not m or (m[1] == 7 and struct.unpack_from("=II", m, 8) == (77, PID)):
+                break
+
     def run(self):
         while not self.end:
             t = time.monotonic()
-            self.s.send(message(7, 0, 77))  # REGISTER of no type: lists algorithms
-            while True:
-                m = self.s.recv(65536)
-                if m[1] == 7 and struct.unpack_from("=II", m, 8) == (77, PID):
-                    break
+            try:
+                self.ask()
+            except OSError:
+                return  # the data process was killed
             self.worst = max(self.worst, time.monotonic() - t)
             time.sleep(0.002)
+
+    def stop(self):
+        self.end = True
+        self.join(30)
+        return self.worst
 
 
 def step(what, fn):
@@ -104,9 +116,9 @@ def step(what, fn):
     t = time.monotonic()
     result = fn()
     t = time.monotonic() - t
-    watch.end = True
+    worst = watch.stop()
     anon, shared = memory()
-    print(f"{what:44} {t:8.2f} s   others wait {watch.worst * 1000:7.1f} ms   "
+    print(f"{what:44} {t:8.2f} s   others wait {worst * 1000:7.1f} ms   "
           f"memory {anon // 1024:6} MB + {shared // 1024} MB shared", flush=True)
     return result
 
@@ -191,8 +203,9 @@ def main():
             after_sps = memory()[0]
             assert step("dump of policies by a plain socket", lambda: raw_dump(SPDDUMP)) == policies
             assert step("setkey -DP", lambda: lines("-DP")) == policies
-            step("data process killed, all put back",
-                 lambda: restart_data_process(sas, policies)) if "-r" in sys.argv else None
+            if "-r" in sys.argv:
+                step("data process killed, all put back",
+                     lambda: restart_data_process(sas, policies))
             step("setkey -FP", lambda: setkey("-FP"))
             step("setkey -F", lambda: setkey("-F"))
             time.sleep(2)

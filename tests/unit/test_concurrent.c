@@ -18,7 +18,7 @@
 
 #include "base/addr.h"
 #include "ctl.h"
-#include "engine/engine.h"
+#include "engine/path.h"
 
 #define WORKERS 2
 #define SPARE   200 /* other policies and SAs that come and go */
@@ -34,6 +34,25 @@ struct reader {
 
 /* ---- readers ---- */
 
+/* It is used, becomes dying and is renewed all the time, with and without selectors: never absent.
+ */
+static void
+use(struct reader *r, const struct tdo_flow *f)
+{
+	struct tdo_req req = {.proto = 50,
+	    .mode = TDO_MODE_TRANSPORT,
+	    .level = r->lookups % 2 ? TDO_LEVEL_UNIQUE : TDO_LEVEL_USE,
+	    .reqid = 7};
+	struct tdo_addr src = ctl_addr("10.1.1.2");
+	struct tdo_sa_ask ask = {.req = &req, .src = &src, .dst = &f->dst, .flow = f};
+	struct tdo_sa *sa = tdo_sad_find_out(c.e, &ask);
+
+	if (sa == NULL)
+		r->no_sa++;
+	else
+		tdo_sa_used(sa, 1, 100, r->lookups);
+}
+
 /* One of the two policies A and B is always there, and one of the SAs 1000 and 1001. */
 static void
 look(struct reader *r)
@@ -46,6 +65,7 @@ look(struct reader *r)
 	    tdo_sad_find_out(c.e, &(struct tdo_sa_ask){.req = &req, .src = &f.src, .dst = &f.dst});
 
 	r->lookups++;
+	use(r, &f);
 	r->no_policy += h.sp == NULL;
 	r->no_sa += sa == NULL;
 	if (h.sp && h.sp->param.sel.dst_plen != 8 && h.sp->param.sel.dst_plen != 16)
@@ -135,6 +155,35 @@ change_all(unsigned round)
 	assert_int_equal(tdo_sa_update(c.e, &u, c.now, NULL), 0);
 }
 
+/* Its packets are used up again and again; another one of the set comes and goes. */
+static void
+renew(unsigned round)
+{
+	struct tdo_sa_param p = ctl_sa("10.1.1.2", "20.1.1.1", 3000, 1), q = p;
+	struct tdo_event ev;
+
+	p.reqid = q.reqid = 7;
+	p.has_soft = true;
+	p.soft.allocations = 1;
+	p.has_sel = round % 3 == 0;
+	p.sel.src = p.sel.dst = (struct tdo_addr){.af = TDO_AF_INET};
+	p.sel.proto = TDO_PROTO_ANY;
+	p.sel.sport = p.sel.dport = TDO_RANGE_ANY;
+	q.key.spi = 3001;
+	q.cpu = (uint16_t)(round % 4);
+	if (round == 0)
+		assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
+	else
+		assert_int_equal(tdo_sa_update(c.e, &p, c.now, NULL), 0);
+	if (round % 5 == 1)
+		assert_int_equal(tdo_sa_add(c.e, &q, c.now, NULL), 0);
+	tdo_engine_tick(c.e, c.now);
+	if (round % 5 == 1)
+		assert_int_equal(tdo_sa_delete(c.e, &q.key), 0);
+	while (tdo_engine_next_event(c.e, &ev))
+		assert_int_equal(ev.type, TDO_EVENT_EXPIRE_SOFT);
+}
+
 /* Makes the tables grow and shrink. */
 static void
 come_and_go(unsigned round)
@@ -172,6 +221,7 @@ write_for(double time)
 
 	for (unsigned round = 0; seconds() < end; round++) {
 		change_all(round);
+		renew(round + 1);
 		tdo_offender_read(c.e, TDO_REASON_GUARD, &o);
 		assert_int_equal(o.flow.sport, o.flow.dport);
 		if (o.when > 1)
@@ -203,6 +253,7 @@ lookups_never_see_half_of_a_change(void **state)
 	assert_int_equal(tdo_sp_add(c.e, &first, c.now, NULL, NULL), 0);
 	add_sa(1000);
 	add_sa(1002);
+	renew(0);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		r[i].w = tdo_engine_worker(c.e, i);
 		assert_int_equal(pthread_create(&r[i].thread, NULL, reader, &r[i]), 0);

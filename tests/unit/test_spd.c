@@ -208,7 +208,7 @@ same_selectors_exist_once(void **state)
 
 /* D34; only an update of the priority moves the entry. */
 static void
-update_keeps_the_place(void **state)
+d34_update_keeps_the_place(void **state)
 {
 	struct tdo_sp_param p = general(), q = web(TDO_POLICY_NONE);
 	struct tdo_flow f = ctl_flow("10.1.1.1", "20.1.1.1", 6, 4000, 80);
@@ -403,7 +403,7 @@ delete_port(uint16_t port)
 }
 
 static void
-reqids_are_picked(void **state)
+d11_reqids_are_picked(void **state)
 {
 	struct tdo_sp_param p = general();
 
@@ -457,7 +457,7 @@ reqids_of_one_policy_differ(void **state)
 
 /* The 16-bit numbers are used up and freed; none is used twice, not even one of an SA. */
 static void
-reqids_are_not_reused_while_in_use(void **state)
+d11_reqids_are_not_reused_while_in_use(void **state)
 {
 	struct tdo_sa_param sa = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
 
@@ -703,6 +703,62 @@ failing_allocations_change_nothing(void **state)
 	assert_true(ctl_fail_each(&c, scenario) > 100);
 }
 
+/* The user's own numbers of 32 bits are in the way of those that are picked. */
+static void
+d11_picked_reqids_avoid_manual_ones(void **state)
+{
+	struct tdo_sa_param sa = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+
+	(void)state;
+	tdo_worker_idle(tdo_engine_worker(c.e, 0));
+	sa.reqid = 0x10001;
+	assert_int_equal(tdo_sa_add(c.e, &sa, c.now, NULL), 0);
+	assert_int_equal(add_unique(1, 0x10000), 0x10000);
+	assert_int_equal(add_unique(2, 0x10003), 0x10003);
+	for (uint32_t i = 0; i < 0xc000; i++)
+		assert_int_equal(add_unique((uint16_t)(i + 3), 0), 0x4000 + i);
+	assert_int_equal(add_unique(0xc003, 0), 0x10002);
+	assert_int_equal(add_unique(0xc004, 0), 0x10004);
+}
+
+enum { MANY = 50000 };
+
+static struct tdo_addr
+numbered(uint32_t i)
+{
+	struct tdo_addr a = ctl_addr("20.0.0.0");
+
+	a.b[1] = (uint8_t)(i >> 16);
+	a.b[2] = (uint8_t)(i >> 8);
+	a.b[3] = (uint8_t)i;
+	return a;
+}
+
+/* Walks over the list for all of these would take minutes. */
+static void
+d35_lookups_in_many_policies(void **state)
+{
+	struct tdo_sp_param p = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "20.0.0.0", 32);
+	struct tdo_flow f = ctl_flow("10.1.1.1", "20.0.0.0", 6, 1, 1);
+
+	(void)state;
+	tdo_worker_idle(tdo_engine_worker(c.e, 0));
+	for (uint32_t i = 0; i < MANY; i++) {
+		p.sel.dst = numbered(i);
+		add(&p);
+	}
+	for (unsigned round = 0; round < 10; round++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			f.dst = numbered(i);
+			assert_true(tdo_addr_equal(
+			    &tdo_spd_match(c.e, TDO_DIR_OUT, &f).sp->param.sel.dst, &f.dst));
+		}
+	}
+	f.dst = numbered(MANY);
+	assert_null(tdo_spd_match(c.e, TDO_DIR_OUT, &f).sp);
+	assert_int_equal(tdo_sp_flush(c.e), MANY);
+}
+
 int
 main(void)
 {
@@ -713,7 +769,7 @@ main(void)
 	    T(bad_requests_are_refused),
 	    T(first_by_priority_then_by_entry),
 	    T(same_selectors_exist_once),
-	    T(update_keeps_the_place),
+	    T(d34_update_keeps_the_place),
 	    T(icmp_type_zero_can_be_selected),
 	    T(port_ranges_are_in_host_order),
 	    T(families_are_apart),
@@ -721,9 +777,11 @@ main(void)
 	    T(fragments_with_different_candidates_are_uncertain),
 	    T(fragments_that_pass_either_way_are_certain),
 	    T(fragments_may_hide_the_protocol),
-	    T(reqids_are_picked),
+	    T(d11_reqids_are_picked),
 	    T(reqids_of_one_policy_differ),
-	    T(reqids_are_not_reused_while_in_use),
+	    T(d11_reqids_are_not_reused_while_in_use),
+	    T(d11_picked_reqids_avoid_manual_ones),
+	    T(d35_lookups_in_many_policies),
 	    T(tunnels_bind_their_sas),
 	    T(cover_is_wide_before_and_narrow_after),
 	    T(without_cover_there_is_no_policy),
