@@ -1,7 +1,7 @@
 """Very many SAs and policies through the real daemon and setkey, in one namespace.
 
-Prints what each step takes, what other clients wait for meanwhile, and the memory of the
-daemon's processes.  Fails when a step is wrong; times are judged by who reads them.
+Prints what each step takes, in parentheses of the processor, what other clients wait for
+meanwhile, and the memory of the daemon's processes.  Fails when a step is wrong; times are judged by who reads them.
 
     tests/scale/run [SAS [POLICIES [-r]]]       default 1000000 1000000; -r: kills the data
                                                 process, all must be put back
@@ -65,6 +65,16 @@ def processes():
                int(re.search(r"RssShmem:\s+(\d+)", s).group(1)))
 
 
+def processor():
+    """Seconds of the processor: of the daemon's processes, of setkey's that have ended."""
+    t = 0
+    for p in processes():
+        with open(f"/proc/{p[0]}/stat") as f:
+            t += sum(map(int, f.read().rsplit(")")[-1].split()[11:13]))
+    c = os.times()
+    return t / os.sysconf("SC_CLK_TCK"), c.children_user + c.children_system
+
+
 def memory():
     return sum(p[1] for p in processes()), max(p[2] for p in processes())
 
@@ -113,12 +123,13 @@ class Watch(threading.Thread):
 def step(what, fn):
     watch = Watch()
     watch.start()
-    t = time.monotonic()
+    before, t = processor(), time.monotonic()
     result = fn()
     t = time.monotonic() - t
-    worst = watch.stop()
+    after, worst = processor(), watch.stop()
     anon, shared = memory()
-    print(f"{what:44} {t:8.2f} s   others wait {worst * 1000:7.1f} ms   "
+    print(f"{what:36} {t:7.2f} s (daemon {after[0] - before[0]:6.2f}, setkey "
+          f"{after[1] - before[1]:6.2f})   others wait {worst * 1000:7.1f} ms   "
           f"memory {anon // 1024:6} MB + {shared // 1024} MB shared", flush=True)
     return result
 
