@@ -449,6 +449,32 @@ entries_of_a_dead_maker_stay_until_dropped(void **state)
 	tdo_cover_free(c);
 }
 
+/* Steps that would not help are left out, and whoever adds may know that nothing more changes. */
+static void
+coarsening_goes_as_far_as_it_must(void **state)
+{
+	struct tdo_cover *c = make(48, 20);
+	struct tdo_sel s;
+
+	(void)state;
+	for (uint8_t i = 0; i < 30; i++) {
+		s = sel4(i, 32, i, 32);
+		assert_int_equal(tdo_cover_covers_all(c, TDO_DIR_OUT, TDO_AF_INET), i > 20);
+		assert_int_equal(tdo_cover_add(c, TDO_DIR_OUT, &s), 0);
+	}
+	assert_int_equal(tdo_cover_entries(c), 1);
+	assert_int_equal(tdo_cover_coarsened(c), 1);
+	assert_false(tdo_cover_covers_all(c, TDO_DIR_IN, TDO_AF_INET));
+	/* Any of them stands for any other, until none is left. */
+	for (uint8_t i = 0; i < 30; i++) {
+		assert_true(tdo_cover_covers_all(c, TDO_DIR_OUT, TDO_AF_INET));
+		assert_int_equal(tdo_cover_del(c, TDO_DIR_OUT, &s), 0);
+	}
+	assert_false(tdo_cover_covers_all(c, TDO_DIR_OUT, TDO_AF_INET));
+	assert_int_equal(tdo_cover_entries(c), 0);
+	tdo_cover_free(c);
+}
+
 static void
 ageing_survives_coarsening(void **state)
 {
@@ -513,6 +539,7 @@ main(void)
 	    cmocka_unit_test(too_many_shapes_coarsen_step_by_step),
 	    cmocka_unit_test(an_emptied_side_is_exact_again),
 	    cmocka_unit_test(too_many_entries_coarsen_the_largest_side),
+	    cmocka_unit_test(coarsening_goes_as_far_as_it_must),
 	    cmocka_unit_test(entries_of_a_dead_maker_stay_until_dropped),
 	    cmocka_unit_test(ageing_survives_coarsening),
 	    cmocka_unit_test(keys_have_the_layout_of_the_registers),

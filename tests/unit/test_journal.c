@@ -234,6 +234,37 @@ delete_sa(struct proc *p, const struct tdo_sa_param *s)
 
 /* ---- tests -------------------------------------------------------------------------- */
 
+/* After a restart an SA is where it moved to, and goes on counting there. */
+static void
+d44_moved_sas_come_back_where_they_are(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7), moved = a;
+	struct tdo_sa_info info;
+	struct tdo_wr w;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, WALL);
+	add_sa(&p, &a);
+	atomic_store(tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50)->out_seq, 41);
+	a.new_src = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 8}};
+	a.new_dst = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 9}};
+	w = begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_param(&w, &a);
+	assert_int_equal(request(&p, &w), 0);
+	moved.key.src = a.new_src;
+	moved.key.dst = a.new_dst;
+	proc_kill(&p);
+	proc_start(&p, region, true, WALL);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), -ESRCH);
+	assert_int_equal(tdo_sa_get(p.engine, &moved.key, &info), 0);
+	assert_int_equal(info.out_seq, 41);
+	proc_kill(&p);
+	free(region);
+}
+
 /* Extended sequence numbers: the successor knows in which subspace the peer is. */
 static void
 high_halves_come_back(void **state)
@@ -602,6 +633,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
+	    cmocka_unit_test(d44_moved_sas_come_back_where_they_are),
 	    cmocka_unit_test(high_halves_come_back),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
