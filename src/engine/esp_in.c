@@ -47,7 +47,7 @@ layout(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
 	    .text_len = esp_len - fixed,
 	    .session = sa->dec,
 	};
-	if (op->text_len % x->align != 0)
+	if (op->text_len & (x->align - 1u))
 		return TDO_REASON_IN_LENGTH;
 	return TDO_REASON_NONE;
 }

@@ -116,19 +116,25 @@ version_now(struct tdo_worker *w)
 	return c->version;
 }
 
+static uint16_t
+tag_of(uint64_t hash)
+{
+	return (uint16_t)(hash >> 48);
+}
+
 /* The entry that has the key, or one of the set that may be overwritten. */
 static struct entry *
-find_entry(struct tdo_flow_cache *c, uint64_t hash, const struct tdo_flow_key *key, bool *ret_hit)
+find_entry(struct tdo_flow_cache *c, const struct tdo_flow_aim *a, bool *ret_hit)
 {
-	unsigned set = (unsigned)hash % SETS, way = WAYS;
-	uint16_t tag = (uint16_t)(hash >> 48);
+	unsigned set = (unsigned)(a->hash % SETS), way = WAYS;
+	uint16_t tag = tag_of(a->hash);
 
 	for (unsigned i = 0; i < WAYS; i++) {
 		struct entry *e = &c->entry[set][i];
 
 		if (c->tag[set][i] != tag)
 			continue;
-		*ret_hit = e->version == c->version && key_equal(&e->key, key);
+		*ret_hit = e->version == c->version && key_equal(&e->key, &a->key);
 		if (*ret_hit)
 			return e;
 		way = i;
@@ -143,25 +149,57 @@ find_entry(struct tdo_flow_cache *c, uint64_t hash, const struct tdo_flow_key *k
 	return &c->entry[set][way];
 }
 
+/* Starts to load the entries that may be the flow's. */
+static void
+fetch(const struct tdo_flow_cache *c, const struct tdo_flow_aim *a)
+{
+	unsigned set = (unsigned)(a->hash % SETS);
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (c->tag[set][i] == tag_of(a->hash)) {
+			__builtin_prefetch(&c->entry[set][i]);
+			__builtin_prefetch(&c->entry[set][i].d.sas);
+		}
+}
+
+void
+tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
+    struct tdo_flow_aim *ret)
+{
+	const struct tdo_flow_cache *c = w->cache;
+	unsigned different = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		ret[i].key = make_key(dir, &p[i]->ip.flow);
+		/* Packets of a flow come in rows. */
+		if (i > 0 && key_equal(&ret[i - 1].key, &ret[i].key)) {
+			ret[i].hash = ret[i - 1].hash;
+			continue;
+		}
+		ret[i].hash = hash_of(&w->engine->hash_key, &ret[i].key);
+		__builtin_prefetch(c->tag[ret[i].hash % SETS]);
+		different++;
+	}
+	for (unsigned i = 0; different > 1 && i < n; i++)
+		fetch(c, &ret[i]);
+}
+
 bool
-tdo_flow_cache_find(
-    struct tdo_worker *w, uint8_t dir, const struct tdo_flow *f, struct tdo_decision **ret)
+tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
-	struct tdo_flow_key key = make_key(dir, f);
 	uint64_t version = version_now(w);
 	struct entry *e = c->last;
 	bool hit;
 
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, 1);
-	/* Packets of a flow come in rows. */
-	hit = e->version == version && key_equal(&e->key, &key);
+	hit = e->version == version && key_equal(&e->key, &a->key);
 	if (!hit)
-		e = find_entry(c, hash_of(&w->engine->hash_key, &key), &key, &hit);
+		e = find_entry(c, a, &hit);
 	if (!hit) {
 		tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
 		e->version = version;
-		e->key = key;
+		e->key = a->key;
 		e->d = (struct tdo_decision){0};
 	}
 	c->last = e;

@@ -54,12 +54,25 @@ struct tdo_decision {
 	const struct tdo_sa *sas[TDO_HIST_MAX];
 };
 
+/* What is looked for. */
+struct tdo_flow_aim {
+	struct tdo_flow_key key;
+	uint64_t hash;
+};
+
+/*
+ * Aims at the flows of n parsed packets, so that their lookups do not wait for memory one after
+ * the other.  To be called when all of them are parsed: addresses that were just stored in
+ * parts are slow to load as a whole.
+ */
+void tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p,
+    unsigned n, struct tdo_flow_aim *ret);
 /*
  * The worker's slot for a flow: true when it holds the decision; false: the slot is empty
  * and belongs to the flow as soon as the caller has filled it, before the next lookup.
  */
 bool tdo_flow_cache_find(
-    struct tdo_worker *w, uint8_t dir, const struct tdo_flow *f, struct tdo_decision **ret);
+    struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
 /* Empties the slot that the last lookup returned: its decision is for one packet only. */
 void tdo_flow_cache_forget(struct tdo_worker *w);
 /*

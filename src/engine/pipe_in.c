@@ -76,12 +76,12 @@ check_history(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_de
 }
 
 static enum tdo_reason
-policy(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim, tdo_ns now)
 {
 	struct tdo_decision *d;
 	const struct tdo_sp *sp;
 
-	if (!tdo_flow_cache_find(w, TDO_DIR_IN, &p->ip.flow, &d)) {
+	if (!tdo_flow_cache_find(w, aim, &d)) {
 		struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
 
 		d->sp = hit.sp;
@@ -105,21 +105,25 @@ policy(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 static unsigned
 check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
+	struct tdo_flow_aim aim[TDO_BURST_MAX];
+	struct tdo_pkt *todo[TDO_BURST_MAX];
 	struct tdo_sp_use use = {0};
-	unsigned passed = 0;
+	unsigned left = 0, passed = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		enum tdo_reason r;
+	for (unsigned i = 0; i < n; i++)
+		if (p[i]->verdict == TDO_VERDICT_NONE)
+			todo[left++] = p[i];
+	if (left > 0)
+		tdo_flow_cache_aim(w, TDO_DIR_IN, todo, left, aim);
+	for (unsigned i = 0; i < left; i++) {
+		enum tdo_reason r = policy(w, todo[i], &aim[i], now);
 
-		if (p[i]->verdict != TDO_VERDICT_NONE)
-			continue;
-		r = policy(w, p[i], now);
-		tdo_sp_used(&use, p[i]->sp, now);
+		tdo_sp_used(&use, todo[i]->sp, now);
 		if (r != TDO_REASON_NONE) {
-			tdo_worker_drop(w, p[i], NULL, r, now);
+			tdo_worker_drop(w, todo[i], NULL, r, now);
 			continue;
 		}
-		p[i]->verdict = TDO_VERDICT_PASS;
+		todo[i]->verdict = TDO_VERDICT_PASS;
 		passed++;
 	}
 	tdo_sp_use_flush(&use, now);

@@ -229,49 +229,67 @@ apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo
 		tdo_worker_stat(w, TDO_STAT_OUT_PASSED, 1);
 }
 
+/* Clears what an earlier call left. */
 static void
-classify(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sp_use *use, tdo_ns now)
+reset(struct tdo_pkt *p)
 {
-	struct tdo_decision *d, pass = {.verdict = TDO_VERDICT_PASS};
+	p->verdict = TDO_VERDICT_NONE;
+	p->reason = TDO_REASON_NONE;
+	p->nsas = p->tunnelled = p->layer = p->outer_ecn = 0;
+	p->sp = NULL;
+	p->spi = p->seq = 0;
+}
+
+/* True when the policies have to be asked; else the packet has its verdict. */
+static bool
+examine(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+{
+	static const struct tdo_decision pass = {.verdict = TDO_VERDICT_PASS};
 	enum tdo_reason r = tdo_ip_parse(tdo_pkt_data(p), p->len, &p->ip);
 
 	if (r != TDO_REASON_NONE) {
 		p->ip = (struct tdo_ip_info){0}; /* unspecified, but the drop is reported with it */
 		tdo_worker_drop(w, p, NULL, r, now);
-		return;
+		return false;
 	}
 	if (p->ip.df || p->ip.flow.src.af == TDO_AF_INET6)
 		p->flags |= TDO_PKT_DF;
 	else
 		p->flags &= (uint8_t)~TDO_PKT_DF;
-	if (tdo_is_nd_or_mld(&p->ip)) {
-		apply(w, p, &pass, now);
-		return;
-	}
-	if (!tdo_flow_cache_find(w, TDO_DIR_OUT, &p->ip.flow, &d) && !look_up(w, p, d, now))
-		tdo_flow_cache_forget(w);
-	if (p->held == 0)
-		tdo_sp_used(use, d->sp, now);
-	apply(w, p, d, now);
+	if (!tdo_is_nd_or_mld(&p->ip))
+		return true;
+	apply(w, p, &pass, now);
+	return false;
 }
 
 void
 tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
+	struct tdo_flow_aim aim[TDO_BURST_MAX];
+	struct tdo_pkt *todo[TDO_BURST_MAX];
 	struct tdo_sp_use use = {0};
 	uint64_t bytes = 0, fresh = 0;
+	unsigned left = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (p[i]->held == 0) {
 			fresh++;
 			bytes += p[i]->len;
 		}
-		p[i]->verdict = TDO_VERDICT_NONE;
-		p[i]->reason = TDO_REASON_NONE;
-		p[i]->nsas = p[i]->tunnelled = p[i]->layer = p[i]->outer_ecn = 0;
-		p[i]->sp = NULL;
-		p[i]->spi = p[i]->seq = 0;
-		classify(w, p[i], &use, now);
+		reset(p[i]);
+		if (examine(w, p[i], now))
+			todo[left++] = p[i];
+	}
+	if (left > 0)
+		tdo_flow_cache_aim(w, TDO_DIR_OUT, todo, left, aim);
+	for (unsigned i = 0; i < left; i++) {
+		struct tdo_decision *d;
+
+		if (!tdo_flow_cache_find(w, &aim[i], &d) && !look_up(w, todo[i], d, now))
+			tdo_flow_cache_forget(w);
+		if (todo[i]->held == 0)
+			tdo_sp_used(&use, d->sp, now);
+		apply(w, todo[i], d, now);
 	}
 	tdo_sp_use_flush(&use, now);
 	tdo_worker_stat(w, TDO_STAT_OUT_CALLS, 1);
