@@ -22,8 +22,8 @@ struct tdo_sa_id {
 	uint8_t proto; /* IP protocol number 50, 51, 108 */
 	uint8_t mode;  /* enum tdo_mode, as configured */
 	uint32_t spi;
+	struct tdo_addr dst, src;
 	uint32_t reqid;
-	struct tdo_addr src, dst;
 };
 
 /* Packet-path constants of ESP, computed once by tdo_esp_init() (engine/esp.c). */
@@ -77,32 +77,33 @@ struct tdo_transform {
 };
 
 struct tdo_sa {
-	struct tdo_hnode by_spi; /* inbound: destination, protocol, SPI; beside what is compared */
-	/* constant, packet path */
+	/* The packet path, by cache lines.  First what the inbound lookup compares: */
+	struct tdo_hnode by_spi; /* destination, protocol, SPI */
 	struct tdo_sa_id id;
-	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
+	_Atomic uint8_t state;     /* enum tdo_sa_state; control writes, and workers may not */
+	uint16_t cpu;              /* RFC 9611: 1 + the worker that prefers it; 0 none */
+	const struct tdo_sel *sel; /* it carries nothing else (D48); NULL: no such limit */
+	_Alignas(64) struct tdo_esp esp;
 	const struct tdo_transform *out, *in;
-	struct tdo_esp esp;
-	struct tdo_tunnel_opt tunnel;
-	struct tdo_lifetime hard, soft; /* 0 = none */
-	uint32_t flags;                 /* TDO_SAF_... */
-	const struct tdo_sel *sel;      /* it carries nothing else (D48); NULL: no such limit */
-	uint16_t cpu;                   /* RFC 9611: 1 + the worker that prefers it; 0 none */
+	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
 
-	/* shared, written by workers */
-	_Atomic uint8_t state; /* enum tdo_sa_state; control writes, and workers may not */
-	_Alignas(64) _Atomic uint64_t own_seq;
-	_Atomic uint64_t *out_seq; /* &own_seq or the caller's slot */
+	/* Written by workers, except for out_seq and the alerts: */
 	_Alignas(64) _Atomic uint64_t packets;
 	_Atomic uint64_t bytes;
 	_Atomic tdo_ns first_use, last_use; /* 0 = never; last_use is coarse, once per burst */
-	_Atomic uint64_t drops;
+	_Atomic uint64_t own_seq;
+	_Atomic uint64_t *out_seq; /* &own_seq or the caller's slot */
 	/* Who counts up to these tells the control thread (grow.c); UINT64_MAX: no limit. */
 	_Atomic uint64_t alert_packets, alert_bytes;
-	_Atomic bool alert_use;   /* ... and who uses it first */
+	_Alignas(64) struct tdo_lifetime hard; /* 0 = none */
+	struct tdo_lifetime soft;
+	_Alignas(64) struct tdo_replay replay;
+	_Atomic uint64_t drops;
+	struct tdo_tunnel_opt tunnel;
+	uint32_t flags;           /* TDO_SAF_... */
+	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
 	struct tdo_sa *grow_next; /* ... above this one */
-	struct tdo_replay replay;
 
 	/* control thread only */
 	struct tdo_engine *engine;
