@@ -8,6 +8,7 @@
 #include "daemon/data.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@
 #define PARENT_TURN    64 /* messages of the parent before others have their turn */
 #define RECOVERY_PAUSE (2 * TDO_SEC)
 #define NOBODY         65534u
+#define GIVE_BACK_MIN  50000u /* SAs and policies whose memory is worth the time */
 
 /* ---- what the library takes from its caller ----------------------------------------- */
 
@@ -469,6 +471,21 @@ start(struct tdo_process *d)
 
 /* ---- running ------------------------------------------------------------------------ */
 
+/* The allocator keeps what is freed below the top of its heap: after a large flush, all of it. */
+static void
+give_back(struct tdo_process *d)
+{
+	struct tdo_spd_counts n = tdo_engine_counts(d->engine);
+	unsigned now = n.sas + n.sps;
+
+	if (now > d->most)
+		d->most = now;
+	if (d->most < GIVE_BACK_MIN || now > d->most / 2 || tdo_engine_busy(d->engine))
+		return;
+	(void)malloc_trim(0);
+	d->most = now;
+}
+
 static void
 tick(struct tdo_process *d)
 {
@@ -479,6 +496,7 @@ tick(struct tdo_process *d)
 	d->ticked = now;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
 	tdo_engine_tick(d->engine, now);
+	give_back(d);
 	tdo_pfkey_events(d->pfkey, now);
 	if (d->recovered_at != 0 && now >= d->recovered_at)
 		end_recovery(d);

@@ -21,6 +21,7 @@ struct tdo_covered {
 
 struct tdo_process {
 	struct tdo_covered covered[2][2];
+	unsigned most; /* SAs and policies since memory was given back */
 	const struct tdo_data_env *env;
 	int epfd;
 	struct tdo_source parent_source;

@@ -276,8 +276,8 @@ tdo_sa_usable(const struct tdo_engine *e, const struct tdo_sa_key *key)
 	struct tdo_req req = {.proto = tdo_satype_proto(key->satype), .level = TDO_LEVEL_USE};
 	struct tdo_sa_ask ask = {.req = &req, .src = &key->src, .dst = &key->dst};
 
-	for (uint8_t mode = TDO_MODE_TRANSPORT; mode <= TDO_MODE_TUNNEL; mode++) {
-		req.mode = mode;
+	for (unsigned mode = TDO_MODE_TRANSPORT; mode <= TDO_MODE_TUNNEL; mode++) {
+		req.mode = (uint8_t)mode;
 		if (tdo_sad_find_out(e, &ask))
 			return true;
 	}

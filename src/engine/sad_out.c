@@ -451,9 +451,9 @@ tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key)
 	uint8_t proto = tdo_satype_proto(key->satype);
 	uint64_t pair = hash_pair(e, &key->src, &key->dst, proto);
 
-	for (uint8_t mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
-		struct key k = {&key->src, &key->dst, 0, proto, mode};
-		struct tdo_sa_set *s = find_set(e, &k, hash_set(pair, mode, 0));
+	for (unsigned mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
+		struct key k = {&key->src, &key->dst, 0, proto, (uint8_t)mode};
+		struct tdo_sa_set *s = find_set(e, &k, hash_set(pair, (uint8_t)mode, 0));
 
 		if (s)
 			return any_member(s);
