@@ -59,7 +59,7 @@ def test_through_gateways(lab, peer, back):
 
 
 @pytest.mark.parametrize("peer", ["10.0.2.5", "fd02::5"])
-def test_forwarded_sender_learns_the_mtu(lab, peer):
+def test_d27_forwarded_sender_learns_the_mtu(lab, peer):
     """A DF packet that does not fit is answered by ICMP with the inner MTU of the tunnel."""
     w, gws, (h1, h2) = gateways(lab)
     assert h1.ping(peer, 1) == 1

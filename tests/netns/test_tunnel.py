@@ -190,7 +190,7 @@ while True:
 
 
 @pytest.mark.parametrize("a,b", [("10.1.1.1", "20.1.1.1"), ("fd10::1", "fd20::1")])
-def test_d6_keys_and_ports_of_other_protocols_select(lab, a, b):
+def test_d06_keys_and_ports_of_other_protocols_select(lab, a, b):
     w, left, right = netlab.two_hosts(lab)
     left.start()
     for upper, proto, covered, other in UPPER:

@@ -166,7 +166,7 @@ run(char *requests, char *removed, char *packet)
 }
 
 static void
-test_table(void **state)
+d01_every_request_needs_its_own_sa(void **state)
 {
 	const char *dir = getenv("TDO_VECTORS");
 	char path[512], line[2048], name[64], requests[1024], removed[1024], packet[8], want[32];
@@ -232,7 +232,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(d01_every_request_needs_its_own_sa),
 	    cmocka_unit_test(test_default_is_require),
 	    cmocka_unit_test(test_too_long),
 	};

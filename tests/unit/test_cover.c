@@ -211,7 +211,7 @@ ranges_and_icmp_types_widen(void **state)
  * single ones: all of the protocol is covered, and two such selectors are one entry.
  */
 static void
-d6_types_and_keys_cover_the_whole_protocol(void **state)
+d06_types_and_keys_cover_the_whole_protocol(void **state)
 {
 	static const uint8_t proto[] = {1, 47, 58, 135};
 
@@ -530,7 +530,7 @@ main(void)
 	    cmocka_unit_test(prefixes_protocol_and_ports_select),
 	    cmocka_unit_test(fragments_and_unreadable_packets_match_by_address),
 	    cmocka_unit_test(ranges_and_icmp_types_widen),
-	    cmocka_unit_test(d6_types_and_keys_cover_the_whole_protocol),
+	    cmocka_unit_test(d06_types_and_keys_cover_the_whole_protocol),
 	    cmocka_unit_test(d41_type_0_and_port_0_are_covered),
 	    cmocka_unit_test(extension_headers_are_no_upper_layer),
 	    cmocka_unit_test(equal_selectors_are_counted),

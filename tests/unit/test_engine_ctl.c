@@ -180,7 +180,7 @@ counters_are_sums(void **state)
 }
 
 static void
-drops_name_the_last_offender(void **state)
+d08_drops_are_counted_and_name_the_last_offender(void **state)
 {
 	struct tdo_worker *a = tdo_engine_worker(c.e, 0), *b = tdo_engine_worker(c.e, 1);
 	struct tdo_sa_param sp = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
@@ -426,7 +426,7 @@ main(void)
 	    T(wall_clock_is_shown),
 	    T(own_addresses_are_known),
 	    T(counters_are_sums),
-	    T(drops_name_the_last_offender),
+	    T(d08_drops_are_counted_and_name_the_last_offender),
 	    T(random_bytes_are_used_once),
 	    T(random_bytes_in_stock_are_replaced),
 	    T(acquires_are_not_repeated_for_every_packet),

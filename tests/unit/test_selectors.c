@@ -169,7 +169,7 @@ transport_sa(void)
 }
 
 static void
-d4_esp_is_placed_among_extension_headers_in_all_orders(void **state)
+d04_esp_is_placed_among_extension_headers_in_all_orders(void **state)
 {
 	char letters[16];
 
@@ -190,7 +190,7 @@ d4_esp_is_placed_among_extension_headers_in_all_orders(void **state)
 
 /* Behind AH, ESP and IPComp nothing is looked at: what is there is theirs. */
 static void
-d4_headers_behind_ipsec_headers_are_payload(void **state)
+d04_headers_behind_ipsec_headers_are_payload(void **state)
 {
 	static const char *const rows[] = {"|ADU", "|ARU", "H|ADRU", "R|AFU", "HDR|DARU", "|AEU",
 	    "|AAU", "|CDU", "R|CRU", "|CAU", "HR|DACU"};
@@ -203,7 +203,7 @@ d4_headers_behind_ipsec_headers_are_payload(void **state)
 
 /* A tunnel copies nothing: its header has no extensions, whatever the packet has. */
 static void
-d4_tunnels_wrap_all_headers(void **state)
+d04_tunnels_wrap_all_headers(void **state)
 {
 	static const char *const req = "esp/tunnel/2001:db8:a::1-2001:db8:a::2/require";
 
@@ -413,7 +413,7 @@ check_row(const struct row *r, bool v6, uint8_t dir)
 }
 
 static void
-d6_selectors_see_all_upper_protocols(void **state)
+d06_selectors_see_all_upper_protocols(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -468,7 +468,7 @@ d41_type_0_and_the_wildcard_are_two_policies(void **state)
 
 /* RFC 4301 4.4.1.1, docs/decisions/0005: AH, ESP and IPComp are what selectors see. */
 static void
-d6_ipsec_headers_are_protocols_of_their_own(void **state)
+d06_ipsec_headers_are_protocols_of_their_own(void **state)
 {
 	static const struct {
 		const char *letters;
@@ -502,13 +502,13 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
 	const struct CMUnitTest tests[] = {
-	    T(d4_esp_is_placed_among_extension_headers_in_all_orders),
-	    T(d4_headers_behind_ipsec_headers_are_payload),
-	    T(d4_tunnels_wrap_all_headers),
-	    cmocka_unit_test(d6_selectors_see_all_upper_protocols),
+	    T(d04_esp_is_placed_among_extension_headers_in_all_orders),
+	    T(d04_headers_behind_ipsec_headers_are_payload),
+	    T(d04_tunnels_wrap_all_headers),
+	    cmocka_unit_test(d06_selectors_see_all_upper_protocols),
 	    cmocka_unit_test(d41_icmp_type_0_is_not_the_wildcard),
 	    T(d41_type_0_and_the_wildcard_are_two_policies),
-	    T(d6_ipsec_headers_are_protocols_of_their_own),
+	    T(d06_ipsec_headers_are_protocols_of_their_own),
 	};
 
 	return cmocka_run_group_tests_name("selectors", tests, NULL, NULL);

@@ -287,7 +287,7 @@ d41_icmp_type_0_and_ranges(void **state)
 
 /* D6: true ranges of ports. */
 static void
-d6_ranges_of_ports(void **state)
+d06_ranges_of_ports(void **state)
 {
 	struct tdo_sel s = sp_of("spdadd 10.0.0.1[1000-2000] 10.0.0.2/24[0-0] tcp -P in none;").sel;
 
@@ -301,7 +301,7 @@ d6_ranges_of_ports(void **state)
 /* ---- errors ----------------------------------------------------------------------------- */
 
 static void
-d9_errors_have_line_and_column(void **state)
+d09_errors_have_line_and_column(void **state)
 {
 	static const struct {
 		const char *text, *error, *token;
@@ -346,7 +346,7 @@ d9_errors_have_line_and_column(void **state)
 
 /* D9: lines, words and numbers of statements of any size. */
 static void
-d9_no_limit_of_line_or_statement(void **state)
+d09_no_limit_of_line_or_statement(void **state)
 {
 	enum { BLANKS = 1 << 20, WORD = 1 << 18, STATEMENTS = 5000 };
 	char *text = NULL;
@@ -378,7 +378,7 @@ d9_no_limit_of_line_or_statement(void **state)
 
 /* A key that is much too long is refused by its length, and not shown. */
 static void
-d9_a_long_key_is_refused_quietly(void **state)
+d09_a_long_key_is_refused_quietly(void **state)
 {
 	enum { DIGITS = 100000 };
 	char *text = NULL;
@@ -512,10 +512,10 @@ main(void)
 	    cmocka_unit_test(d11_request_ids_of_32_bits),
 	    cmocka_unit_test(d12_one_lifetime_alone),
 	    cmocka_unit_test(d41_icmp_type_0_and_ranges),
-	    cmocka_unit_test(d6_ranges_of_ports),
-	    cmocka_unit_test(d9_errors_have_line_and_column),
-	    cmocka_unit_test(d9_no_limit_of_line_or_statement),
-	    cmocka_unit_test(d9_a_long_key_is_refused_quietly),
+	    cmocka_unit_test(d06_ranges_of_ports),
+	    cmocka_unit_test(d09_errors_have_line_and_column),
+	    cmocka_unit_test(d09_no_limit_of_line_or_statement),
+	    cmocka_unit_test(d09_a_long_key_is_refused_quietly),
 	    cmocka_unit_test(d43_two_parsers_at_once),
 	    cmocka_unit_test(d43_parsers_in_threads),
 	};
