@@ -471,16 +471,25 @@ start(struct tdo_process *d)
 
 /* ---- running ------------------------------------------------------------------------ */
 
-/* The allocator keeps what is freed below the top of its heap: after a large flush, all of it. */
+/*
+ * The allocator keeps what is freed below the top of its heap: after a large flush, all of it.
+ * A little later, because things are freed only when no worker can have them any more.
+ */
 static void
-give_back(struct tdo_process *d)
+give_back(struct tdo_process *d, tdo_ns at)
 {
 	struct tdo_spd_counts n = tdo_engine_counts(d->engine);
 	unsigned now = n.sas + n.sps;
 
 	if (now > d->most)
 		d->most = now;
-	if (d->most < GIVE_BACK_MIN || now > d->most / 2 || tdo_engine_busy(d->engine))
+	if (d->most < GIVE_BACK_MIN || now > d->most / 2 || tdo_engine_busy(d->engine)) {
+		d->shrunk_at = 0;
+		return;
+	}
+	if (d->shrunk_at == 0)
+		d->shrunk_at = at;
+	if (at - d->shrunk_at < TDO_SEC)
 		return;
 	(void)malloc_trim(0);
 	d->most = now;
@@ -496,7 +505,7 @@ tick(struct tdo_process *d)
 	d->ticked = now;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
 	tdo_engine_tick(d->engine, now);
-	give_back(d);
+	give_back(d, now);
 	tdo_pfkey_events(d->pfkey, now);
 	if (d->recovered_at != 0 && now >= d->recovered_at)
 		end_recovery(d);

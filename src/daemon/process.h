@@ -21,7 +21,8 @@ struct tdo_covered {
 
 struct tdo_process {
 	struct tdo_covered covered[2][2];
-	unsigned most; /* SAs and policies since memory was given back */
+	unsigned most;    /* SAs and policies since memory was given back */
+	tdo_ns shrunk_at; /* less than half of them are left since then */
 	const struct tdo_data_env *env;
 	int epfd;
 	struct tdo_source parent_source;
