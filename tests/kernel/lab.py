@@ -100,7 +100,8 @@ class Cell:
 
 class Lab:
     def __init__(self, guest, driver=None):
-        self.guest, self.engine, self.twin = guest, Engine(driver), Engine(driver)
+        self.guest, self.driver = guest, driver
+        self.engine, self.twin = Engine(driver), Engine(driver)
         self.patience, self.n = 60, 0
         guest.run("sysctl -w net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 "
                   "net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 net.ipv6.conf.all.accept_dad=0 "

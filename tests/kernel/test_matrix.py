@@ -62,6 +62,8 @@ def test_matrix(lab, guest):
         good[shape, esn] = {str(c.pair) for c in cells if not c.bad}
         bad += [f"{c}: {'; '.join(c.bad)}"[:600] for c in cells if c.bad]
     assert not bad, f"{len(bad)} cells:\n" + "\n".join(bad[:40])
+    if lab.driver:
+        return  # the document is about what testudo takes when nothing is said
     new = text(guest.release, rows, pairs, good)
     if os.environ.get("TDO_MATRIX") == "write":
         with open(DOCUMENT, "w") as f:
