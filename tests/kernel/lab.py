@@ -13,6 +13,9 @@ OURS = {"in": {4: "10.91.{}.{}", 6: "fd91::{:x}"}, "out": {4: "10.81.{}.{}", 6: 
 MTU = 1500
 NEAR = 2**32 - 4  # where the counters of cells with ESN start
 MIDDLE = 2**31
+# Packets under way.  Linux answers pings from one socket: what it has sent and we have not yet
+# taken must fit into that one's send buffer of some 130 KB, or an answer is lost.
+WINDOW = 16
 
 # (mode, inner family, outer family)
 SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
@@ -162,7 +165,7 @@ class Lab:
         got, others, window, count = {}, [], 0, 0
         pending = list(reversed(wires))
         while count < expected or pending:
-            while pending and window < 64:
+            while pending and window < WINDOW:
                 p = pending.pop()
                 self.guest.send(p)
                 window += p not in unanswered
@@ -230,20 +233,25 @@ class Lab:
 
     def _open(self, c, questions, wires):
         c.received += len(wires)
-        if len(wires) != c.sent:
-            c.fail(f"{len(wires)} answers to {c.sent} packets")
-            return
-        if c.pair.integrity:
-            for word, value in self.engine.packets("in", [damage(wires[0], -1), damage(wires[0], -len(wires[0]) // 3)]):
+        if c.pair.integrity and wires:
+            bad = [damage(wires[0], -1), damage(wires[0], -len(wires[0]) // 3)]
+            for word, value in self.engine.packets("in", bad):
                 if (word, value) != ("drop", "in-icv-mismatch"):
                     c.fail("a damaged answer:", word, value)
-        for seq, (q, (word, value)) in enumerate(zip(questions, self.engine.packets("in", wires))):
+        waiting = list(enumerate(questions))
+        for word, value in self.engine.packets("in", wires):
             if word != "pass":
-                c.fail(f"answer {seq} is dropped:", value)
+                c.fail("an answer is dropped:", value)
                 continue
             a = pk.Answer(value)
-            if (a.src, a.dst, a.fragment) != (c.guest, c.us, 0) or not q.answered_by(a, c, seq):
-                c.fail(f"wrong answer {seq}:", a)
+            seq = next((seq for seq, q in waiting if (a.src, a.dst, a.fragment) == (c.guest, c.us, 0) and
+                        q.answered_by(a, c, seq)), None)
+            if seq is None:
+                c.fail("a wrong answer:", a)
+            else:
+                waiting = [w for w in waiting if w[0] != seq]
+        if waiting:
+            c.fail("no answer to", [seq for seq, _ in waiting])
         for word, value in self.engine.packets("in", wires[-1:]) if c.window else []:
             if (word, value) != ("drop", "in-replay-duplicate"):
                 c.fail("a replayed answer:", word, value)

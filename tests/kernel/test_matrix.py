@@ -61,6 +61,8 @@ def test_matrix(lab, guest):
         cells = run(lab, pairs, shape, esn)
         good[shape, esn] = {str(c.pair) for c in cells if not c.bad}
         bad += [f"{c}: {'; '.join(c.bad)}"[:600] for c in cells if c.bad]
+    if bad:
+        print(guest.run("cat /proc/net/snmp /proc/net/snmp6 /proc/net/softnet_stat; ip -s link"), guest.console())
     assert not bad, f"{len(bad)} cells:\n" + "\n".join(bad[:40])
     if lab.driver:
         return  # the document is about what testudo takes when nothing is said
