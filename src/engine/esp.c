@@ -72,26 +72,6 @@ tdo_esp_init(
 	return 0;
 }
 
-static uint64_t
-left_of(uint64_t limit, uint64_t used)
-{
-	if (limit == 0)
-		return UINT64_MAX;
-	return limit > used ? limit - used : 0;
-}
-
-struct tdo_quota
-tdo_quota_of(const struct tdo_sa *sa)
-{
-	uint64_t packets = atomic_load_explicit(&sa->packets, memory_order_relaxed);
-	uint64_t bytes = atomic_load_explicit(&sa->bytes, memory_order_relaxed);
-
-	return (struct tdo_quota){
-	    .packets = left_of(sa->hard.allocations, packets),
-	    .bytes = left_of(sa->hard.bytes, bytes),
-	};
-}
-
 void
 tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now)
 {

@@ -156,7 +156,7 @@ strip_transport(struct tdo_pkt *p, const struct content *c, uint16_t nh_off)
 	p->off = (uint32_t)(hdr - p->buf);
 	p->len = hdr_len + c->len;
 	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
-	return tdo_ip_parse(hdr, p->len, &p->ip);
+	return tdo_ip_parse_again(hdr, p->len, c->next, &p->ip);
 }
 
 /*

@@ -142,6 +142,16 @@ put_tunnel(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uin
 	return v4 ? TDO_IPPROTO_IPIP : TDO_IPPROTO_IPV6;
 }
 
+/* 1, 2, 3, ...: mostly so few that a loop made for many would cost more than they do. */
+static void
+put_sequence(uint8_t *t, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		t[i] = (uint8_t)(i + 1);
+		__asm__ __volatile__("" ::: "memory"); /* not to be vectorised */
+	}
+}
+
 /* RFC 4303 2.4: padding, pad length, next header. */
 static void
 put_trailer(struct tdo_worker *w, const struct tdo_esp *x, uint8_t *t, uint32_t pad, uint8_t next)
@@ -154,8 +164,7 @@ put_trailer(struct tdo_worker *w, const struct tdo_esp *x, uint8_t *t, uint32_t 
 		memset(t, 0, pad);
 		break;
 	default:
-		for (uint32_t i = 0; i < pad; i++)
-			t[i] = (uint8_t)(i + 1);
+		put_sequence(t, pad);
 	}
 	t[pad] = (uint8_t)pad;
 	t[pad + 1] = next;

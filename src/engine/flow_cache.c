@@ -84,21 +84,23 @@ key_equal(const struct tdo_flow_key *a, const struct tdo_flow_key *b)
 
 /*
  * A keyed multilinear hash, whose products do not wait for each other: the most that an
- * outsider who guessed the key could do is to evict entries.
+ * outsider who guessed the key could do is to evict entries.  IPv4 has nothing in the second
+ * half of an address.
  */
 static uint64_t
-hash_of(const struct tdo_hash_key *secret, const struct tdo_flow_key *k)
+hash_of(const struct tdo_hash_key *secret, uint8_t af, const struct tdo_flow_key *k)
 {
-	static const uint64_t odd[5] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u,
-	    0x94d049bb133111ebu, 0xd6e8feb86659fd93u, 0xff51afd7ed558ccdu};
-	uint64_t h = secret->k[1];
+	uint64_t s = secret->k[0], h = secret->k[1];
 
-	for (unsigned i = 0; i < 5; i++) {
-		uint64_t x = (k->w[i] ^ secret->k[0]) * odd[i];
-
-		h += x ^ x >> 32;
+	h += (k->w[0] ^ s) * 0x9e3779b97f4a7c15u;
+	h += (k->w[2] ^ s) * 0x94d049bb133111ebu;
+	h += (k->w[4] ^ s) * 0xff51afd7ed558ccdu;
+	if (af == TDO_AF_INET6) {
+		h += (k->w[1] ^ s) * 0xbf58476d1ce4e5b9u;
+		h += (k->w[3] ^ s) * 0xd6e8feb86659fd93u;
 	}
-	h *= odd[0];
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15u;
 	return h ^ h >> 29;
 }
 
@@ -122,31 +124,66 @@ tag_of(uint64_t hash)
 	return (uint16_t)(hash >> 48);
 }
 
-/* The entry that has the key, or one of the set that may be overwritten. */
+/* Which of the four tags of a set is this one, by the lowest bit of each lane of the result. */
+static uint64_t
+lanes_equal(const struct tdo_flow_cache *c, unsigned set, uint16_t tag)
+{
+	const uint64_t ones = 0x0001000100010001u;
+	uint64_t x;
+
+	_Static_assert(WAYS == 4, "four tags of 16 bits in a word");
+	memcpy(&x, c->tag[set], sizeof(x));
+	x ^= ones * tag;
+	/* A lane is zero where nothing of it is left after folding it onto its lowest bit. */
+	x |= x >> 8 & 0x00ff00ff00ff00ffu;
+	x |= x >> 4 & 0x000f000f000f000fu;
+	x |= x >> 2 & 0x0003000300030003u;
+	x |= x >> 1 & ones;
+	return ~x & ones;
+}
+
+/* The way of a lowest bit in a host of this byte order; the order of ways means nothing. */
+static unsigned
+first_way(uint64_t lanes)
+{
+	unsigned lane = (unsigned)__builtin_ctzll(lanes) / 16;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	lane = WAYS - 1 - lane;
+#endif
+	return lane;
+}
+
+/* One of the set that may be overwritten. */
+static struct entry *
+victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
+{
+	if (same_tag)
+		return &c->entry[set][first_way(same_tag)];
+	for (unsigned i = 0; i < WAYS; i++)
+		if (c->entry[set][i].version != c->version)
+			return &c->entry[set][i];
+	return &c->entry[set][c->victim++ % WAYS];
+}
+
+/* The entry that has the key, or one that may be overwritten. */
 static struct entry *
 find_entry(struct tdo_flow_cache *c, const struct tdo_flow_aim *a, bool *ret_hit)
 {
-	unsigned set = (unsigned)(a->hash % SETS), way = WAYS;
-	uint16_t tag = tag_of(a->hash);
+	unsigned set = (unsigned)(a->hash % SETS);
+	uint64_t same_tag = lanes_equal(c, set, tag_of(a->hash));
+	struct entry *e;
 
-	for (unsigned i = 0; i < WAYS; i++) {
-		struct entry *e = &c->entry[set][i];
-
-		if (c->tag[set][i] != tag)
-			continue;
-		*ret_hit = e->version == c->version && key_equal(&e->key, &a->key);
-		if (*ret_hit)
+	*ret_hit = true;
+	for (uint64_t left = same_tag; left; left &= left - 1) {
+		e = &c->entry[set][first_way(left)];
+		if (e->version == c->version && key_equal(&e->key, &a->key))
 			return e;
-		way = i;
 	}
 	*ret_hit = false;
-	for (unsigned i = 0; i < WAYS && way == WAYS; i++)
-		if (c->entry[set][i].version != c->version)
-			way = i;
-	if (way == WAYS)
-		way = c->victim++ % WAYS;
-	c->tag[set][way] = tag;
-	return &c->entry[set][way];
+	e = victim_of(c, set, same_tag);
+	c->tag[set][e - c->entry[set]] = tag_of(a->hash);
+	return e;
 }
 
 /* Starts to load the entries that may be the flow's. */
@@ -155,11 +192,14 @@ fetch(const struct tdo_flow_cache *c, const struct tdo_flow_aim *a)
 {
 	unsigned set = (unsigned)(a->hash % SETS);
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (c->tag[set][i] == tag_of(a->hash)) {
-			__builtin_prefetch(&c->entry[set][i]);
-			__builtin_prefetch(&c->entry[set][i].d.sas);
-		}
+	uint64_t lanes = lanes_equal(c, set, tag_of(a->hash));
+
+	for (; lanes; lanes &= lanes - 1) {
+		const struct entry *e = &c->entry[set][first_way(lanes)];
+
+		__builtin_prefetch(e);
+		__builtin_prefetch(e->d.sas);
+	}
 }
 
 void
@@ -172,16 +212,18 @@ tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *cons
 	for (unsigned i = 0; i < n; i++) {
 		ret[i].key = make_key(dir, &p[i]->ip.flow);
 		/* Packets of a flow come in rows. */
-		if (i > 0 && key_equal(&ret[i - 1].key, &ret[i].key)) {
+		ret[i].same = i > 0 && key_equal(&ret[i - 1].key, &ret[i].key);
+		if (ret[i].same) {
 			ret[i].hash = ret[i - 1].hash;
 			continue;
 		}
-		ret[i].hash = hash_of(&w->engine->hash_key, &ret[i].key);
+		ret[i].hash = hash_of(&w->engine->hash_key, p[i]->ip.flow.src.af, &ret[i].key);
 		__builtin_prefetch(c->tag[ret[i].hash % SETS]);
 		different++;
 	}
 	for (unsigned i = 0; different > 1 && i < n; i++)
-		fetch(c, &ret[i]);
+		if (!ret[i].same)
+			fetch(c, &ret[i]);
 }
 
 bool
@@ -190,10 +232,9 @@ tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct t
 	struct tdo_flow_cache *c = w->cache;
 	uint64_t version = version_now(w);
 	struct entry *e = c->last;
-	bool hit;
+	bool hit = a->same && e->version == version;
 
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, 1);
-	hit = e->version == version && key_equal(&e->key, &a->key);
 	if (!hit)
 		e = find_entry(c, a, &hit);
 	if (!hit) {

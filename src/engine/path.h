@@ -58,6 +58,7 @@ struct tdo_decision {
 struct tdo_flow_aim {
 	struct tdo_flow_key key;
 	uint64_t hash;
+	bool same; /* as the one before it */
 };
 
 /*
@@ -68,8 +69,9 @@ struct tdo_flow_aim {
 void tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p,
     unsigned n, struct tdo_flow_aim *ret);
 /*
- * The worker's slot for a flow: true when it holds the decision; false: the slot is empty
- * and belongs to the flow as soon as the caller has filled it, before the next lookup.
+ * Aims are found in their order, all of them.  The worker's slot for a flow: true when it holds the
+ * decision; false: the slot is empty and belongs to the flow as soon as the caller has filled it,
+ * before the next lookup.
  */
 bool tdo_flow_cache_find(
     struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
@@ -112,7 +114,25 @@ struct tdo_quota {
 	uint64_t packets, bytes;
 };
 
-struct tdo_quota tdo_quota_of(const struct tdo_sa *sa);
+static inline uint64_t
+tdo_quota_left(uint64_t limit, const _Atomic uint64_t *used)
+{
+	uint64_t u;
+
+	if (limit == 0)
+		return UINT64_MAX;
+	u = atomic_load_explicit(used, memory_order_relaxed);
+	return limit > u ? limit - u : 0;
+}
+
+static inline struct tdo_quota
+tdo_quota_of(const struct tdo_sa *sa)
+{
+	return (struct tdo_quota){
+	    .packets = tdo_quota_left(sa->hard.allocations, &sa->packets),
+	    .bytes = tdo_quota_left(sa->hard.bytes, &sa->bytes),
+	};
+}
 
 /* Takes one packet; false when a limit is reached.  The packet that reaches it still passes. */
 static inline bool

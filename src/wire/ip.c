@@ -232,6 +232,21 @@ tdo_ip_parse(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
 	}
 }
 
+enum tdo_reason
+tdo_ip_parse_again(const uint8_t *p, size_t len, uint8_t nh, struct tdo_ip_info *ip)
+{
+	/* Behind IPv6 there may be further extension headers. */
+	if (ip->flow.src.af != TDO_AF_INET || ip->frag || len < ip->l4_off || len > ip->total_len)
+		return tdo_ip_parse(p, len, ip);
+	ip->total_len = (uint32_t)len;
+	ip->flow.proto = nh;
+	ip->flow.has_ports = false;
+	ip->flow.sport = ip->flow.dport = 0;
+	ip->esp_nh = nh;
+	parse_upper(p, ip);
+	return TDO_REASON_NONE;
+}
+
 static void
 build_ip4(uint8_t *p, const struct tdo_ip_hdr *h, uint32_t payload_len)
 {

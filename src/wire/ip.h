@@ -64,6 +64,13 @@ enum {
 enum tdo_reason tdo_ip_parse(const uint8_t *p, size_t len, struct tdo_ip_info *ret);
 
 /*
+ * The same for a packet that *ip describes and whose header behind the IP header was taken out:
+ * len bytes are left, and nh announces what is there now.
+ */
+enum tdo_reason tdo_ip_parse_again(
+    const uint8_t *p, size_t len, uint8_t nh, struct tdo_ip_info *ip);
+
+/*
  * One's-complement sum (not inverted) of len bytes at p, to be continued from sum.  Every
  * piece but the last has an even length.
  */
