@@ -406,13 +406,12 @@ def test_forwarded_neighbour_discovery(lab):
 
 
 def state_of(pid):
-    """Start and size of the memory that outlives data processes."""
+    """Start and size of the memory that outlives data processes: the largest that is shared."""
     with open(f"/proc/{pid}/maps") as f:
-        for line in f:
-            start, end = (int(x, 16) for x in line.split()[0].split("-"))
-            if end - start == 256 << 20:
-                return start, end - start
-    raise AssertionError("no such mapping")
+        shared = [line.split()[0] for line in f if line.split()[1].endswith("s")]
+    ranges = [tuple(int(x, 16) for x in r.split("-")) for r in shared]
+    start, end = max(ranges, key=lambda r: r[1] - r[0])
+    return start, end - start
 
 
 def test_damaged_state(lab):
