@@ -106,6 +106,8 @@ struct tdo_sa_info {
 	struct tdo_sa_param param; /* ekey and akey point into key_store */
 	struct tdo_lifetime current;
 	uint64_t last_used; /* wall-clock seconds, 0 = never */
+	tdo_ns made;        /* the same as in current, by the engine's clock, which nobody sets: */
+	tdo_ns first_used;  /* creation, and first use; 0 = never */
 	uint64_t out_seq;   /* last sequence number sent */
 	uint64_t in_seq;    /* right edge of the replay window */
 	uint32_t window;    /* packets, as it is now: it may have grown */

@@ -63,6 +63,7 @@ struct tdo_sp_info {
 	struct tdo_sp_param param; /* with the reqids that were picked */
 	uint32_t id;
 	uint64_t created, last_used; /* wall-clock seconds, last_used 0 = never */
+	tdo_ns made;                 /* creation by the engine's clock */
 	uint64_t packets, drops;
 	uint32_t refcnt;
 };

@@ -390,11 +390,13 @@ restore(struct tdo_process *d)
 {
 	struct tdo_spd_counts n;
 	unsigned failed;
-	int rc = 0;
+	int rc;
 
 	if (!d->has_state)
 		return 0;
-	failed = tdo_journal_replay(&d->journal, tdo_clock_now(), tdo_clock_wall());
+	rc = tdo_journal_replay(&d->journal, tdo_clock_now(), &failed);
+	if (rc != 0)
+		return rc;
 	n = tdo_engine_counts(d->engine);
 	if (failed > 0)
 		tdo_process_log(d, TDO_LOG_ERR, "%u SAs or policies could not be put back", failed);

@@ -33,10 +33,11 @@ TDO_MUST_CHECK int tdo_journal_init(struct tdo_journal *j, struct tdo_state *sta
 void tdo_journal_fini(struct tdo_journal *j);
 
 /*
- * Puts what the journal holds into the engine, as of wall-clock time wall.  Returns how
- * many records could not be applied; when policies or knobs are among them, the state is marked.
+ * Puts what the journal holds into the engine, as of now: the clock of the earlier process goes
+ * on.  0, and how many records could not be applied; when policies or knobs are among them, the
+ * state is marked.  -ENOMEM.
  */
-unsigned tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall);
+TDO_MUST_CHECK int tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed);
 
 /* Opens the private client; from now on tdo_journal_hear() has work.  0 or -ENOMEM. */
 TDO_MUST_CHECK int tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *pfkey);

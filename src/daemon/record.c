@@ -18,7 +18,10 @@ tdo_rec_sa_make(const struct tdo_sa_info *sa, struct tdo_rec_sa *r, uint8_t *key
 	memset(r, 0, sizeof(*r));
 	r->param = sa->param;
 	r->param.ekey = r->param.akey = NULL;
-	r->used = sa->current;
+	r->packets = sa->current.allocations;
+	r->bytes = sa->current.bytes;
+	r->made = sa->made;
+	r->first_used = sa->first_used;
 	if (elen > 0)
 		memcpy(keys, sa->param.ekey, elen);
 	if (alen > 0)
@@ -32,7 +35,7 @@ tdo_rec_sp_make(const struct tdo_sp_info *sp, struct tdo_rec_sp *r)
 	const uint8_t *p = (const uint8_t *)&sp->param;
 
 	memset(r, 0, sizeof(*r));
-	r->created = sp->created;
+	r->made = sp->made;
 	memcpy(r->head, p, sizeof(r->head));
 	memcpy(r->tail, p + offsetof(struct tdo_sp_param, lifetime), sizeof(r->tail));
 }
@@ -49,26 +52,26 @@ spend(uint64_t *limit, uint64_t used)
 	return false;
 }
 
+/* Seconds; since 0: never. */
 static uint64_t
-elapsed(uint64_t since, uint64_t wall)
+elapsed(tdo_ns since, tdo_ns now)
 {
-	return since != 0 && wall > since ? wall - since : 0;
+	return since != 0 && now > since ? (now - since) / TDO_SEC : 0;
 }
 
 static bool
-spend_all(struct tdo_lifetime *l, const struct tdo_lifetime *used, uint64_t wall)
+spend_all(struct tdo_lifetime *l, const struct tdo_rec_sa *r, tdo_ns now)
 {
-	bool over = spend(&l->allocations, used->allocations);
+	bool over = spend(&l->allocations, r->packets);
 
-	over |= spend(&l->bytes, used->bytes);
-	over |= spend(&l->addtime, elapsed(used->addtime, wall));
-	over |= spend(&l->usetime, elapsed(used->usetime, wall));
+	over |= spend(&l->bytes, r->bytes);
+	over |= spend(&l->addtime, elapsed(r->made, now));
+	over |= spend(&l->usetime, elapsed(r->first_used, now));
 	return over;
 }
 
 bool
-tdo_rec_sa_read(
-    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sa_param *ret, bool *ret_over)
+tdo_rec_sa_read(const uint8_t *p, size_t len, tdo_ns now, struct tdo_sa_param *ret, bool *ret_over)
 {
 	struct tdo_rec_sa r;
 	size_t elen, alen;
@@ -81,9 +84,9 @@ tdo_rec_sa_read(
 	alen = key_bytes(r.param.akey_bits);
 	if (elen > TDO_KEY_MAX || alen > TDO_KEY_MAX || len != sizeof(r) + elen + alen)
 		return false;
-	over = spend_all(&r.param.hard, &r.used, wall);
+	over = spend_all(&r.param.hard, &r, now);
 	/* A soft lifetime that passed was told to the clients, or is told at once: one second. */
-	if (spend_all(&r.param.soft, &r.used, wall))
+	if (spend_all(&r.param.soft, &r, now))
 		r.param.soft = (struct tdo_lifetime){.addtime = 1};
 	r.param.ekey = elen > 0 ? p + sizeof(r) : NULL;
 	r.param.akey = alen > 0 ? p + sizeof(r) + elen : NULL;
@@ -93,8 +96,7 @@ tdo_rec_sa_read(
 }
 
 bool
-tdo_rec_sp_read(
-    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sp_param *ret, bool *ret_over)
+tdo_rec_sp_read(const uint8_t *p, size_t len, tdo_ns now, struct tdo_sp_param *ret, bool *ret_over)
 {
 	struct tdo_sp_param sp = {0};
 	struct tdo_rec_sp r;
@@ -110,7 +112,7 @@ tdo_rec_sp_read(
 		return false;
 	if (reqs > 0)
 		memcpy(sp.req, p + sizeof(r), reqs);
-	*ret_over = spend(&sp.lifetime, elapsed(r.created, wall));
+	*ret_over = spend(&sp.lifetime, elapsed(r.made, now));
 	*ret = sp;
 	return true;
 }

@@ -22,7 +22,9 @@ enum tdo_record_type {
 
 struct tdo_rec_sa {
 	struct tdo_sa_param param; /* pointers are NULL */
-	struct tdo_lifetime used;  /* what of the lifetimes is used up; addtime: created */
+	uint64_t packets, bytes;   /* that used it */
+	/* By the clock that goes on while processes come and go, and that nobody sets. */
+	tdo_ns made, first_used; /* first_used 0: never */
 };
 
 struct tdo_rec_sa_key {
@@ -32,7 +34,7 @@ struct tdo_rec_sa_key {
 };
 
 struct tdo_rec_sp {
-	uint64_t created; /* wall-clock seconds */
+	tdo_ns made; /* as in struct tdo_rec_sa */
 	/* The parts of param before and behind req; the requests follow the record. */
 	uint8_t head[offsetof(struct tdo_sp_param, req)];
 	uint8_t tail[sizeof(struct tdo_sp_param) - offsetof(struct tdo_sp_param, lifetime)];
@@ -55,12 +57,12 @@ void tdo_rec_sp_make(const struct tdo_sp_info *sp, struct tdo_rec_sp *r);
 
 /*
  * Reads a record of len bytes.  *ret borrows the keys from p.  What of the lifetimes was used
- * until wall is taken off; *ret_over: a hard lifetime is used up, the SA must not come back.
+ * until now is taken off; *ret_over: a hard lifetime is used up, the SA must not come back.
  * false: malformed.
  */
 TDO_MUST_CHECK bool tdo_rec_sa_read(
-    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sa_param *ret, bool *ret_over);
+    const uint8_t *p, size_t len, tdo_ns now, struct tdo_sa_param *ret, bool *ret_over);
 TDO_MUST_CHECK bool tdo_rec_sp_read(
-    const uint8_t *p, size_t len, uint64_t wall, struct tdo_sp_param *ret, bool *ret_over);
+    const uint8_t *p, size_t len, tdo_ns now, struct tdo_sp_param *ret, bool *ret_over);
 
 #endif

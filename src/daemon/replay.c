@@ -10,50 +10,31 @@
 
 /*
  * Reqids that testudo picked for policies are picked anew when the policies are added again; SAs
- * that were negotiated for the old ones must follow.
+ * that were negotiated for the old ones must follow.  Only those of 16 bits change: a policy
+ * keeps a larger one as if the user had chosen it.
  */
-struct reqid_map {
-	struct reqid_pair {
-		uint32_t from, to;
-	} * pair;
-	size_t n, cap;
-};
+#define REQIDS 0x10000u
 
 struct replay {
 	struct tdo_journal *j;
-	struct reqid_map reqids;
+	uint32_t *reqid; /* REQIDS, what each one is now; 0: as it was */
 	tdo_ns now;
-	uint64_t wall;
 	unsigned failed;
 	int32_t weak_algs; /* an SA may be older than this setting, which comes last */
 };
 
-static int
-map_reqid(struct reqid_map *m, uint32_t from, uint32_t to)
+static uint32_t
+mapped(const struct replay *r, uint32_t reqid)
 {
-	if (from == to)
-		return 0;
-	if (m->n == m->cap) {
-		size_t cap = m->cap * 2 + 16;
-		struct reqid_pair *pair = realloc(m->pair, cap * sizeof(*pair));
-
-		if (pair == NULL)
-			return -ENOMEM;
-		m->pair = pair;
-		m->cap = cap;
-	}
-	m->pair[m->n++] = (struct reqid_pair){from, to};
-	return 0;
+	return reqid < REQIDS && r->reqid[reqid] != 0 ? r->reqid[reqid] : reqid;
 }
 
-static uint32_t
-mapped(const struct reqid_map *m, uint32_t reqid)
+/* The latest policy counts: it may have the number of one that is gone. */
+static void
+map_reqid(struct replay *r, uint32_t from, uint32_t to)
 {
-	/* The newest pair counts: a policy may have been replaced. */
-	for (size_t i = m->n; reqid > TDO_REQID_MANUAL_MAX && i-- > 0;)
-		if (m->pair[i].from == reqid)
-			return m->pair[i].to;
-	return reqid;
+	if (from > TDO_REQID_MANUAL_MAX && from < REQIDS)
+		r->reqid[from] = to;
 }
 
 static int
@@ -63,13 +44,13 @@ replay_sa(struct replay *r, const struct tdo_state_record *rec)
 	bool over;
 	int rc;
 
-	if (!tdo_rec_sa_read(rec->p, rec->len, r->wall, &sa, &over))
+	if (!tdo_rec_sa_read(rec->p, rec->len, r->now, &sa, &over))
 		return -EINVAL;
 	/* A later record of the same SA is its newer state. */
 	(void)tdo_sa_delete(r->j->engine, &sa.key);
 	if (over)
 		return 0;
-	sa.reqid = mapped(&r->reqids, sa.reqid);
+	sa.reqid = mapped(r, sa.reqid);
 	rc = tdo_sa_add(r->j->engine, &sa, r->now, NULL);
 	tdo_wipe(&sa, sizeof(sa));
 	return rc;
@@ -102,7 +83,7 @@ replay_sp(struct replay *r, const struct tdo_state_record *rec)
 	bool over;
 	int rc;
 
-	if (!tdo_rec_sp_read(rec->p, rec->len, r->wall, &sp, &over))
+	if (!tdo_rec_sp_read(rec->p, rec->len, r->now, &sp, &over))
 		return -EINVAL;
 	if (over) {
 		/* What it replaced is over, too. */
@@ -111,7 +92,7 @@ replay_sp(struct replay *r, const struct tdo_state_record *rec)
 	}
 	rc = tdo_sp_update(r->j->engine, &sp, r->now, &info, NULL);
 	for (unsigned i = 0; rc == 0 && i < sp.nreq; i++)
-		rc = map_reqid(&r->reqids, sp.req[i].reqid, info.param.req[i].reqid);
+		map_reqid(r, sp.req[i].reqid, info.param.req[i].reqid);
 	return rc;
 }
 
@@ -165,16 +146,18 @@ replay_one(struct replay *r, const struct tdo_state_record *rec)
 	}
 }
 
-unsigned
-tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
+int
+tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 {
 	struct replay r = {.j = j,
+	    .reqid = calloc(REQIDS, sizeof(*r.reqid)),
 	    .now = now,
-	    .wall = wall,
 	    .weak_algs = tdo_knob_get(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET)};
 	struct tdo_state_record rec;
 	size_t pos = 0;
 
+	if (r.reqid == NULL)
+		return -ENOMEM;
 	j->replaying = true;
 	while (tdo_state_next(j->state, &pos, &rec)) {
 		if (replay_one(&r, &rec) == 0)
@@ -187,6 +170,7 @@ tdo_journal_replay(struct tdo_journal *j, tdo_ns now, uint64_t wall)
 	if (tdo_knob_set(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, r.weak_algs) != 0)
 		r.failed++;
 	j->replaying = false;
-	free(r.reqids.pair);
-	return r.failed;
+	free(r.reqid);
+	*ret_failed = r.failed;
+	return 0;
 }

@@ -227,6 +227,8 @@ tdo_sa_fill_info(const struct tdo_engine *e, struct tdo_sa *sa, struct tdo_sa_in
 		tdo_wall_used(e, atomic_load_explicit(&sa->first_use, memory_order_relaxed)),
 	    .last_used =
 		tdo_wall_used(e, atomic_load_explicit(&sa->last_use, memory_order_relaxed)),
+	    .made = sa->created,
+	    .first_used = atomic_load_explicit(&sa->first_use, memory_order_relaxed),
 	    .out_seq = atomic_load_explicit(sa->out_seq, memory_order_relaxed),
 	    .refcnt = sa->refs,
 	};

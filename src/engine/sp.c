@@ -131,6 +131,7 @@ tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo
 	    .param = sp->param,
 	    .id = sp->id,
 	    .created = tdo_wall(e, sp->created),
+	    .made = sp->created,
 	    .last_used =
 		tdo_wall_used(e, atomic_load_explicit(&sp->last_use, memory_order_relaxed)),
 	    .packets = atomic_load_explicit(&sp->packets, memory_order_relaxed),

@@ -12,12 +12,13 @@
 #include <cmocka.h>
 
 #include "daemon/journal.h"
-#include "engine/engine.h"
+#include "engine/spd.h"
 #include "mem.h"
 #include "wire/pfkey_msg.h"
 
-#define SIZE (4 * 1024 * 1024)
-#define WALL 1700000000u
+#define SIZE  (4 * 1024 * 1024)
+#define WALL  1700000000u
+#define START 1u /* seconds after which the first process begins: it has not rested yet */
 
 static void
 fill(void *ctx, void *buf, size_t len)
@@ -82,8 +83,11 @@ widen(void *ctx, const struct tdo_sp_param *sp)
 	return cover_result;
 }
 
+static uint64_t wall_jump; /* somebody sets the wall clock */
+
+/* at: seconds of a clock that nobody sets. */
 static void
-proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
+proc_start(struct proc *p, void *region, bool keep, uint64_t at)
 {
 	static const struct tdo_mem mem = TEST_MEM;
 	static const struct tdo_pfkey_cred cred = {.privileged = true, .pid = 1};
@@ -92,9 +96,10 @@ proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 	struct tdo_engine_config ec = {.mem = mem, .random = fill, .nworkers = 1};
 	struct tdo_pfkey_config pc = {.mem = mem};
 	enum tdo_state_found found;
+	unsigned failed;
 
 	memset(p, 0, sizeof(*p));
-	p->now = TDO_SEC;
+	p->now = at * TDO_SEC;
 	assert_int_equal(tdo_state_open(&p->state, region, SIZE, keep, &key, &found), 0);
 	assert_int_equal(found, keep ? TDO_STATE_KEPT : TDO_STATE_FRESH);
 	assert_int_equal(tdo_crypto_new(&cc, &p->crypto), 0);
@@ -106,9 +111,10 @@ proc_start(struct proc *p, void *region, bool keep, uint64_t wall)
 	ec.cover.widen = widen;
 	ec.cover.ctx = p;
 	assert_int_equal(tdo_engine_new(&ec, &p->engine), 0);
-	tdo_engine_set_wall(p->engine, wall, p->now);
+	tdo_engine_set_wall(p->engine, WALL + wall_jump + at, p->now);
 	assert_int_equal(tdo_journal_init(&p->journal, &p->state, p->engine, log_line, NULL), 0);
-	assert_int_equal(tdo_journal_replay(&p->journal, p->now, wall) != 0, cover_result != 0);
+	assert_int_equal(tdo_journal_replay(&p->journal, p->now, &failed), 0);
+	assert_int_equal(failed != 0, cover_result != 0);
 	pc.engine = p->engine;
 	assert_int_equal(tdo_pfkey_new(&pc, &p->pfkey), 0);
 	assert_int_equal(tdo_pfkey_open(p->pfkey, &cred, NULL, &p->client), 0);
@@ -245,7 +251,7 @@ d44_moved_sas_come_back_where_they_are(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sa(&p, &a);
 	atomic_store(tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50)->out_seq, 41);
 	a.new_src = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 8}};
@@ -256,7 +262,7 @@ d44_moved_sas_come_back_where_they_are(void **state)
 	moved.key.src = a.new_src;
 	moved.key.dst = a.new_dst;
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
 	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), -ESRCH);
 	assert_int_equal(tdo_sa_get(p.engine, &moved.key, &info), 0);
@@ -278,7 +284,7 @@ high_halves_come_back(void **state)
 
 	(void)state;
 	a.flags = TDO_SAF_ESN;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sa(&p, &a);
 	s = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
 	assert_int_equal(tdo_replay_accept(&s->replay, 10), 0);
@@ -291,7 +297,7 @@ high_halves_come_back(void **state)
 	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub + 7), 0);
 	proc_kill(&p);
 
-	proc_start(&p, region, true, WALL + 1);
+	proc_start(&p, region, true, START + 1);
 	s = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
 	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
 	assert_true(info.in_seq == 7 * sub);
@@ -316,7 +322,7 @@ weak_sas_come_back_with_the_knob_that_refuses_them(void **state)
 	a.ealg = 3; /* 3des-cbc */
 	a.ekey = key;
 	a.ekey_bits = 192;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sa(&p, &a);
 	assert_int_equal(tdo_knob_set(p.engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, 0), 0);
 	tdo_journal_knob(&p.journal, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, 0);
@@ -324,7 +330,7 @@ weak_sas_come_back_with_the_knob_that_refuses_them(void **state)
 		/* In the order in which it happened; then as a new journal has it. */
 		tdo_journal_tick(&p.journal, p.now += 1000 * TDO_SEC);
 		proc_kill(&p);
-		proc_start(&p, region, true, WALL + 10);
+		proc_start(&p, region, true, START + 10);
 		assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
 		assert_int_equal(tdo_knob_get(p.engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET), 0);
 		a.key.spi = 0x2000;
@@ -347,7 +353,7 @@ everything_comes_back(void **state)
 	struct tdo_wr w;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	a.has_hard = true;
 	a.hard.addtime = 1000;
 	add_sa(&p, &a);
@@ -366,7 +372,7 @@ everything_comes_back(void **state)
 	tdo_journal_knob(&p.journal, TDO_KNOB_DFBIT, TDO_AF_INET, 1);
 	proc_kill(&p);
 
-	proc_start(&p, region, true, WALL + 400);
+	proc_start(&p, region, true, START + 400);
 	assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
 	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
@@ -379,9 +385,43 @@ everything_comes_back(void **state)
 	proc_kill(&p);
 
 	/* The second successor, after the lifetime. */
-	proc_start(&p, region, true, WALL + 2000);
+	proc_start(&p, region, true, START + 2000);
 	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
+	proc_kill(&p);
+	free(region);
+}
+
+/* Lifetimes are no business of the wall clock: a machine may learn the time long after the start.
+ */
+static void
+a_jump_of_the_wall_clock_ends_no_lifetime(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 0);
+	struct tdo_sp_param s = sp(80, TDO_LEVEL_REQUIRE);
+	struct tdo_sa_info info;
+	struct proc p;
+
+	(void)state;
+	a.has_hard = true;
+	a.hard.addtime = a.hard.usetime = s.lifetime = 1000;
+	proc_start(&p, region, false, START);
+	add_sa(&p, &a);
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	proc_kill(&p);
+	wall_jump = 1000000000;
+	proc_start(&p, region, true, START + 10);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_int_equal(info.param.hard.addtime, 990);
+	assert_int_equal(info.param.hard.usetime, 1000);
+	proc_kill(&p);
+	/* Nor does setting it back prolong one. */
+	wall_jump = 0;
+	proc_start(&p, region, true, START + 1001);
+	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
 	proc_kill(&p);
 	free(region);
 }
@@ -396,12 +436,12 @@ replaced_objects_are_the_new_ones(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	s.req[0].level = TDO_LEVEL_USE;
 	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
 	assert_int_equal(tdo_sp_snap_left(snap), 1);
 	assert_true(tdo_sp_snap_next(snap, &info));
@@ -435,13 +475,13 @@ updates_keep_the_order(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	add_sp(&p, &t, TDO_SADB_X_SPDADD);
 	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
 	expect_ports(&p, 80, 81);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	expect_ports(&p, 80, 81);
 	proc_kill(&p);
 	free(region);
@@ -456,11 +496,11 @@ updates_leave_no_gap(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	assert_int_equal(tdo_sp_update(p.engine, &s, p.now, NULL, NULL), 0);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 1);
 	proc_kill(&p);
 	free(region);
@@ -475,12 +515,12 @@ updated_lifetime_ends(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	s.lifetime = 10;
 	add_sp(&p, &s, TDO_SADB_X_SPDUPDATE);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL + 60);
+	proc_start(&p, region, true, START + 60);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
 	proc_kill(&p);
 	free(region);
@@ -495,16 +535,16 @@ lost_policies_are_known(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	proc_kill(&p);
 	cover_result = -ENOSPC;
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	cover_result = 0;
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
 	assert_int_equal(tdo_state_marks(&p.state), TDO_STATE_LOST);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_state_marks(&p.state), TDO_STATE_LOST);
 	proc_kill(&p);
 	free(region);
@@ -519,7 +559,7 @@ full_journal_is_known(void **state)
 	size_t size;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	size = p.state.half_size;
 	p.state.half_size = tdo_state_used(&p.state); /* no further record fits */
@@ -531,7 +571,7 @@ full_journal_is_known(void **state)
 	tdo_journal_tick(&p.journal, p.now + 60 * TDO_SEC);
 	assert_int_equal(tdo_state_marks(&p.state), 0);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 2);
 	proc_kill(&p);
 	free(region);
@@ -550,7 +590,7 @@ picked_reqids_stay_together(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sp(&p, &t, TDO_SADB_X_SPDADD);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
@@ -563,13 +603,53 @@ picked_reqids_stay_together(void **state)
 	add_sa(&p, &a);
 	proc_kill(&p);
 
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_sp_snap_new(p.engine, &snap), 0);
 	assert_true(tdo_sp_snap_next(snap, &sinfo));
 	assert_true(tdo_sp_snap_next(snap, &sinfo));
 	tdo_sp_snap_free(snap);
 	assert_int_equal(tdo_sa_get(p.engine, &a.key, &ainfo), 0);
 	assert_int_equal(ainfo.param.reqid, sinfo.param.req[0].reqid);
+	proc_kill(&p);
+	free(region);
+}
+
+static struct tdo_sp_info
+the_policy(struct proc *p, const struct tdo_sp_param *s)
+{
+	struct tdo_sp_info info;
+
+	assert_int_equal(tdo_sp_find(p->engine, s->dir, &s->sel, &info), 0);
+	return info;
+}
+
+/* A number that a policy had which is gone belongs to another one now. */
+static void
+a_picked_reqid_is_that_of_its_latest_policy(void **state)
+{
+	void *region = region_new();
+	struct tdo_sp_param s = sp(79, TDO_LEVEL_UNIQUE), t = sp(80, TDO_LEVEL_UNIQUE);
+	uint32_t reqid = TDO_REQID_MANUAL_MAX + 2;
+	struct tdo_sa_info info;
+	struct tdo_sa_param a;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, START);
+	/* As after one round of all numbers. */
+	p.engine->spd->next_reqid = reqid;
+	add_sp(&p, &s, TDO_SADB_X_SPDADD);
+	assert_int_equal(tdo_sp_delete(p.engine, s.dir, &s.sel, NULL), 0);
+	p.engine->spd->next_reqid = reqid;
+	add_sp(&p, &t, TDO_SADB_X_SPDADD);
+	assert_int_equal(the_policy(&p, &t).param.req[0].reqid, reqid);
+	a = sa(0x1000, reqid);
+	add_sa(&p, &a);
+	proc_kill(&p);
+
+	proc_start(&p, region, true, START);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_int_equal(info.param.reqid, the_policy(&p, &t).param.req[0].reqid);
 	proc_kill(&p);
 	free(region);
 }
@@ -584,7 +664,7 @@ flushes_are_replayed_and_keys_are_wiped(void **state)
 	struct tdo_wr w;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	add_sa(&p, &a);
 	add_sp(&p, &s, TDO_SADB_X_SPDADD);
 	w = begin(TDO_SADB_FLUSH, 0);
@@ -596,7 +676,7 @@ flushes_are_replayed_and_keys_are_wiped(void **state)
 	assert_int_equal(tdo_state_used(&p.state), 0);
 	assert_null(memmem(region, SIZE, ekey, sizeof(ekey)));
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
 	assert_int_equal(tdo_engine_counts(p.engine).sps, 0);
 	proc_kill(&p);
@@ -610,7 +690,7 @@ churn_does_not_fill_it(void **state)
 	struct proc p;
 
 	(void)state;
-	proc_start(&p, region, false, WALL);
+	proc_start(&p, region, false, START);
 	warnings = 0;
 	for (uint32_t i = 0; i < 20000; i++) {
 		struct tdo_sa_param a = sa(0x1000 + i % 50, 0);
@@ -621,7 +701,7 @@ churn_does_not_fill_it(void **state)
 	assert_int_equal(warnings, 0);
 	assert_false(p.journal.full);
 	proc_kill(&p);
-	proc_start(&p, region, true, WALL);
+	proc_start(&p, region, true, START);
 	assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
 	proc_kill(&p);
 	free(region);
@@ -642,6 +722,8 @@ main(void)
 	    cmocka_unit_test(lost_policies_are_known),
 	    cmocka_unit_test(full_journal_is_known),
 	    cmocka_unit_test(picked_reqids_stay_together),
+	    cmocka_unit_test(a_picked_reqid_is_that_of_its_latest_policy),
+	    cmocka_unit_test(a_jump_of_the_wall_clock_ends_no_lifetime),
 	    cmocka_unit_test(flushes_are_replayed_and_keys_are_wiped),
 	    cmocka_unit_test(churn_does_not_fill_it),
 	};

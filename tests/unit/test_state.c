@@ -285,7 +285,8 @@ sa_record(uint8_t *buf, uint64_t created, uint64_t bytes, uint64_t hard_add, uin
 	info.param.akey_bits = 128;
 	info.param.has_hard = true;
 	info.param.hard = (struct tdo_lifetime){.addtime = hard_add, .bytes = hard_bytes};
-	info.current = (struct tdo_lifetime){.addtime = created, .bytes = bytes};
+	info.current.bytes = bytes;
+	info.made = created * TDO_SEC;
 	n = tdo_rec_sa_make(&info, &r, keys);
 	assert_int_equal(n, 32);
 	memcpy(buf, &r, sizeof(r));
@@ -302,20 +303,20 @@ lifetimes_do_not_start_anew(void **state)
 	bool over;
 
 	(void)state;
-	assert_true(tdo_rec_sa_read(buf, n, 1600, &p, &over));
+	assert_true(tdo_rec_sa_read(buf, n, 1600 * TDO_SEC, &p, &over));
 	assert_false(over);
 	assert_int_equal(p.hard.addtime, 3000);
 	assert_int_equal(p.hard.bytes, 600);
 	assert_memory_equal(p.ekey, k1, 16);
 	assert_memory_equal(p.akey, k2, 16);
-	assert_true(tdo_rec_sa_read(buf, n, 4600, &p, &over));
+	assert_true(tdo_rec_sa_read(buf, n, 4600 * TDO_SEC, &p, &over));
 	assert_true(over);
 	n = sa_record(buf, 1000, 1000, 0, 1000);
-	assert_true(tdo_rec_sa_read(buf, n, 1001, &p, &over));
+	assert_true(tdo_rec_sa_read(buf, n, 1001 * TDO_SEC, &p, &over));
 	assert_true(over);
-	/* A clock that was set back takes nothing off, and no limit stays no limit. */
+	/* What was made later than now takes nothing off, and no limit stays no limit. */
 	n = sa_record(buf, 1000, 0, 50, 0);
-	assert_true(tdo_rec_sa_read(buf, n, 10, &p, &over));
+	assert_true(tdo_rec_sa_read(buf, n, 10 * TDO_SEC, &p, &over));
 	assert_false(over);
 	assert_int_equal(p.hard.addtime, 50);
 	assert_int_equal(p.hard.bytes, 0);
