@@ -6,6 +6,23 @@
  */
 #include "engine/path.h"
 
+static const struct tdo_transform *
+transform_of(const struct tdo_group *g, bool out)
+{
+	return out ? g->sa->out : g->sa->in;
+}
+
+/* How many of the n groups from g on have the transform of the first. */
+static unsigned
+run_of(const struct tdo_group *g, unsigned n, bool out)
+{
+	unsigned k = 1;
+
+	while (k < n && transform_of(&g[k], out) == transform_of(g, out))
+		k++;
+	return k;
+}
+
 static void
 run_crypto(struct tdo_worker *w, struct tdo_batch *b)
 {
@@ -20,26 +37,18 @@ void
 tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
     bool out, tdo_ns now)
 {
-	struct tdo_pkt *sorted[TDO_BURST_MAX];
 	struct tdo_group groups[TDO_BURST_MAX];
-	uint8_t first[TDO_BURST_MAX + 1];
-	unsigned ngroups = tdo_group_by_sa(sa, p, n, sorted, groups);
 	struct tdo_batch b;
+	unsigned ngroups = tdo_group_by_sa(sa, p, n, b.sorted, groups);
 
 	b.n = 0;
-	for (unsigned g = 0; g < ngroups; g++) {
-		struct tdo_sa *s = groups[g].sa;
-
-		first[g] = (uint8_t)b.n;
-		(out ? s->out : s->in)->begin(w, s, &b, sorted + groups[g].first, groups[g].n, now);
+	for (unsigned i = 0, k; i < ngroups; i += k) {
+		k = run_of(&groups[i], ngroups - i, out);
+		transform_of(&groups[i], out)->begin(w, &b, &groups[i], k, now);
 	}
-	first[ngroups] = (uint8_t)b.n;
 	run_crypto(w, &b);
-	for (unsigned g = 0; g < ngroups; g++) {
-		struct tdo_sa *s = groups[g].sa;
-		unsigned len = (unsigned)first[g + 1] - first[g];
-
-		if (len > 0)
-			(out ? s->out : s->in)->end(w, s, &b, first[g], len, now);
+	for (unsigned i = 0, k; i < ngroups; i += k) {
+		k = run_of(&groups[i], ngroups - i, out);
+		transform_of(&groups[i], out)->end(w, &b, &groups[i], k, now);
 	}
 }

@@ -97,21 +97,22 @@ drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason
 
 /* Why each of the packets is dropped; those that are not stand in the batch then. */
 static void
-select_packets(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b,
-    struct tdo_pkt *const *p, unsigned n, enum tdo_reason *ret_why)
+select_packets(
+    struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, enum tdo_reason *ret_why)
 {
+	struct tdo_sa *sa = g->sa;
 	enum tdo_reason unusable = sa_unusable(w, sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < g->n; i++) {
+		struct tdo_pkt *p = b->sorted[g->first + i];
 		unsigned k = b->n;
 
 		ret_why[i] = unusable;
 		if (unusable == TDO_REASON_NONE)
-			ret_why[i] =
-			    inspect(sa, window, p[i], &b->op[k], &b->nh_off[k], &b->seq[k]);
+			ret_why[i] = inspect(sa, window, p, &b->op[k], &b->nh_off[k], &b->seq[k]);
 		if (ret_why[i] == TDO_REASON_NONE)
-			b->p[b->n++] = p[i];
+			b->p[b->n++] = p;
 	}
 	tdo_replay_unlock(window);
 }
@@ -228,21 +229,22 @@ admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_batch
 	return r;
 }
 
-/* Why each of the n packets of the batch from first on is dropped. */
+/* Why each of the packets that begin() kept is dropped. */
 static void
-admit_all(struct tdo_worker *w, struct tdo_sa *sa, const struct tdo_batch *b, unsigned first,
-    unsigned n, enum tdo_reason *ret_why)
+admit_all(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
+    enum tdo_reason *ret_why)
 {
+	struct tdo_sa *sa = g->sa;
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	uint64_t late = 0;
 	bool grow;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < g->kept; i++) {
 		uint64_t top = window->top;
 
-		ret_why[i] = admit(sa, window, b, first + i, &quota);
-		late += ret_why[i] == TDO_REASON_NONE && b->seq[first + i] < top;
+		ret_why[i] = admit(sa, window, b, g->at + i, &quota);
+		late += ret_why[i] == TDO_REASON_NONE && b->seq[g->at + i] < top;
 	}
 	grow = tdo_replay_wants_locked(window);
 	tdo_replay_unlock(window);
@@ -253,43 +255,56 @@ admit_all(struct tdo_worker *w, struct tdo_sa *sa, const struct tdo_batch *b, un
 }
 
 static void
-begin(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, struct tdo_pkt *const *p,
-    unsigned n, tdo_ns now)
-{
-	enum tdo_reason why[TDO_BURST_MAX];
-	uint64_t bytes = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		bytes += p[i]->ip.total_len;
-	tdo_worker_stat(w, TDO_STAT_ESP_IN, n);
-	tdo_worker_stat(w, TDO_STAT_ESP_IN_BYTES, bytes);
-	select_packets(w, sa, b, p, n, why);
-	for (unsigned i = 0; i < n; i++)
-		if (why[i] != TDO_REASON_NONE)
-			drop(w, p[i], sa, why[i], now);
-}
-
-static void
-end(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first, unsigned n,
-    tdo_ns now)
+begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now)
 {
 	enum tdo_reason why[TDO_BURST_MAX];
 	uint64_t packets = 0, bytes = 0;
 
-	admit_all(w, sa, b, first, n, why);
-	for (unsigned i = 0; i < n; i++) {
-		struct tdo_pkt *p = b->p[first + i];
+	for (unsigned k = 0; k < n; k++) {
+		g[k].at = (uint8_t)b->n;
+		select_packets(w, b, &g[k], why);
+		g[k].kept = (uint8_t)(b->n - g[k].at);
+		for (unsigned i = 0; i < g[k].n; i++) {
+			struct tdo_pkt *p = b->sorted[g[k].first + i];
+
+			bytes += p->ip.total_len;
+			if (why[i] != TDO_REASON_NONE)
+				drop(w, p, g[k].sa, why[i], now);
+		}
+		packets += g[k].n;
+	}
+	tdo_worker_stat(w, TDO_STAT_ESP_IN, packets);
+	tdo_worker_stat(w, TDO_STAT_ESP_IN_BYTES, bytes);
+}
+
+static void
+end_group(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, tdo_ns now)
+{
+	enum tdo_reason why[TDO_BURST_MAX];
+	uint64_t packets = 0, bytes = 0;
+
+	admit_all(w, b, g, why);
+	for (unsigned i = 0; i < g->kept; i++) {
+		unsigned k = (unsigned)g->at + i;
 		enum tdo_reason r = why[i];
 
 		if (r == TDO_REASON_NONE) {
 			packets++;
-			bytes += p->ip.total_len;
-			r = strip(w, sa, p, &b->op[first + i], b->nh_off[first + i]);
+			bytes += b->p[k]->ip.total_len;
+			r = strip(w, g->sa, b->p[k], &b->op[k], b->nh_off[k]);
 		}
 		if (r != TDO_REASON_NONE)
-			drop(w, p, sa, r, now);
+			drop(w, b->p[k], g->sa, r, now);
 	}
-	tdo_sa_used(sa, packets, bytes, now);
+	tdo_sa_used(g->sa, packets, bytes, now);
+}
+
+static void
+end(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g[i].kept > 0)
+			end_group(w, b, &g[i], now);
 }
 
 const struct tdo_transform tdo_esp_in = {.begin = begin, .end = end};

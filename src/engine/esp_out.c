@@ -214,12 +214,12 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t
 }
 
 static void
-begin(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, struct tdo_pkt *const *p,
-    unsigned n, tdo_ns now)
+begin_group(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, tdo_ns now)
 {
 	uint32_t payload[TDO_BURST_MAX];
+	struct tdo_sa *sa = g->sa;
 	struct tdo_pkt **q = b->p + b->n;
-	unsigned kept = select_packets(w, sa, b, p, n, payload, now), got;
+	unsigned kept = select_packets(w, sa, b, b->sorted + g->first, g->n, payload, now), got;
 	uint64_t last = 0;
 
 	got = take_seq(sa, kept, &last);
@@ -228,26 +228,51 @@ begin(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, struct tdo_p
 	for (unsigned i = 0; i < got; i++)
 		/* NOLINTNEXTLINE: take_seq() gives no more than select_packets() filled */
 		build(w, sa, q[i], payload[i], last + 1 + i, &b->op[b->n + i]);
+	g->at = (uint8_t)b->n;
+	g->kept = (uint8_t)got;
 	b->n += got;
 }
 
 static void
-end(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first, unsigned n,
+begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now)
+{
+	for (unsigned i = 0; i < n; i++)
+		begin_group(w, b, &g[i], now);
+}
+
+/* What was sent by all groups, for the counters of the worker. */
+struct sent {
+	uint64_t packets, bytes;
+};
+
+static void
+end_group(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, struct sent *sum,
     tdo_ns now)
 {
 	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned i = first; i < first + n; i++) {
+	for (unsigned i = g->at; i < (unsigned)g->at + g->kept; i++) {
 		if (b->op[i].status != TDO_OP_OK) {
-			tdo_worker_drop(w, b->p[i], sa, TDO_REASON_CRYPTO_FAILED, now);
+			tdo_worker_drop(w, b->p[i], g->sa, TDO_REASON_CRYPTO_FAILED, now);
 			continue;
 		}
 		packets++;
 		bytes += b->p[i]->len;
 	}
-	tdo_sa_used(sa, packets, bytes, now);
-	tdo_worker_stat(w, TDO_STAT_ESP_OUT, packets);
-	tdo_worker_stat(w, TDO_STAT_ESP_OUT_BYTES, bytes);
+	tdo_sa_used(g->sa, packets, bytes, now);
+	sum->packets += packets;
+	sum->bytes += bytes;
+}
+
+static void
+end(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
+{
+	struct sent sum = {0};
+
+	for (unsigned i = 0; i < n; i++)
+		end_group(w, b, &g[i], &sum, now);
+	tdo_worker_stat(w, TDO_STAT_ESP_OUT, sum.packets);
+	tdo_worker_stat(w, TDO_STAT_ESP_OUT_BYTES, sum.bytes);
 }
 
 const struct tdo_transform tdo_esp_out = {.begin = begin, .end = end};

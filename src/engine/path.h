@@ -10,7 +10,8 @@
 /* Packets of one SA in a row. */
 struct tdo_group {
 	struct tdo_sa *sa;
-	uint8_t first, n;
+	uint8_t first, n; /* of the sorted packets */
+	uint8_t at, kept; /* of the batch, when it has begun */
 };
 
 /*
@@ -24,7 +25,8 @@ unsigned tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, uns
 
 /* The packets of a burst around the cryptography, SA by SA. */
 struct tdo_batch {
-	unsigned n;
+	struct tdo_pkt *sorted[TDO_BURST_MAX]; /* as groups count them */
+	unsigned n;                            /* not dropped so far: of the following */
 	struct tdo_op op[TDO_BURST_MAX];
 	struct tdo_pkt *p[TDO_BURST_MAX];
 	uint64_t seq[TDO_BURST_MAX];    /* in */

@@ -61,18 +61,19 @@ struct tdo_sa_link {
 };
 
 struct tdo_batch; /* path.h */
+struct tdo_group;
 
 /*
- * The two halves of a transform, for n packets of one SA in a burst: what comes before the
- * cryptography, which is done for all SAs of the burst together, and what comes after it.
- * Chosen when the SA is made: no switch on mode or algorithm per packet.
+ * The two halves of a transform, for the packets of n SAs that have it: what comes before the
+ * cryptography, which is done for the whole burst together, and what comes after it.  Chosen
+ * when the SA is made: no switch on mode or algorithm per packet.
  */
 struct tdo_transform {
-	/* Appends the packets that are not dropped to the batch, with their operations. */
-	void (*begin)(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b,
-	    struct tdo_pkt *const *p, unsigned n, tdo_ns now);
-	/* Completes the n packets of the batch from first on. */
-	void (*end)(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_batch *b, unsigned first,
+	/* Appends the packets that are not dropped to the batch, group by group. */
+	void (*begin)(
+	    struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now);
+	/* Completes the packets that begin() appended. */
+	void (*end)(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
 	    unsigned n, tdo_ns now);
 };
 
