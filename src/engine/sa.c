@@ -191,7 +191,6 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 {
 	copy_counter(&sa->packets, &old->packets);
 	copy_counter(&sa->bytes, &old->bytes);
-	copy_counter(&sa->first_use, &old->first_use);
 	copy_counter(&sa->last_use, &old->last_use);
 	copy_counter(&sa->drops, &old->drops);
 	sa->serial = old->serial;
@@ -202,6 +201,7 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	 * from one series of IVs, or a sequence number and an IV would be used twice.
 	 */
 	sa->created = old->created;
+	copy_counter(&sa->first_use, &old->first_use);
 	sa->esp.iv_base = old->esp.iv_base;
 	if (old->out_seq == &old->own_seq || old->seq_owner) {
 		sa->seq_owner = old->seq_owner ? old->seq_owner : old;

@@ -415,6 +415,29 @@ update_renews(void **state)
 	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
 }
 
+/* New keys are as old as they are, also if the old ones were used long ago. */
+static void
+use_time_of_new_keys_begins_anew(void **state)
+{
+	struct tdo_sa_param p = sa(), q = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 2);
+
+	(void)state;
+	add(p, (struct tdo_lifetime){0}, (struct tdo_lifetime){.usetime = 100});
+	tdo_sa_used(tdo_sad_find_in(c.e, &p.key.dst, 1000, 50), 1, 100, c.now);
+	ctl_pass(&c, 50);
+	q.key = p.key;
+	q.has_hard = true;
+	q.hard.usetime = 10;
+	assert_int_equal(tdo_sa_update(c.e, &q, c.now, NULL), 0);
+	ctl_pass(&c, 20);
+	expect_no_event();
+	tdo_sa_used(tdo_sad_find_in(c.e, &p.key.dst, 1000, 50), 1, 100, c.now);
+	ctl_pass(&c, 10);
+	expect_no_event();
+	ctl_pass(&c, 1);
+	expect_event(TDO_EVENT_EXPIRE_HARD, 1000);
+}
+
 /* Events survive the deletion of what they are about, and the end of the engine. */
 static void
 events_wait(void **state)
@@ -517,6 +540,7 @@ main(void)
 	    T(limits_below_the_counters_count_at_once),
 	    T(many_expire_in_steps),
 	    T(update_renews),
+	    T(use_time_of_new_keys_begins_anew),
 	    T(events_wait),
 	    T(policies_have_lifetimes),
 	    T(idle_policies_expire),
