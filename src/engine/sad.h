@@ -22,6 +22,7 @@ struct tdo_sad {
 	uint64_t serial;
 	unsigned n;
 	bool warned_clear;                       /* encryption without authentication */
+	bool warned_iiv;                         /* the sequence number is the nonce */
 	uint8_t warned_enc[32], warned_auth[32]; /* bitmaps by PF_KEY number */
 };
 

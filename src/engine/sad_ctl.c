@@ -18,6 +18,23 @@ first_time(uint8_t map[32], uint8_t n)
 	return first;
 }
 
+/*
+ * RFC 8750 7: the sequence number must not come again under the same key.  Here it never does while
+ * the daemon runs; what the keys were used for before that, or are at the other end, only key
+ * management knows.
+ */
+static void
+warn_implicit_iv(struct tdo_engine *e, const struct tdo_alg *enc)
+{
+	if (!enc->implicit_iv || e->sad->warned_iiv)
+		return;
+	e->sad->warned_iiv = true;
+	tdo_engine_log(e, TDO_LOG_WARN,
+	    "%s has the sequence number as its nonce (RFC 8750 7): a key must never serve twice, "
+	    "so it is not for keys that are set by hand",
+	    enc->name);
+}
+
 static void
 warn(struct tdo_engine *e, const struct tdo_sa_param *p)
 {
@@ -25,6 +42,7 @@ warn(struct tdo_engine *e, const struct tdo_sa_param *p)
 	struct tdo_sad *d = e->sad;
 
 	tdo_sa_algs(p, &enc, &auth);
+	warn_implicit_iv(e, enc);
 	if (tdo_alg_weak(enc) && first_time(d->warned_enc, p->ealg))
 		tdo_engine_log(
 		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", enc->name);

@@ -209,6 +209,15 @@ warnings_come_once(void **state)
 		add(&p);
 	assert_int_equal(c.warnings, 2);
 	assert_non_null(strstr(c.last_warning, "3des-cbc"));
+	p = ctl_sa(A, B, 3000, 1);
+	p.ealg = 30; /* aes-gcm-16-iiv */
+	p.ekey_bits = 160;
+	p.aalg = 0;
+	for (p.key.spi = 3000; p.key.spi < 3003; p.key.spi++)
+		add(&p);
+	assert_int_equal(c.warnings, 3);
+	assert_non_null(strstr(c.last_warning, "aes-gcm-16-iiv has the sequence number as its"));
+	assert_non_null(strstr(c.last_warning, "set by hand"));
 }
 
 /* ---- lookup ---- */
