@@ -16,6 +16,7 @@
 
 #define RING        64u   /* acquires that one worker can have waiting */
 #define PENDING_MAX 1024u /* acquires that nobody answered yet */
+#define ASKED       1024u /* that workers know of, one for each rest of their keys */
 #define REFUSALS    64u   /* that are remembered, one for each rest of their keys */
 
 struct tdo_acquire_ring {
@@ -45,6 +46,7 @@ struct tdo_events {
 	uint32_t seq;
 	_Atomic uint32_t acquirers; /* bit 1 << SA type: somebody is registered */
 	struct refusal refusal[REFUSALS];
+	_Atomic uint64_t asked[ASKED]; /* keys of pending ones; 0: none */
 };
 
 int
@@ -211,13 +213,23 @@ tdo_acquire_of(
 	return a;
 }
 
+static _Atomic uint64_t *
+asked_at(struct tdo_events *ev, uint64_t key)
+{
+	return &ev->asked[key % ASKED];
+}
+
 void
 tdo_event_acquire(struct tdo_worker *w, const struct tdo_acquire *a)
 {
 	struct tdo_acquire_ring *r = w->acquire;
+	_Atomic uint64_t *asked = asked_at(w->engine->events, a->key);
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
+	/* Those that wait for an answer must not keep out those whose question was lost. */
+	if (a->again && atomic_load_explicit(asked, memory_order_relaxed) == a->key)
+		return;
 	/* Full: the packet that found no SA will come again. */
 	if (tail - head == RING)
 		return;
@@ -279,7 +291,10 @@ static void
 forget(struct tdo_engine *e, struct pending **at)
 {
 	struct pending *p = *at;
+	_Atomic uint64_t *asked = asked_at(e->events, p->a.key);
 
+	if (atomic_load_explicit(asked, memory_order_relaxed) == p->a.key)
+		atomic_store_explicit(asked, 0, memory_order_relaxed);
 	*at = p->next;
 	e->events->npending--;
 	tdo_engine_release(e, p, sizeof(*p));
@@ -331,6 +346,7 @@ to_ask(struct tdo_engine *e, const struct tdo_acquire *a)
 		return NULL;
 	p->a = *a;
 	p->packets = 0;
+	atomic_store_explicit(asked_at(e->events, a->key), a->key, memory_order_relaxed);
 	p->seq = ++e->events->seq ? e->events->seq : ++e->events->seq;
 	return p;
 }

@@ -454,6 +454,35 @@ waiting_does_not_ask_again(void **state)
 	assert_int_equal(n, 1);
 }
 
+/* More SAs are missing at once than questions have room: in the end all of them are asked for. */
+static void
+a_question_that_was_lost_is_asked_later(void **state)
+{
+	bool asked[200] = {false};
+	struct tdo_event ev;
+	char dst[32];
+	unsigned n = 0;
+
+	(void)state;
+	fx_add_sp(&f, TDO_DIR_OUT, A, "10.9.0.0/16", ANY, "esp/transport//require");
+	for (uint16_t i = 0; i < 200; i++) {
+		(void)snprintf(dst, sizeof(dst), "10.9.0.%u", i);
+		out(dst, i);
+	}
+	assert_int_equal(h.n, 200);
+	for (unsigned i = 0; i < 5; i++) {
+		while (tdo_engine_next_event(f.e, &ev)) {
+			assert_int_equal(ev.type, TDO_EVENT_ACQUIRE);
+			assert_false(asked[ev.acquire.dst.b[3]]);
+			asked[ev.acquire.dst.b[3]] = true;
+			n++;
+		}
+		f.now += TDO_SEC;
+		tdo_hold_look(&h, i, f.now);
+	}
+	assert_int_equal(n, 200);
+}
+
 /*
  * SAs come and go, packets of several flows are sent: what arrives of one flow is in order, and
  * what is not sent was dropped for a reason.
@@ -519,6 +548,7 @@ main(void)
 	    T(memory_is_bounded),
 	    T(a_super_packet_stays_whole),
 	    T(waiting_does_not_ask_again),
+	    T(a_question_that_was_lost_is_asked_later),
 	    T(order_is_kept_whatever_happens),
 	};
 
