@@ -127,21 +127,21 @@ tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *pfkey)
 	return tdo_pfkey_open(pfkey, &cred, NULL, &j->ear);
 }
 
-/* An update that moves the SA: it is found by its new name (D44). */
-static void
-hear_move(struct tdo_journal *j, const struct tdo_sadb_msg *m, struct tdo_sa_key *key)
+/* True for an update that moves the SA: *key becomes its new name (D44). */
+static bool
+moves(const struct tdo_sadb_msg *m, struct tdo_sa_key *key)
 {
 	struct tdo_sa_param p;
 
-	if (tdo_sadb_get_sa_param(m, &p, NULL) != 0 ||
+	if (m->base.type != TDO_SADB_UPDATE || tdo_sadb_get_sa_param(m, &p, NULL) != 0 ||
 	    (p.new_src.af == TDO_AF_NONE && p.new_dst.af == TDO_AF_NONE))
-		return;
-	note_sa_key(j, TDO_REC_SA_GONE, key);
+		return false;
 	if (p.new_src.af != TDO_AF_NONE)
 		key->src = p.new_src;
 	if (p.new_dst.af != TDO_AF_NONE)
 		key->dst = p.new_dst;
 	tdo_wipe(&p, sizeof(p));
+	return true;
 }
 
 /* An SA was added, changed or removed: what is it now? */
@@ -149,18 +149,22 @@ static void
 hear_sa(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 {
 	struct tdo_sa_info sa;
-	struct tdo_sa_key key;
+	struct tdo_sa_key key, old;
+	bool moved;
 
 	if (tdo_sadb_get_sa_key(m, &key, NULL) != 0)
 		return;
-	if (m->base.type == TDO_SADB_UPDATE)
-		hear_move(j, m, &key);
+	old = key;
+	moved = moves(m, &key);
 	if (key.spi == 0)
 		note_sa_key(j, TDO_REC_SA_GONE_ALL, &key);
 	else if (tdo_sa_get(j->engine, &key, &sa) == 0)
 		note_sa(j, &sa);
 	else
 		note_sa_key(j, TDO_REC_SA_GONE, &key);
+	/* Last: who is killed in between leaves it behind twice rather than not at all. */
+	if (moved)
+		note_sa_key(j, TDO_REC_SA_GONE, &old);
 	tdo_wipe(&sa, sizeof(sa));
 }
 

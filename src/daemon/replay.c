@@ -41,13 +41,16 @@ static int
 replay_sa(struct replay *r, const struct tdo_state_record *rec)
 {
 	struct tdo_sa_param sa;
+	struct tdo_sa_key name;
 	bool over;
 	int rc;
 
 	if (!tdo_rec_sa_read(rec->p, rec->len, r->now, &sa, &over))
 		return -EINVAL;
-	/* A later record of the same SA is its newer state. */
-	(void)tdo_sa_delete(r->j->engine, &sa.key);
+	/* A later record of the same SA is its newer state; its source may have moved (D44). */
+	name = sa.key;
+	name.src = (struct tdo_addr){0};
+	(void)tdo_sa_delete(r->j->engine, &name);
 	if (over)
 		return 0;
 	sa.reqid = mapped(r, sa.reqid);

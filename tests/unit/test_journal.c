@@ -271,6 +271,40 @@ d44_moved_sas_come_back_where_they_are(void **state)
 	free(region);
 }
 
+/* Of the records of a move only the first was written when the process died. */
+static void
+d44_half_of_a_move_loses_nothing(void **state)
+{
+	static const struct tdo_addr c = {.af = TDO_AF_INET, .b = {10, 0, 0, 8}};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		void *region = region_new();
+		struct tdo_sa_param a = sa(0x1000, 7), moved = a;
+		struct tdo_sa_info info;
+		struct tdo_wr w;
+		struct proc p;
+
+		proc_start(&p, region, false, START);
+		add_sa(&p, &a);
+		/* Room for another record of an SA; i < 2: for all that comes. */
+		if (i < 2)
+			p.state.half_size = 2 * tdo_state_used(&p.state);
+		p.journal.compact_used = SIZE;
+		*(i % 2 ? &a.new_src : &a.new_dst) = c;
+		*(i % 2 ? &moved.key.src : &moved.key.dst) = c;
+		w = begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+		tdo_sadb_put_sa_param(&w, &a);
+		assert_int_equal(request(&p, &w), 0);
+		proc_kill(&p);
+		proc_start(&p, region, true, START);
+		assert_int_equal(tdo_sa_get(p.engine, &moved.key, &info), 0);
+		assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), i == 0 ? 0 : -ESRCH);
+		proc_kill(&p);
+		free(region);
+	}
+}
+
 /* Extended sequence numbers: the successor knows in which subspace the peer is. */
 static void
 high_halves_come_back(void **state)
@@ -714,6 +748,7 @@ main(void)
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
 	    cmocka_unit_test(d44_moved_sas_come_back_where_they_are),
+	    cmocka_unit_test(d44_half_of_a_move_loses_nothing),
 	    cmocka_unit_test(high_halves_come_back),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
