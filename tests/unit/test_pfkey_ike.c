@@ -89,7 +89,7 @@ d13_expiry_is_told_to_registered_clients(void **state)
 	silence(w->a);
 }
 
-/* Never used, and nobody can say that it was: both limits are told all the same. */
+/* Never used: the soft limit is told all the same, and the SA stays. */
 static void
 d14_expiry_of_an_unused_sa_is_told(void **state)
 {

@@ -23,14 +23,21 @@ pass(struct world *w, struct packet *k, bool out, tdo_ns now)
 	return k->p.verdict;
 }
 
+/* A packet with 8 zero bytes behind its IP header. */
+static void
+make(struct packet *k, const struct tdo_addr *dst, uint8_t proto)
+{
+	const struct tdo_ip_hdr h = {.src = A4, .dst = *dst, .ttl = 64, .proto = proto};
+
+	*k = (struct packet){.p = {.cap = sizeof(k->buf), .off = TDO_HEADROOM, .len = LEN}};
+	tdo_ip_build(k->buf + TDO_HEADROOM, &h, 8);
+}
+
 /* A packet to this address and UDP port goes out; returns its verdict, the packet is in *k. */
 static uint8_t
 sent(struct world *w, struct packet *k, const struct tdo_addr *dst, uint8_t dport, tdo_ns now)
 {
-	const struct tdo_ip_hdr h = {.src = A4, .dst = *dst, .ttl = 64, .proto = TDO_IPPROTO_UDP};
-
-	*k = (struct packet){.p = {.cap = sizeof(k->buf), .off = TDO_HEADROOM, .len = LEN}};
-	tdo_ip_build(k->buf + TDO_HEADROOM, &h, 8);
+	make(k, dst, TDO_IPPROTO_UDP);
 	k->buf[TDO_HEADROOM + 23] = dport;
 	k->buf[TDO_HEADROOM + 25] = 8; /* UDP length */
 	return pass(w, k, true, now);
@@ -279,17 +286,20 @@ d33_levels_are_those_of_the_policy(void **state)
 	}
 }
 
-/* A policy with PFP: each flow asks for its SA, gets it, and uses no other. */
+/* A policy with PFP: each flow asks for its SA, gets it, and uses no other, not even a wider one.
+ */
 static void
 d45_each_flow_gets_its_sa(void **state)
 {
 	struct world *w = *state;
 	struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sa_param wide = sample(0x1000);
 	struct packet k;
 
 	be_manager(w);
 	sp.pfp = TDO_PFP_PROTO | TDO_PFP_DPORT;
 	want(w, &sp);
+	install(w, &wide);
 	for (uint8_t port = 1; port < 5; port++) {
 		struct tdo_sa_param p = sample(0x1000u + port);
 
@@ -307,6 +317,29 @@ d45_each_flow_gets_its_sa(void **state)
 		}
 	}
 	silence(w->b);
+}
+
+/* An SA for echo replies, type 0 of ICMP, carries no echo requests, type 8. */
+static void
+d41_an_sa_for_type_0_carries_nothing_else(void **state)
+{
+	struct world *w = *state;
+	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	struct tdo_sa_param p = sample(0x1001);
+	struct packet k;
+
+	want(w, &sp);
+	p.has_sel = true;
+	p.sel = sp.sel;
+	p.sel.proto = TDO_IPPROTO_ICMP;
+	p.sel.sport = (struct tdo_range){0, 0};
+	install(w, &p);
+	for (unsigned type = 0; type < 256; type++) {
+		make(&k, &B4, TDO_IPPROTO_ICMP);
+		k.buf[TDO_HEADROOM + 20] = (uint8_t)type;
+		assert_int_equal(
+		    pass(w, &k, true, NOW), type == 0 ? TDO_VERDICT_SEND : TDO_VERDICT_DROP);
+	}
 }
 
 /* ---- addresses, algorithms ----------------------------------------------------------------- */
@@ -404,6 +437,7 @@ main(void)
 	    T(d34_spdupdate_keeps_the_place),
 	    T(d33_levels_are_those_of_the_policy),
 	    T(d45_each_flow_gets_its_sa),
+	    T(d41_an_sa_for_type_0_carries_nothing_else),
 	    T(d44_packets_follow_an_sa_that_moved),
 	    T(d39_icvs_on_the_wire),
 	    T(d40_weak_algorithms_are_refused_by_message),
