@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#define BLOCK_BITS 64u
+#define BLOCK_BITS TDO_REPLAY_BLOCK
 #define HALF_BITS  32u
 /*
  * Without a window the number nearest to the highest one is meant: RFC 4303 3.4.3 leaves it to
@@ -73,37 +73,13 @@ tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem)
 	r->bits = NULL;
 }
 
-static void
-lock(struct tdo_replay *r)
-{
-	while (atomic_flag_test_and_set_explicit(&r->lock, memory_order_acquire))
-		;
-}
-
-static void
-unlock(struct tdo_replay *r)
-{
-	atomic_flag_clear_explicit(&r->lock, memory_order_release);
-}
-
 struct tdo_replay *
-tdo_replay_lock(struct tdo_replay *r)
+tdo_replay_lock_moved(struct tdo_replay *r)
 {
-	lock(r);
-	while (r->moved) {
-		struct tdo_replay *to = r->moved;
+	struct tdo_replay *to = r->moved;
 
-		unlock(r);
-		r = to;
-		lock(r);
-	}
-	return r; /* the window that is in charge now */
-}
-
-void
-tdo_replay_unlock(struct tdo_replay *r)
-{
-	unlock(r);
+	tdo_replay_unlock(r);
+	return tdo_replay_lock(to); /* in the end, the window that is in charge now */
 }
 
 /* ---- extended sequence numbers ------------------------------------------------------ */
@@ -200,7 +176,7 @@ slide(struct tdo_replay *r, uint64_t seq)
 }
 
 enum tdo_reason
-tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq)
+tdo_replay_check_any(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
 
@@ -227,7 +203,7 @@ record(struct tdo_replay *r, uint64_t seq)
 }
 
 enum tdo_reason
-tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
+tdo_replay_accept_any(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
 
@@ -267,7 +243,7 @@ tdo_replay_check(struct tdo_replay *r, uint64_t seq)
 
 	r = tdo_replay_lock(r);
 	reason = tdo_replay_check_locked(r, seq);
-	unlock(r);
+	tdo_replay_unlock(r);
 	return reason;
 }
 
@@ -278,7 +254,7 @@ tdo_replay_accept(struct tdo_replay *r, uint64_t seq)
 
 	r = tdo_replay_lock(r);
 	reason = tdo_replay_accept_locked(r, seq);
-	unlock(r);
+	tdo_replay_unlock(r);
 	return reason;
 }
 
@@ -320,7 +296,7 @@ tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 	to->high = from->high;
 	copy_known(from, to);
 	from->moved = to;
-	unlock(from);
+	tdo_replay_unlock(from);
 }
 
 void
@@ -334,7 +310,7 @@ tdo_replay_keep_high(struct tdo_replay *r, _Atomic uint32_t *high)
 		slide(r, kept);
 	else
 		atomic_store_explicit(high, (uint32_t)(r->top >> HALF_BITS), memory_order_relaxed);
-	unlock(r);
+	tdo_replay_unlock(r);
 }
 
 void
@@ -347,13 +323,13 @@ tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size)
 	r = tdo_replay_lock(r);
 	next.window = r->want > size ? r->want : size;
 	r->want = 0; /* it will be wanted again when there is no memory now */
-	unlock(r);
+	tdo_replay_unlock(r);
 	if (next.window <= r->window)
 		return;
 	next.nblocks = ring_new(mem, next.window, &next.bits);
 	if (next.nblocks == 0)
 		return;
-	lock(r);
+	r = tdo_replay_lock(r);
 	next.top = r->top;
 	copy_known(r, &next);
 	old = r->bits;
@@ -361,7 +337,7 @@ tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size)
 	r->bits = next.bits;
 	r->nblocks = next.nblocks;
 	r->window = next.window;
-	unlock(r);
+	tdo_replay_unlock(r);
 	ring_free(mem, old, nold);
 }
 
@@ -372,7 +348,7 @@ tdo_replay_top(struct tdo_replay *r)
 
 	r = tdo_replay_lock(r);
 	top = r->top;
-	unlock(r);
+	tdo_replay_unlock(r);
 	return top;
 }
 
@@ -383,7 +359,7 @@ tdo_replay_size(struct tdo_replay *r)
 
 	r = tdo_replay_lock(r);
 	window = r->window;
-	unlock(r);
+	tdo_replay_unlock(r);
 	return window;
 }
 
@@ -394,5 +370,5 @@ tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret)
 	ret->in_seq = r->top;
 	ret->window = r->window;
 	ret->late = r->late;
-	unlock(r);
+	tdo_replay_unlock(r);
 }

@@ -45,8 +45,8 @@ void tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem);
  * For a row of packets of one SA: everything named _locked comes between lock and unlock, and
  * takes what lock returned.  The lock costs more than the check.
  */
-struct tdo_replay *tdo_replay_lock(struct tdo_replay *r);
-void tdo_replay_unlock(struct tdo_replay *r);
+static inline struct tdo_replay *tdo_replay_lock(struct tdo_replay *r);
+static inline void tdo_replay_unlock(struct tdo_replay *r);
 
 /* The number of a packet of which only the low half is sent (RFC 4303 2.2.1). */
 uint64_t tdo_replay_number_locked(struct tdo_replay *r, uint32_t low);
@@ -55,9 +55,9 @@ uint64_t tdo_replay_number_locked(struct tdo_replay *r, uint32_t low);
  * number is not authentic yet.  NONE also for numbers left of a window that may grow: whether
  * they are authentic is worth knowing.
  */
-enum tdo_reason tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq);
+static inline enum tdo_reason tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq);
 /* Checks again and accepts: for packets whose ICV was right. */
-enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
+static inline enum tdo_reason tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq);
 /* For packets whose ICV was wrong under an inferred number: the reason. */
 enum tdo_reason tdo_replay_failed_locked(struct tdo_replay *r, uint64_t seq);
 
@@ -99,5 +99,47 @@ void tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret);
  * number that is left, outside of the interval.
  */
 uint64_t tdo_esn_infer(uint64_t top, uint64_t window, uint64_t low, unsigned bits);
+
+/* ---- the common case, without a call: a number that is the highest so far ------------- */
+
+#define TDO_REPLAY_BLOCK 64u /* numbers in one block of the ring */
+
+struct tdo_replay *tdo_replay_lock_moved(struct tdo_replay *r); /* with r's lock held */
+enum tdo_reason tdo_replay_check_any(struct tdo_replay *r, uint64_t seq);
+enum tdo_reason tdo_replay_accept_any(struct tdo_replay *r, uint64_t seq);
+
+static inline struct tdo_replay *
+tdo_replay_lock(struct tdo_replay *r)
+{
+	while (atomic_flag_test_and_set_explicit(&r->lock, memory_order_acquire))
+		;
+	return r->moved ? tdo_replay_lock_moved(r) : r;
+}
+
+static inline void
+tdo_replay_unlock(struct tdo_replay *r)
+{
+	atomic_flag_clear_explicit(&r->lock, memory_order_release);
+}
+
+static inline enum tdo_reason
+tdo_replay_check_locked(struct tdo_replay *r, uint64_t seq)
+{
+	return seq > r->top ? TDO_REASON_NONE : tdo_replay_check_any(r, seq);
+}
+
+static inline enum tdo_reason
+tdo_replay_accept_locked(struct tdo_replay *r, uint64_t seq)
+{
+	uint64_t block = seq / TDO_REPLAY_BLOCK;
+
+	if (r->window == 0 || seq <= r->top || block != r->top / TDO_REPLAY_BLOCK)
+		return tdo_replay_accept_any(r, seq);
+	/* Nothing has to be cleared. */
+	r->failed = 0;
+	r->bits[block & (r->nblocks - 1)] |= (uint64_t)1 << (seq % TDO_REPLAY_BLOCK);
+	r->top = seq;
+	return TDO_REASON_NONE;
+}
 
 #endif
