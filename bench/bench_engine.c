@@ -3,11 +3,12 @@
  * Cost of the engine beside that of its cryptography: bursts through tdo_out() and tdo_in()
  * against the same bytes through the cryptography alone, under the same keys.
  *
- *	bench_engine [gcm] [algorithms] [databases] [million]
+ *	bench_engine [gcm] [algorithms] [lanes] [databases] [million]
  *
  * gcm         AES-128-GCM, by size, SAs and policies, against bare calls of ipsec-mb
  * algorithms  all kinds of algorithms, against the crypto layer alone (which bench_crypto
  *             holds against the library)
+ * lanes       AES-CBC with HMAC, packets of one SA and of 64
  * databases   many SAs and policies in random order, and flows that defeat the flow cache
  * million     the same with 1,000,000 SAs; takes some 10 GB
  *
@@ -384,6 +385,20 @@ run_algorithms(IMB_MGR *mb)
 	}
 }
 
+/* Packets of 64 SAs share the lanes of the vector code. */
+static void
+run_lanes(IMB_MGR *mb)
+{
+	struct setting s = {.row = 1, .policies = 1, .flows = 1, .rounds = 301, .enc = "aes-cbc"};
+
+	s.auth = "hmac-sha256";
+	for (unsigned i = 0; i < NSIZES; i++)
+		for (s.sas = 1; s.sas <= 64; s.sas += 63) {
+			s.size = sizes[i];
+			run(mb, &s);
+		}
+}
+
 static void
 run_databases(IMB_MGR *mb, bool million)
 {
@@ -427,6 +442,8 @@ main(int argc, char **argv)
 		run_gcm(mb);
 	if (wanted(argc, argv, "algorithms", true))
 		run_algorithms(mb);
+	if (wanted(argc, argv, "lanes", true))
+		run_lanes(mb);
 	if (wanted(argc, argv, "databases", true) || million)
 		run_databases(mb, million);
 	free_mb_mgr(mb);
