@@ -141,3 +141,48 @@ def test_d02_a_client_that_does_not_read_blocks_nobody(lab):
     # Its own dump is complete all the same.
     out, _ = p.communicate(timeout=60)
     assert out.split() == [str(n).encode(), b"0"]
+
+
+# An ADD of more than 16,000 bytes; then messages that are no messages: each has its answer.
+TALK = """
+import socket, struct
+from keymanager import *
+
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(10)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+s.connect("\\0testudo/pfkey")
+
+
+def address(kind, last):
+    return ext(kind, bytes([255, 32, 0, 0, 16, 2, 0, 0, 10, 0, 0, last]) + bytes(8))
+
+
+def identity(kind):
+    return ext(kind, struct.pack("<HHQ", 2, 0, 0) + b"x" * 7900 + bytes(1))
+
+
+sa = ext(SA, struct.pack(">I", 0x1000) + bytes([4, 1, 0, 20]) + bytes(4))
+key = ext(KEY_E, struct.pack("<HH", 160, 0) + bytes(range(20)))
+m = message(ADD, sa, address(SRC, 1), address(DST, 2), key, identity(10), identity(11), seq=7)
+s.send(m)
+r = receive(s, ADD)
+assert len(m) > 15000 and r[2] == 0 and len(r) == len(m) - len(key), (r[2], len(r))
+assert extensions(r)[10] == extensions(m)[10]
+bad = [bytes(n) for n in range(1, 40)]
+bad += [m[:n] for n in (8, 16, 17, 24, 1000, len(m) - 8)]
+bad += [m[:16] + bytes(8) + m[24:], m + bytes(8), m[:18] + bytes([99]) + m[19:], bytes(70000)]
+for b in bad:
+    s.send(b)
+    r = s.recv(1 << 16)
+    assert len(r) == 16 and r[2] != 0, (len(b), r)
+print("good", len(bad))
+"""
+
+
+def test_d51_d52_long_and_broken_messages_are_answered(lab):
+    w, a, b = netlab.two_hosts(lab, six=False)
+    a.start()
+    out = a.run("env", f"PYTHONPATH={netlab.HERE}", "/usr/bin/python3", "-B", "-c", TALK)
+    assert out.split()[0] == "good"
+    assert a.run(netlab.SETKEY, "-D").count("mature") == 1
