@@ -1,5 +1,6 @@
 """Key management over the real sockets: packets that wait, dumps, clients that do not read."""
 import os
+import signal
 import socket
 import subprocess
 
@@ -54,6 +55,33 @@ def test_key_manager_gives_up(lab):
     p.kill()
     p.wait()
     netlab.wait_for("no key manager", lambda: a.ping(B, 1) == 0 and a.drops("out-no-sa") > 0)
+
+
+def test_waiting_packets_never_go_in_clear(lab):
+    """Whatever becomes of their policy and of the processes."""
+    w, a, b = netlab.two_hosts(lab, six=False)
+    a.start()
+    a.setkey(keys.policies(A, B, REQUIRE))
+    p = key_manager(a, "refuse", "100")
+    with w.capture() as c:
+        for n, change in enumerate((f"spdflush;\n{keys.policies(A, B, REQUIRE)}", "spdflush;",
+                                    f"spdupdate {A} {B} any -P out none;"), 1):
+            a.setkey(f"spdupdate {A} {B} any -P out ipsec {REQUIRE};")
+            assert a.ping(B, 3) == 0
+            netlab.wait_for("packets wait", lambda: a.stat("out-held") == 3 * n)
+            a.setkey(change)
+            if n > 1:
+                netlab.wait_for("drops", lambda: a.drops("hold-policy-changed") == 3 * n)
+        a.setkey(f"spdupdate {A} {B} any -P out ipsec {REQUIRE};")
+        assert a.ping(B, 3) == 0
+        pid = a.data_pid()
+        os.kill(pid, signal.SIGKILL)
+        netlab.wait_for("a new data process", lambda: a.data_pid() not in (None, pid))
+        p.wait()
+        p = key_manager(a, "refuse", "100")
+        netlab.wait_for("packets wait", lambda: a.ping(B, 3) == 0 and a.stat("out-held") > 0)
+        a.stop()
+    assert c.clear([A, B]) == []
 
 
 def dump(host, node, path):
