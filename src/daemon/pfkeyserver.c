@@ -208,12 +208,16 @@ changes_spd(const uint8_t *msg, size_t len)
 	       b.type == TDO_SADB_X_SPDSETIDX;
 }
 
+/* One message unit more than the longest message, so that a datagram cut off to fit is never as
+ * long as its length field says: it is answered EMSGSIZE like every other wrong length. */
+#define IN_BUF_LEN (TDO_PFKEY_MSG_MAX + 8)
+
 /* One message: 1 processed, 0 none there, -1 the client is gone. */
 static int
 read_one(struct client *c)
 {
 	struct tdo_keyserver *ks = c->server;
-	struct iovec iov = {ks->buf, TDO_PFKEY_MSG_MAX};
+	struct iovec iov = {ks->buf, IN_BUF_LEN};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
 
@@ -221,7 +225,6 @@ read_one(struct client *c)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (n == 0)
 		return -1;
-	/* A message that was cut off has a length field that is wrong now: answered EMSGSIZE. */
 	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());
 	/* What strangers send is refused: it says nothing about who loads policies. */
 	if (c->privileged && changes_spd(ks->buf, (size_t)n)) {
@@ -320,7 +323,7 @@ tdo_keyserver_new(int epfd, const struct tdo_data_env *env, const struct tdo_key
 	ks->epfd = epfd;
 	ks->env = env;
 	ks->hooks = *hooks;
-	ks->buf = malloc(TDO_PFKEY_MSG_MAX);
+	ks->buf = malloc(IN_BUF_LEN);
 	rc = ks->buf == NULL ? -ENOMEM : tdo_source_ctl(epfd, EPOLL_CTL_ADD, &ks->source, EPOLLIN);
 	if (rc != 0) {
 		free(ks->buf);

@@ -173,7 +173,7 @@ def test_d02_a_client_that_does_not_read_blocks_nobody(lab):
 
 # An ADD of more than 16,000 bytes; then messages that are no messages: each has its answer.
 TALK = """
-import socket, struct
+import errno, socket, struct
 from keymanager import *
 
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -200,10 +200,13 @@ assert extensions(r)[10] == extensions(m)[10]
 bad = [bytes(n) for n in range(1, 40)]
 bad += [m[:n] for n in (8, 16, 17, 24, 1000, len(m) - 8)]
 bad += [m[:16] + bytes(8) + m[24:], m + bytes(8), m[:18] + bytes([99]) + m[19:], bytes(70000)]
+cut = m[:4] + struct.pack("<H", 8192) + m[6:16] + bytes(70000)  # its length is right when cut off
 for b in bad:
     s.send(b)
     r = s.recv(1 << 16)
     assert len(r) == 16 and r[2] != 0, (len(b), r)
+s.send(cut)
+assert s.recv(1 << 16)[2] == errno.EMSGSIZE
 print("good", len(bad))
 """
 
