@@ -234,6 +234,13 @@ struct tdo_spd_counts {
 };
 struct tdo_spd_counts tdo_engine_counts(const struct tdo_engine *e);
 
+/*
+ * A point in time, and whether no worker is any more in a call that began before it: for memory
+ * lent to the engine (seq_slot) that is to serve another SA.
+ */
+uint64_t tdo_engine_mark(struct tdo_engine *e);
+bool tdo_engine_passed(struct tdo_engine *e, uint64_t mark);
+
 /* Lifetimes, larval SAs, reclamation.  Call at least once a second. */
 void tdo_engine_tick(struct tdo_engine *e, tdo_ns now);
 /* The last tick did as much as it may in one go, some 10 ms, and left more: call it soon again. */

@@ -230,18 +230,24 @@ tdo_journal_hear(struct tdo_journal *j, tdo_ns now)
 static int
 write_sas(struct tdo_journal *j)
 {
+	bool sweep = !j->sweeping;
 	struct tdo_sa_snap *snap;
 	struct tdo_sa_info sa;
 	int rc = tdo_sa_snap_new(j->engine, TDO_SATYPE_UNSPEC, &snap);
 
 	if (rc != 0)
 		return rc;
-	tdo_state_sweep_begin(j->state);
+	if (sweep)
+		tdo_state_sweep_begin(j->state);
 	while (tdo_sa_snap_next(snap, &sa)) {
-		tdo_state_sweep_keep(j->state, &sa.param);
+		if (sweep)
+			tdo_state_sweep_keep(j->state, &sa.param);
 		note_sa(j, &sa);
 	}
-	tdo_state_sweep_end(j->state);
+	if (sweep) {
+		j->sweeping = true;
+		j->sweep_mark = tdo_engine_mark(j->engine);
+	}
 	tdo_wipe(&sa, sizeof(sa));
 	tdo_sa_snap_free(snap);
 	return 0;
@@ -315,12 +321,26 @@ compaction_due(const struct tdo_journal *j, bool rested)
 	if (!rested)
 		return false;
 	return (j->stale && (doubled || n.sas + n.sps <= STALE_MAX)) ||
-	       tdo_state_sweep_due(j->state);
+	       (!j->sweeping && tdo_state_sweep_due(j->state));
+}
+
+/*
+ * A worker may still number packets with an SA that is deleted: if its counter went to another SA
+ * and began anew, a number would be used twice under one key.
+ */
+static void
+finish_sweep(struct tdo_journal *j)
+{
+	if (!j->sweeping || !tdo_engine_passed(j->engine, j->sweep_mark))
+		return;
+	tdo_state_sweep_end(j->state);
+	j->sweeping = false;
 }
 
 void
 tdo_journal_tick(struct tdo_journal *j, tdo_ns now)
 {
+	finish_sweep(j);
 	if (compaction_due(j, now - j->compacted >= STALE_DELAY))
 		compact(j, now);
 }

@@ -21,6 +21,8 @@ struct tdo_journal {
 	bool replaying;      /* the engine is being filled from the journal: write nothing */
 	bool full;           /* changes are missing: said once, a restart would be incomplete */
 	bool stale;          /* holds what is gone, with its keys: compact soon */
+	bool sweeping;       /* a sweep of the counters waits for the workers */
+	uint64_t sweep_mark; /* since then: tdo_engine_mark() */
 	tdo_ns compacted;    /* last time */
 	size_t compact_used; /* bytes of the journal after it */
 	tdo_log_fn log;

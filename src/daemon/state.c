@@ -236,6 +236,7 @@ tdo_state_seq(struct tdo_state *s, const struct tdo_sa_param *sa)
 		p->tag = tag;
 		s->hdr->taken++;
 	}
+	s->fresh += p->gen != s->live_gen;
 	p->gen = s->live_gen;
 	return &p->seq;
 }
@@ -253,6 +254,7 @@ tdo_state_sweep_begin(struct tdo_state *s)
 {
 	s->live_gen = s->hdr->gen + 1;
 	s->live = 0;
+	s->fresh = 0;
 }
 
 void
@@ -271,7 +273,7 @@ tdo_state_sweep_end(struct tdo_state *s)
 {
 	/* Not by looking at all slots: those that were never used are no memory yet. */
 	s->hdr->gen = s->live_gen;
-	s->hdr->taken = s->live;
+	s->hdr->taken = s->live + s->fresh;
 }
 
 bool

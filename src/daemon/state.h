@@ -29,6 +29,7 @@ struct tdo_state {
 	uint32_t no_slot;  /* SAs that got none */
 	uint32_t live_gen; /* of the current sweep */
 	uint32_t live;     /* slots that it has kept */
+	uint32_t fresh;    /* slots that SAs got since it began */
 };
 
 enum tdo_state_found {
@@ -66,8 +67,9 @@ _Atomic uint64_t *tdo_state_seq(struct tdo_state *s, const struct tdo_sa_param *
 /* Beside it, if it has one: the high half of the inbound numbers. */
 _Atomic uint32_t *tdo_state_high(const struct tdo_state *s, const struct tdo_sa_param *sa);
 /*
- * Sweep: after begin, keep for every SA that exists, the slots of the others may be taken by new
- * SAs.  They keep their number until then: an SA that is added again goes on counting.
+ * Sweep: begin, then keep for every SA that exists; after end the slots of the others may be taken
+ * by new SAs.  They keep their number until then: an SA that is added again goes on counting.  Not
+ * to be ended while a worker may still count with an SA that was deleted before keep.
  */
 void tdo_state_sweep_begin(struct tdo_state *s);
 void tdo_state_sweep_keep(struct tdo_state *s, const struct tdo_sa_param *sa);

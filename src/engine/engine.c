@@ -216,6 +216,18 @@ tdo_engine_counts(const struct tdo_engine *e)
 	return (struct tdo_spd_counts){.sas = tdo_sad_count(e), .sps = tdo_spd_count(e)};
 }
 
+uint64_t
+tdo_engine_mark(struct tdo_engine *e)
+{
+	return tdo_qsbr_mark(&e->qsbr);
+}
+
+bool
+tdo_engine_passed(struct tdo_engine *e, uint64_t mark)
+{
+	return tdo_qsbr_passed(&e->qsbr, mark);
+}
+
 /* ---- knobs -------------------------------------------------------------------------- */
 
 int32_t

@@ -238,7 +238,48 @@ delete_sa(struct proc *p, const struct tdo_sa_param *s)
 	assert_int_equal(request(p, &w), 0);
 }
 
+/* Asks for counters of so many SAs that every one that may be taken is. */
+static void
+crowd(struct proc *p, uint32_t first_spi)
+{
+	for (uint32_t i = 0; i < 200000; i++) {
+		struct tdo_sa_param s = sa(first_spi + i, 0);
+
+		(void)tdo_state_seq(&p->state, &s);
+	}
+}
+
 /* ---- tests -------------------------------------------------------------------------- */
+
+/* The counter of a deleted SA goes to another one only when no worker can count with it. */
+static void
+counters_wait_for_the_workers(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 0);
+	_Atomic uint64_t *n;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, START);
+	add_sa(&p, &a);
+	n = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50)->out_seq;
+	*n = 77;
+	crowd(&p, 0x10000);
+	delete_sa(&p, &a);
+	for (unsigned i = 0; i < 3; i++) {
+		p.now += 60 * TDO_SEC;
+		tdo_journal_tick(&p.journal, p.now);
+		crowd(&p, 0x1000000 + i * 0x1000000);
+		assert_int_equal(*n, 77);
+	}
+	tdo_worker_quiesce(tdo_engine_worker(p.engine, 0));
+	tdo_journal_tick(&p.journal, p.now);
+	crowd(&p, 0x8000000);
+	assert_int_equal(*n, 0);
+	proc_kill(&p);
+	free(region);
+}
 
 /* After a restart an SA is where it moved to, and goes on counting there. */
 static void
@@ -747,6 +788,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
+	    cmocka_unit_test(counters_wait_for_the_workers),
 	    cmocka_unit_test(d44_moved_sas_come_back_where_they_are),
 	    cmocka_unit_test(d44_half_of_a_move_loses_nothing),
 	    cmocka_unit_test(high_halves_come_back),
