@@ -14,6 +14,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define TDO_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) /* gcc */
+#define TDO_ASAN 1
+#endif
+
 /* A namespace of one user answers EINVAL (no such id) or EPERM (setgroups is switched off). */
 static bool
 not_mapped(int err)
@@ -150,7 +158,7 @@ tdo_sandbox_seal(struct tdo_sandbox *sb)
 	scmp_filter_ctx ctx;
 	int rc;
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TDO_ASAN
 	/* The leak checker stops threads and reads /proc at the end. */
 	return 0;
 #endif
