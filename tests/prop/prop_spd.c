@@ -199,9 +199,10 @@ spread_addr(bool v6)
 {
 	struct tdo_addr a = some_addr(v6);
 	uint32_t v = rng_below(&rng, 4096);
+	uint8_t *end = a.b + (v6 ? 16 : 4);
 
-	a.b[tdo_af_len(a.af) - 1] = (uint8_t)v;
-	a.b[tdo_af_len(a.af) - 2] = (uint8_t)(v >> 8);
+	end[-1] = (uint8_t)v;
+	end[-2] = (uint8_t)(v >> 8);
 	return a;
 }
 
