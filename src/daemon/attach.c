@@ -99,6 +99,18 @@ start_family(struct tdo_attach *a, enum tdo_af af)
 	return r >= 0;
 }
 
+static const char *
+tun_remedy(int r)
+{
+	if (r == -EACCES)
+		return ": this user needs to read and write the device (mode 0666 is usual)";
+	if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
+		return ": the kernel's tun driver is missing (modprobe tun)";
+	if (r == -EPERM)
+		return ": CAP_NET_ADMIN is needed in this network namespace";
+	return "";
+}
+
 static int
 open_tun(struct tdo_attach *a)
 {
@@ -112,7 +124,8 @@ open_tun(struct tdo_attach *a)
 		r = tdo_tun_open(a->conf->tun, a->tun, a->conf->workers, &uso);
 	}
 	if (r < 0) {
-		tdo_logf(TDO_LOG_ERR, "cannot create %s: %s", a->conf->tun, strerror(-r));
+		tdo_logf(TDO_LOG_ERR, "cannot create %s through /dev/net/tun: %s%s", a->conf->tun,
+		    strerror(-r), tun_remedy(r));
 		return r;
 	}
 	a->ifindex = if_nametoindex(a->conf->tun);

@@ -131,6 +131,14 @@ def test_second_daemon_is_refused(lab):
     works(w, a, b)
 
 
+def test_without_a_tun_device_the_cause_is_named(lab):
+    w, a, b = netlab.two_hosts(lab)
+    hide = "mount -t tmpfs none /dev/net && exec \"$@\" -f /dev/null"
+    out = a.run("unshare", "-m", "sh", "-c", hide, "sh", netlab.TESTUDOD, check=False, timeout=10)
+    assert "cannot create testudo0 through /dev/net/tun: No such file or directory" in out
+    assert "modprobe tun" in out
+
+
 def test_uncovered_traffic_stays_in_the_kernel(lab):
     w, a, b = netlab.two_hosts(lab)
     a.start()
