@@ -41,9 +41,9 @@ struct tdo_esp {
 	bool check_pad;         /* the contents of the padding tell something */
 	uint8_t pad_mode;       /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
 	bool esn;               /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint8_t outer_len;      /* of a tunnel header: 20, 40; 0: cannot be one */
 	uint64_t seq_max;       /* the last number that may be sent (RFC 4303 3.3.3) */
 	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
-	uint8_t outer_len;      /* of a tunnel header: 20, 40; 0: cannot be one */
 };
 
 struct tdo_worker;
@@ -84,6 +84,7 @@ struct tdo_sa {
 	_Atomic uint8_t state;     /* enum tdo_sa_state; control writes, and workers may not */
 	uint16_t cpu;              /* RFC 9611: 1 + the worker that prefers it; 0 none */
 	const struct tdo_sel *sel; /* it carries nothing else (D48); NULL: no such limit */
+	struct tdo_lifetime hard;  /* 0 = none */
 	_Alignas(64) struct tdo_esp esp;
 	const struct tdo_transform *out, *in;
 	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
@@ -96,8 +97,6 @@ struct tdo_sa {
 	_Atomic uint64_t *out_seq; /* &own_seq or the caller's slot */
 	/* Who counts up to these tells the control thread (grow.c); UINT64_MAX: no limit. */
 	_Atomic uint64_t alert_packets, alert_bytes;
-	_Alignas(64) struct tdo_lifetime hard; /* 0 = none */
-	struct tdo_lifetime soft;
 	_Alignas(64) struct tdo_replay replay;
 	_Atomic uint64_t drops;
 	struct tdo_tunnel_opt tunnel;
@@ -111,6 +110,7 @@ struct tdo_sa {
 	struct tdo_sa_param param; /* ekey, akey point to keys */
 	uint8_t *keys;             /* own block, wiped when freed */
 	size_t keys_len;
+	struct tdo_lifetime soft;
 	tdo_ns created;
 	uint32_t refs;   /* one of the SAD; snapshots and waiting events hold others */
 	uint64_t serial; /* order of becoming mature: what prefered_oldsa compares */
@@ -127,6 +127,12 @@ struct tdo_sa {
 	struct tdo_sa *prev, *next;     /* all SAs in order of creation */
 	struct tdo_wheel_node timer;    /* when its next lifetime ends, life.c */
 };
+
+/* One line each for what is compared, what is constant and what is counted: bursts of many SAs
+ * push each other's lines out of the first-level cache. */
+_Static_assert(offsetof(struct tdo_sa, esp) == 128, "the identity takes two lines");
+_Static_assert(offsetof(struct tdo_sa, packets) == 192, "the constants take one line");
+_Static_assert(offsetof(struct tdo_sa, replay) == 256, "the counters take one line");
 
 /*
  * True when the SA may carry no further packet: its packets or bytes have reached the hard
