@@ -8,6 +8,8 @@
 #ifndef TDO_ENGINE_SA_H
 #define TDO_ENGINE_SA_H
 
+#include <stddef.h>
+
 #include "base/htab.h"
 #include "base/qsbr.h"
 #include "base/wheel.h"
