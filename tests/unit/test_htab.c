@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/htab.h"
+#include "mem.h"
 #include "rng.h"
 
 struct item {
@@ -21,22 +22,7 @@ struct item {
 
 static bool no_memory;
 
-static void *
-alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return no_memory ? NULL : calloc(1, size);
-}
-
-static void
-release(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-static const struct tdo_mem mem = {alloc, release, NULL};
+static const struct tdo_mem mem = TEST_MEM_UNLESS(no_memory);
 static const struct tdo_hash_key key = {{1, 2}};
 static struct tdo_qsbr qsbr;
 static struct tdo_htab t;

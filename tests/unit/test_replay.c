@@ -9,28 +9,12 @@
 
 #include <cmocka.h>
 
-#include <stdlib.h>
-
 #include "engine/replay.h"
+#include "mem.h"
 
 static bool no_memory;
 
-static void *
-alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return no_memory ? NULL : calloc(1, size);
-}
-
-static void
-release(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-static const struct tdo_mem mem = {alloc, release, NULL};
+static const struct tdo_mem mem = TEST_MEM_UNLESS(no_memory);
 
 static void
 accepts(struct tdo_replay *r, uint64_t seq)
