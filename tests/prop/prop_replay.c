@@ -119,7 +119,7 @@ grow(struct tdo_replay *r, struct oracle *o)
 		printf("not ok - window of %u became %u\n", old, o->window);
 		exit(1);
 	}
-	if (o->window > old && o->top > o->base + old && o->top - old > o->floor)
+	if (o->window > old && o->top > old && o->top - old > o->floor)
 		o->floor = o->top - old;
 }
 
