@@ -178,15 +178,6 @@ bool tdo_spd_tick(struct tdo_engine *e, tdo_ns now);
 /* Same for SAs, life.c. */
 bool tdo_sad_tick(struct tdo_engine *e, tdo_ns now);
 
-/* ---- esp.c, called by sa.c when an SA is made ---- */
-
-/*
- * Fills sa->esp, sa->out and sa->in from id, algorithms and flags; sessions exist.
- * -EINVAL for what ESP cannot do.
- */
-TDO_MUST_CHECK int tdo_esp_init(
-    struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
-
 /* ---- tunnel.c, called by sa.c, sp.c and engine.c ---- */
 
 bool tdo_tunnel_opt_ok(const struct tdo_tunnel_opt *o);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ESP: what is computed once when an SA is made, and accounting. */
+/* ESP: what is computed once when an SA is made. */
 #include <errno.h>
 
-#include "engine/path.h"
+#include "engine/esp.h"
+#include "engine/protocol.h"
 #include "wire/esp.h"
 
 enum {
@@ -12,7 +13,7 @@ enum {
 
 /* RFC 4303 2; RFC 1827 and 1829: SPI, IV, payload. */
 static void
-set_format(struct tdo_esp *x, uint32_t flags, const struct tdo_alg *enc)
+set_format(struct tdo_format *x, uint32_t flags, const struct tdo_alg *enc)
 {
 	x->numbered = (flags & TDO_SAF_OLD) == 0;
 	x->iv_off = x->numbered ? TDO_ESP_HLEN : TDO_ESP_OLD_HLEN;
@@ -29,10 +30,11 @@ set_format(struct tdo_esp *x, uint32_t flags, const struct tdo_alg *enc)
 
 static void
 set_service(
-    struct tdo_esp *x, uint32_t flags, const struct tdo_alg *enc, const struct tdo_alg *auth)
+    struct tdo_format *x, uint32_t flags, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
 	bool aead = enc && enc->kind == TDO_ALG_AEAD;
 
+	x->trailer_len = TDO_ESP_TRAILER_LEN;
 	x->icv_len = aead ? enc->icv_len : auth ? auth->icv_len : 0;
 	x->authenticated = aead || (auth && !auth->no_auth);
 	x->esn = (flags & TDO_SAF_ESN) != 0;
@@ -51,7 +53,7 @@ tdo_esp_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
 	unsigned align = enc && enc->block > ALIGN_MIN ? enc->block : ALIGN_MIN;
-	struct tdo_esp x = {0};
+	struct tdo_format x = {0};
 
 	if ((align & (align - 1)) != 0 || (enc && enc->kind == TDO_ALG_AEAD && auth))
 		return -EINVAL;
@@ -66,32 +68,8 @@ tdo_esp_init(
 		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
-	sa->esp = x;
+	sa->fmt = x;
 	sa->out = &tdo_esp_out;
 	sa->in = &tdo_esp_in;
 	return 0;
-}
-
-void
-tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now)
-{
-	tdo_ns never = 0;
-	uint64_t p, b;
-	bool alert;
-
-	if (packets == 0)
-		return;
-	p = atomic_fetch_add_explicit(&sa->packets, packets, memory_order_relaxed) + packets;
-	b = atomic_fetch_add_explicit(&sa->bytes, bytes, memory_order_relaxed) + bytes;
-	alert = p >= atomic_load_explicit(&sa->alert_packets, memory_order_relaxed) ||
-		b >= atomic_load_explicit(&sa->alert_bytes, memory_order_relaxed);
-	if (atomic_load_explicit(&sa->first_use, memory_order_relaxed) == 0) {
-		atomic_compare_exchange_strong_explicit(
-		    &sa->first_use, &never, now, memory_order_relaxed, memory_order_relaxed);
-		alert |= atomic_load_explicit(&sa->alert_use, memory_order_relaxed);
-	}
-	if (alert)
-		tdo_sa_alert(sa);
-	if (atomic_load_explicit(&sa->last_use, memory_order_relaxed) != now)
-		atomic_store_explicit(&sa->last_use, now, memory_order_relaxed);
 }

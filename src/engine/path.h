@@ -4,6 +4,7 @@
 #define TDO_ENGINE_PATH_H
 
 #include "engine/engine.h"
+#include "wire/ip.h"
 
 /* ---- group.c ---- */
 
@@ -92,10 +93,11 @@ struct tdo_sa *tdo_sa_cache_find(
 unsigned tdo_tunnel_len(const struct tdo_sa_id *id);
 /*
  * Writes the outer header of the SA's tunnel to the start of p, which has its final length
- * and whose ip still describes the inner packet, at inner.  Updates ip to the outer packet.
+ * and whose ip still describes the inner packet, at inner.  It announces proto: the SA's
+ * protocol, or that of the inner packet.  Updates ip to the outer packet.
  */
-void tdo_tunnel_put(
-    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const uint8_t *inner);
+void tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint8_t proto,
+    const uint8_t *inner);
 /*
  * ECN on decapsulation (spec 7.5, RFC 6040 4.2): inner is the parsed inner packet.  IN_ECN:
  * it has to be dropped.
@@ -109,7 +111,7 @@ enum tdo_reason tdo_tunnel_ecn_out(struct tdo_worker *w, const struct tdo_sa *sa
  */
 void tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len);
 
-/* ---- esp.c, esp_out.c, esp_in.c ---- */
+/* ---- batch.c: lifetimes ---- */
 
 /* What is left of the hard limits of an SA. */
 struct tdo_quota {
@@ -150,14 +152,6 @@ tdo_quota_take(struct tdo_quota *q, uint32_t len)
 /* Counts packets that used the SA. */
 void tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now);
 
-/* Applies the SA to packets whose next SA it is; see struct tdo_pkt, layer. */
-extern const struct tdo_transform tdo_esp_out;
-/*
- * Removes ESP from parsed packets whose last header it is.  Packets that are not dropped are
- * parsed again and have the SA in their history.
- */
-extern const struct tdo_transform tdo_esp_in;
-
 /* ---- grow.c ---- */
 
 /* A worker saw that the SA's replay window wants to grow. */
@@ -166,6 +160,19 @@ void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
 void tdo_sa_alert(struct tdo_sa *sa);
 
 /* ---- pipe.c ---- */
+
+/* True for the protocols that SAs are for. */
+static inline bool
+tdo_is_ipsec(uint8_t proto)
+{
+	return proto == TDO_IPPROTO_ESP || proto == TDO_IPPROTO_AH || proto == TDO_IPPROTO_IPCOMP;
+}
+
+/*
+ * Notes SPI (or CPI) and the low half of the sequence number of the IPsec header at l4_off in p;
+ * false: the packet ends before them.
+ */
+bool tdo_read_spi(struct tdo_pkt *p);
 
 /*
  * ICMPv6 neighbour discovery and multicast listener discovery: needed before any SA can

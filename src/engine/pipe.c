@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What both pipelines need. */
+#include "base/be.h"
 #include "engine/path.h"
+#include "wire/ah.h"
+#include "wire/esp.h"
 #include "wire/ip.h"
+#include "wire/ipcomp.h"
 
 bool
 tdo_is_nd_or_mld(const struct tdo_ip_info *ip)
@@ -14,6 +18,34 @@ tdo_is_nd_or_mld(const struct tdo_ip_info *ip)
 	if (f->sport >= 133 && f->sport <= 137)
 		return ip->ttl == 255;
 	return ((f->sport >= 130 && f->sport <= 132) || f->sport == 143) && ip->ttl == 1;
+}
+
+bool
+tdo_read_spi(struct tdo_pkt *p)
+{
+	const uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
+	uint32_t len = p->ip.total_len - p->ip.l4_off;
+
+	switch (p->ip.flow.proto) {
+	case TDO_IPPROTO_ESP:
+		if (len < TDO_ESP_HLEN)
+			return false;
+		p->spi = tdo_be32(h + TDO_ESP_SPI_OFF);
+		p->seq = tdo_be32(h + TDO_ESP_SEQ_OFF);
+		return true;
+	case TDO_IPPROTO_AH:
+		if (len < TDO_AH_HLEN)
+			return false;
+		p->spi = tdo_be32(h + TDO_AH_SPI_OFF);
+		p->seq = tdo_be32(h + TDO_AH_SEQ_OFF);
+		return true;
+	default:
+		if (len < TDO_IPCOMP_HLEN)
+			return false;
+		p->spi = tdo_be16(h + TDO_IPCOMP_CPI_OFF);
+		p->seq = 0;
+		return true;
+	}
 }
 
 void

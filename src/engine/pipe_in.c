@@ -4,10 +4,8 @@
  * checked against the whole history (RFC 4301 5.2; spec 7.2).
  */
 #include "base/addr.h"
-#include "base/be.h"
 #include "engine/check.h"
 #include "engine/path.h"
-#include "wire/esp.h"
 #include "wire/ip.h"
 
 /* ---- policy ---- */
@@ -155,14 +153,14 @@ parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 }
 
 /*
- * True when the packet carries ESP that this host has to remove.  The first header was sent
- * to us by the contract of tdo_in(), and so is everything below it in transport mode; what
+ * True when the packet carries an IPsec header that this host has to remove.  The first one was
+ * sent to us by the contract of tdo_in(), and so is everything below it in transport mode; what
  * came out of a tunnel may be somebody else's.
  */
 static bool
-has_esp_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
+has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
-	if (p->ip.flow.proto != TDO_IPPROTO_ESP)
+	if (!tdo_is_ipsec(p->ip.flow.proto))
 		return false;
 	if (p->tunnelled == 0)
 		return true;
@@ -177,25 +175,21 @@ has_esp_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 static struct tdo_sa *
 find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_reason *ret_why)
 {
-	const uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off;
-	struct tdo_sa *sa = NULL;
+	const struct tdo_flow *f = &p->ip.flow;
 
 	*ret_why = TDO_REASON_IN_NO_SA;
 	if (p->ip.frag)
-		*ret_why = TDO_REASON_IN_FRAGMENT; /* RFC 4303 3.4.1 */
+		*ret_why = TDO_REASON_IN_FRAGMENT; /* RFC 4303 3.4.1, RFC 4302 3.4.1 */
 	else if (p->nsas == TDO_HIST_MAX)
 		*ret_why = TDO_REASON_IN_NESTED;
-	else if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
+	else if (!tdo_read_spi(p))
 		*ret_why = TDO_REASON_SHORT;
-	else {
-		p->spi = tdo_be32(esp + TDO_ESP_SPI_OFF);
-		p->seq = tdo_be32(esp + TDO_ESP_SEQ_OFF);
-		if (last && last->id.spi == p->spi &&
-		    tdo_addr_equal(&last->id.dst, &p->ip.flow.dst))
-			return last;
-		sa = tdo_sa_cache_find(w, &p->ip.flow.dst, p->spi, TDO_IPPROTO_ESP);
-	}
-	return sa;
+	else if (last && last->id.spi == p->spi && last->id.proto == f->proto &&
+		 tdo_addr_equal(&last->id.dst, &f->dst))
+		return last;
+	else
+		return tdo_sa_cache_find(w, &f->dst, p->spi, f->proto);
+	return NULL;
 }
 
 /* D23: nobody but this host itself sends with its addresses. */
@@ -241,7 +235,7 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SPOOF, now);
 		else if (sa[i]->sel && !tdo_sel_match(sa[i]->sel, &found[i]->ip.flow))
 			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SA_SELECTOR, now);
-		else if (has_esp_for_us(w, found[i]))
+		else if (has_layer_for_us(w, found[i]))
 			p[left++] = found[i];
 	}
 	return left;
@@ -257,7 +251,7 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
 		bytes += p[i]->len;
-		if (parse(w, p[i], now) && has_esp_for_us(w, p[i]))
+		if (parse(w, p[i], now) && has_layer_for_us(w, p[i]))
 			todo[left++] = p[i];
 	}
 	tdo_worker_stat(w, TDO_STAT_IN_CALLS, 1);
@@ -274,12 +268,9 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 static bool
 is_exempt(const struct tdo_pkt *p)
 {
-	uint8_t proto = p->ip.flow.proto;
-
 	if (tdo_is_nd_or_mld(&p->ip))
 		return true;
-	return !(p->flags & TDO_PKT_FORWARDED) &&
-	       (proto == TDO_IPPROTO_ESP || proto == TDO_IPPROTO_AH || proto == TDO_IPPROTO_IPCOMP);
+	return !(p->flags & TDO_PKT_FORWARDED) && tdo_is_ipsec(p->ip.flow.proto);
 }
 
 void

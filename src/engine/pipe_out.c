@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The outbound pipeline: classification, then the SAs layer by layer (RFC 4301 5.1; spec 7.1). */
 #include "base/addr.h"
-#include "base/be.h"
 #include "engine/control.h"
 #include "engine/path.h"
-#include "wire/esp.h"
-#include "wire/ip.h"
 
 /* The packet as it will be when the requests looked at so far are applied. */
 struct shape {
@@ -29,7 +26,7 @@ append(struct tdo_decision *d, struct tdo_sa *sa, const struct tdo_req *req, str
 	bool tunnel = req->mode == TDO_MODE_TUNNEL || !tdo_addr_equal(&sa->id.dst, &s->flow.dst);
 
 	_Static_assert(TDO_REQ_MAX <= TDO_HIST_MAX, "every request of a policy has its place");
-	if (tunnel && sa->esp.outer_len == 0) {
+	if (tunnel && sa->fmt.outer_len == 0) {
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FAMILY);
 		return false;
 	}
@@ -163,21 +160,19 @@ look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns 
  * testudo's own packets are not given to it; this finds the mistake when they are.
  */
 static bool
-is_own_output(const struct tdo_worker *w, const struct tdo_pkt *p, const struct tdo_decision *d)
+is_own_output(const struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d)
 {
 	const struct tdo_flow *f = &p->ip.flow;
 	const struct tdo_sa *sa;
-	const uint8_t *esp;
 
-	if (f->proto != TDO_IPPROTO_ESP || p->ip.frag_later || !(d->tunnelled & 1))
+	if (!tdo_is_ipsec(f->proto) || p->ip.frag_later || !(d->tunnelled & 1))
 		return false;
 	if (!tdo_addr_equal(&f->src, &d->sas[0]->id.src) ||
 	    !tdo_addr_equal(&f->dst, &d->sas[0]->id.dst))
 		return false;
-	if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
+	if (!tdo_read_spi(p))
 		return false;
-	esp = tdo_pkt_data(p) + p->ip.l4_off;
-	sa = tdo_sad_find_in(w->engine, &f->dst, tdo_be32(esp + TDO_ESP_SPI_OFF), TDO_IPPROTO_ESP);
+	sa = tdo_sad_find_in(w->engine, &f->dst, p->spi, f->proto);
 	return sa && tdo_addr_equal(&sa->id.src, &f->src);
 }
 
@@ -200,7 +195,7 @@ apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo
 		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_ENDPOINT_LOOP, now);
 		return;
 	}
-	/* RFC 4303 3.3.4: in transport mode ESP is applied to whole datagrams only. */
+	/* RFC 4303 3.3.4, RFC 4302 3.3.4: transport mode is for whole datagrams only. */
 	if (d->verdict == TDO_VERDICT_PROTECT && p->ip.frag && !(d->tunnelled & 1)) {
 		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_FRAGMENT, now);
 		return;
@@ -366,21 +361,21 @@ tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
 {
 	uint32_t hdr[TDO_HIST_MAX] = {0}, cur = p->ip.esp_off, room = mtu;
 
-	/* Header in front of each ESP: of its tunnel, or what the packet has by then. */
+	/* Header in front of each IPsec header: of its tunnel, or what the packet has by then. */
 	for (unsigned i = 0; i < p->nsas; i++) {
 		if (p->tunnelled >> i & 1)
-			cur = p->sas[i]->esp.outer_len;
+			cur = p->sas[i]->fmt.outer_len;
 		hdr[i] = cur;
 	}
 	/* From the outermost in: the text is a multiple of align, so this cannot be short. */
 	for (unsigned i = p->nsas; i-- > 0;) {
-		const struct tdo_esp *x = &p->sas[i]->esp;
+		const struct tdo_format *x = &p->sas[i]->fmt;
 		uint32_t fixed = hdr[i] + x->head_len + x->icv_len, text;
 
 		if (room < fixed + x->align)
 			return 0;
 		text = (room - fixed) & ~(x->align - 1u);
-		room = text - TDO_ESP_TRAILER_LEN + (p->tunnelled >> i & 1 ? 0 : hdr[i]);
+		room = text - x->trailer_len + (p->tunnelled >> i & 1 ? 0 : hdr[i]);
 	}
 	return room;
 }

@@ -9,7 +9,7 @@
 #include "base/ct.h"
 #include "engine/control.h"
 #include "engine/engine.h"
-#include "wire/ip.h"
+#include "engine/protocol.h"
 
 /* ---- making and freeing ------------------------------------------------------------- */
 
@@ -92,21 +92,25 @@ static int
 equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 {
 	struct tdo_engine *e = sa->engine;
+	const struct tdo_protocol *proto = tdo_protocol_of(p->key.satype);
 	const struct tdo_alg *enc, *auth;
+	bool keyed;
 	int r;
 
 	tdo_sa_algs(p, &enc, &auth);
+	keyed = enc || auth;
 	r = copy_keys(sa, p);
 	if (r == 0)
 		r = tdo_replay_init(&sa->replay, &e->cfg.mem, p->replay, p->adaptive);
-	if (r == 0)
+	if (r == 0 && keyed)
 		r = make_session(sa, NULL, true, &sa->enc);
-	if (r == 0)
+	if (r == 0 && keyed)
 		r = make_session(sa, sa->enc, false, &sa->dec);
 	if (r == 0)
-		r = tdo_esp_init(e, sa, enc, auth);
+		r = proto->init(e, sa, enc, auth);
 	if (r == -EINVAL || r == -EOPNOTSUPP)
-		return tdo_refuse(e, err, r, "ESP cannot use this combination of parameters");
+		return tdo_refuse(
+		    e, err, r, "%s cannot use this combination of parameters", proto->name);
 	return r;
 }
 
@@ -114,7 +118,7 @@ static void
 set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 {
 	sa->id = (struct tdo_sa_id){
-	    .proto = TDO_IPPROTO_ESP,
+	    .proto = tdo_protocol_of(p->key.satype)->proto,
 	    .mode = p->mode,
 	    .spi = p->key.spi,
 	    .reqid = p->reqid,
@@ -194,7 +198,7 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	copy_counter(&sa->last_use, &old->last_use);
 	copy_counter(&sa->drops, &old->drops);
 	sa->serial = old->serial;
-	if (old->enc == NULL || !tdo_sa_same_keys(&sa->param, &old->param))
+	if (old->out == NULL || !tdo_sa_same_keys(&sa->param, &old->param))
 		return;
 	/*
 	 * Workers may still send with the old object: both must draw from one counter, and
@@ -202,7 +206,7 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	 */
 	sa->created = old->created;
 	copy_counter(&sa->first_use, &old->first_use);
-	sa->esp.iv_base = old->esp.iv_base;
+	sa->fmt.iv_base = old->fmt.iv_base;
 	if (old->out_seq == &old->own_seq || old->seq_owner) {
 		sa->seq_owner = old->seq_owner ? old->seq_owner : old;
 		tdo_sa_ref(sa->seq_owner);

@@ -28,24 +28,27 @@ struct tdo_sa_id {
 	uint32_t reqid;
 };
 
-/* Packet-path constants of ESP, computed once by tdo_esp_init() (engine/esp.c). */
-struct tdo_esp {
+/* Packet-path constants of an SA's format, computed once by its protocol (engine/protocol.h). */
+struct tdo_format {
 	/*
-	 * What is in front of the payload: iv_off bytes, of which the SPI is one part and the
+	 * What is in front of the payload.  ESP: iv_off bytes, of which the SPI is one part and the
 	 * sequence number, if numbered, the other; then the IV.  The driver takes hdr_len bytes for
 	 * the header; with a 32-bit or derived IV (des-32iv, des-deriv) that is all.
 	 */
 	uint8_t head_len, iv_off, iv_len, hdr_len;
-	uint8_t icv_len, align; /* align: padding to this many bytes, power of two */
-	bool numbered;          /* RFC 4303; esp-old (RFC 1827) has no sequence number */
-	bool iv_counter;        /* IV = iv_base + counter, else random */
-	bool authenticated;     /* there is an ICV that proves something: the window may be used */
-	bool check_pad;         /* the contents of the padding tell something */
-	uint8_t pad_mode;       /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
-	bool esn;               /* extended sequence numbers (RFC 4303 2.2.1) */
-	uint8_t outer_len;      /* of a tunnel header: 20, 40; 0: cannot be one */
-	uint64_t seq_max;       /* the last number that may be sent (RFC 4303 3.3.3) */
-	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
+	uint8_t icv_len,
+	    align; /* ICV behind the payload; align: padding to these bytes, power of two */
+	uint8_t trailer_len; /* between padding and ICV */
+	uint8_t scratch_len; /* behind the packet, for work; not sent */
+	bool numbered;       /* RFC 4303; esp-old (RFC 1827) has no sequence number */
+	bool iv_counter;     /* IV = iv_base + counter, else random */
+	bool authenticated;  /* there is an ICV that proves something: the window may be used */
+	bool check_pad;      /* the contents of the padding tell something */
+	uint8_t pad_mode;    /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
+	bool esn;            /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint8_t outer_len;   /* of a tunnel header: 20, 40; 0: cannot be one */
+	uint64_t seq_max;    /* the last number that may be sent (RFC 4303 3.3.3) */
+	uint64_t iv_base;    /* random start of counter IVs: a restart does not repeat them */
 };
 
 struct tdo_worker;
@@ -87,7 +90,7 @@ struct tdo_sa {
 	uint16_t cpu;              /* RFC 9611: 1 + the worker that prefers it; 0 none */
 	const struct tdo_sel *sel; /* it carries nothing else (D48); NULL: no such limit */
 	struct tdo_lifetime hard;  /* 0 = none */
-	_Alignas(64) struct tdo_esp esp;
+	_Alignas(64) struct tdo_format fmt;
 	const struct tdo_transform *out, *in;
 	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
 
@@ -132,7 +135,7 @@ struct tdo_sa {
 
 /* One line each for what is compared, what is constant and what is counted: bursts of many SAs
  * push each other's lines out of the first-level cache. */
-_Static_assert(offsetof(struct tdo_sa, esp) == 128, "the identity takes two lines");
+_Static_assert(offsetof(struct tdo_sa, fmt) == 128, "the identity takes two lines");
 _Static_assert(offsetof(struct tdo_sa, packets) == 192, "the constants take one line");
 _Static_assert(offsetof(struct tdo_sa, replay) == 256, "the counters take one line");
 

@@ -6,23 +6,30 @@
 #include "base/addr.h"
 #include "engine/control.h"
 #include "engine/engine.h"
-#include "engine/sa.h"
+#include "engine/protocol.h"
 
 static int
 check_name(struct tdo_engine *e, const struct tdo_sa_key *k, struct tdo_err *err)
 {
-	if (k->satype == TDO_SATYPE_AH || k->satype == TDO_SATYPE_IPCOMP)
-		return tdo_refuse(e, err, -EOPNOTSUPP, "%s is not supported by this version",
-		    k->satype == TDO_SATYPE_AH ? "AH" : "IPComp");
-	if (k->satype != TDO_SATYPE_ESP)
+	if (tdo_protocol_of(k->satype) == NULL) {
+		if (k->satype == TDO_SATYPE_AH || k->satype == TDO_SATYPE_IPCOMP)
+			return tdo_refuse(e, err, -EOPNOTSUPP,
+			    "%s is not supported by this version",
+			    k->satype == TDO_SATYPE_AH ? "AH" : "IPComp");
 		return tdo_refuse(e, err, -EINVAL, "unknown SA type %u", k->satype);
+	}
 	if (tdo_af_len(k->src.af) == 0 || k->src.af != k->dst.af)
 		return tdo_refuse(
 		    e, err, -EINVAL, "source and destination must be addresses of one family");
-	/* RFC 4303 2.1: 1..255 are reserved, 0 is for local use. */
-	if (k->spi < TDO_SPI_MIN)
+	return 0;
+}
+
+int
+tdo_spi_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
+{
+	if (p->key.spi < TDO_SPI_MIN)
 		return tdo_refuse(
-		    e, err, -EINVAL, "SPI %u is reserved; the lowest is 256", (unsigned)k->spi);
+		    e, err, -EINVAL, "SPI %u is reserved; the lowest is 256", (unsigned)p->key.spi);
 	return 0;
 }
 
@@ -77,8 +84,8 @@ print_legal(char *buf, size_t len, const struct tdo_alg *a)
 		tdo_text(buf, len, &at, "%s%u", i ? ", " : "", a->key_min + i * a->key_step);
 }
 
-static int
-check_key(struct tdo_engine *e, const struct tdo_alg *a, const uint8_t *key, unsigned bits,
+int
+tdo_key_check(struct tdo_engine *e, const struct tdo_alg *a, const uint8_t *key, unsigned bits,
     struct tdo_err *err)
 {
 	char legal[64];
@@ -99,11 +106,16 @@ tdo_sa_algs(
 {
 	const struct tdo_alg *half = tdo_alg_half_iv(), *enc = tdo_alg_enc(p->ealg);
 
+	/* The numbers of IPComp are those of other algorithms; it has no keys. */
+	*ret_enc = *ret_auth = NULL;
+	if (p->key.satype == TDO_SATYPE_IPCOMP)
+		return;
 	/* des-deriv and des-32iv are DES with a flag. */
 	if (enc && (p->flags & (TDO_SAF_IV4B | TDO_SAF_DERIV)) &&
 	    strcmp(enc->name, half->name) == 0)
 		enc = half;
-	*ret_enc = enc;
+	if (p->key.satype == TDO_SATYPE_ESP)
+		*ret_enc = enc;
 	*ret_auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
 }
 
@@ -163,12 +175,14 @@ check_format(struct tdo_engine *e, const struct tdo_sa_param *p, const struct td
 	return 0;
 }
 
-static int
-check_algs(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
+int
+tdo_esp_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
 	const struct tdo_alg *enc, *auth;
-	int r;
+	int r = tdo_spi_check(e, p, err);
 
+	if (r)
+		return r;
 	tdo_sa_algs(p, &enc, &auth);
 	if (p->ealg == 0)
 		return tdo_refuse(
@@ -182,9 +196,9 @@ check_algs(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *e
 		    "%s authenticates by itself; it takes no authentication algorithm", enc->name);
 	r = check_format(e, p, enc, auth, err);
 	if (r == 0)
-		r = check_key(e, enc, p->ekey, p->ekey_bits, err);
+		r = tdo_key_check(e, enc, p->ekey, p->ekey_bits, err);
 	if (r == 0 && auth)
-		r = check_key(e, auth, p->akey, p->akey_bits, err);
+		r = tdo_key_check(e, auth, p->akey, p->akey_bits, err);
 	if (r)
 		return r;
 	if (!tdo_crypto_supports(e->cfg.crypto, enc, auth))
@@ -201,7 +215,7 @@ tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_e
 	if (r == 0)
 		r = check_flags(e, p, err);
 	if (r == 0)
-		r = check_algs(e, p, err);
+		r = tdo_protocol_of(p->key.satype)->check(e, p, err);
 	if (r == 0)
 		r = check_sel(e, p, err);
 	return r;
@@ -227,15 +241,16 @@ tdo_sa_check_levels(struct tdo_engine *e, const struct tdo_sa_param *p, struct t
 {
 	const struct tdo_alg *enc, *auth;
 	uint8_t af = p->key.dst.af;
-	int r;
+	int r = 0;
 
 	tdo_sa_algs(p, &enc, &auth);
-	r = check_level(e, enc->name, enc->level, af, err);
+	if (enc)
+		r = check_level(e, enc->name, enc->level, af, err);
 	if (r == 0 && auth)
 		return check_level(
 		    e, auth->no_auth ? "no authentication" : auth->name, auth->level, af, err);
 	/* RFC 8221 6: authentication NONE only beside an AEAD. */
-	if (r == 0 && !authenticates(enc, auth))
+	if (r == 0 && enc && !authenticates(enc, auth))
 		return check_level(e, "no authentication", TDO_LEVEL_MUST_NOT, af, err);
 	return r;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/addr.h"
+#include "engine/protocol.h"
 #include "engine/sad.h"
 
 /* ---- operator warnings -------------------------------------------------------------- */
@@ -101,7 +102,7 @@ settle_seq(struct tdo_engine *e, struct tdo_sa *sa)
 		slot = e->cfg.seq_slot(e->cfg.seq_ctx, &sa->param);
 	if (slot)
 		sa->out_seq = slot;
-	if (e->cfg.high_slot && sa->esp.esn)
+	if (e->cfg.high_slot && sa->fmt.esn)
 		high = e->cfg.high_slot(e->cfg.seq_ctx, &sa->param);
 	if (high)
 		tdo_replay_keep_high(&sa->replay, high);
@@ -224,10 +225,12 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 	struct tdo_sa *sa;
 	int r;
 
-	if (p->key.satype == TDO_SATYPE_AH || p->key.satype == TDO_SATYPE_IPCOMP)
-		return -EOPNOTSUPP;
-	if (p->key.satype != TDO_SATYPE_ESP || p->mode > TDO_MODE_TUNNEL ||
-	    tdo_af_len(p->key.src.af) == 0 || p->key.src.af != p->key.dst.af)
+	if (tdo_protocol_of(p->key.satype) == NULL)
+		return p->key.satype == TDO_SATYPE_AH || p->key.satype == TDO_SATYPE_IPCOMP
+			   ? -EOPNOTSUPP
+			   : -EINVAL;
+	if (p->mode > TDO_MODE_TUNNEL || tdo_af_len(p->key.src.af) == 0 ||
+	    p->key.src.af != p->key.dst.af)
 		return -EINVAL;
 	if (min > max || min < TDO_SPI_MIN)
 		return -EINVAL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IP headers around ESP.  Outer headers of tunnels: how they are made from the inner ones, and
+ * IP headers around IPsec.  Outer headers of tunnels: how they are made from the inner ones, and
  * what of them comes back (RFC 4301 5.1.2, 5.1.2.1, 5.1.2.2, 8.1; RFC 6040; spec 7.4, 7.5, 7.15).
  */
 #include "base/addr.h"
@@ -233,8 +233,8 @@ put_ip6(const struct tdo_tunnel_plan *t, uint8_t *hdr, uint8_t tos, const uint8_
 }
 
 void
-tdo_tunnel_put(
-    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const uint8_t *inner)
+tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint8_t proto,
+    const uint8_t *inner)
 {
 	const struct tdo_tunnel_plan *t = plan_for(w, sa, p->sp);
 	uint8_t tos = (uint8_t)((p->ip.tos & t->tos_kept) | t->tos_set);
@@ -246,13 +246,15 @@ tdo_tunnel_put(
 		put_ip4(w, t, tdo_pkt_data(p), tos, df, p->len);
 	else
 		put_ip6(t, tdo_pkt_data(p), tos, inner, p->len);
+	if (proto != sa->id.proto)
+		tdo_ip_rewrite(tdo_pkt_data(p), v4 ? IP4_PROTO_OFF : IP6_NH_OFF, proto, p->len);
 	p->ip = (struct tdo_ip_info){
-	    .flow = {.src = sa->id.src, .dst = sa->id.dst, .proto = sa->id.proto},
+	    .flow = {.src = sa->id.src, .dst = sa->id.dst, .proto = proto},
 	    .total_len = p->len,
-	    .l4_off = sa->esp.outer_len,
-	    .esp_off = sa->esp.outer_len,
+	    .l4_off = sa->fmt.outer_len,
+	    .esp_off = sa->fmt.outer_len,
 	    .nh_off = v4 ? IP4_PROTO_OFF : IP6_NH_OFF,
-	    .esp_nh = sa->id.proto,
+	    .esp_nh = proto,
 	    .tos = tos,
 	    .ttl = t->ttl,
 	    .df = df,

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/be.h"
 #include "engine/path.h"
+#include "engine/protocol.h"
 #include "fixture.h"
 #include "wire/esp.h"
 #include "wire/ip.h"
@@ -497,10 +498,10 @@ test_init_refuses(void **state)
 	sa.id.dst = fx_addr(B);
 	assert_null(sa.out);
 	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), 0);
-	assert_int_equal(sa.esp.align, 4);
-	assert_true(sa.esp.authenticated);
+	assert_int_equal(sa.fmt.align, 4);
+	assert_true(sa.fmt.authenticated);
 	assert_int_equal(tdo_esp_init(f.e, &sa, NULL, NULL), 0);
-	assert_false(sa.esp.authenticated);
+	assert_false(sa.fmt.authenticated);
 	sa.flags = TDO_SAF_ESN;
 	assert_int_equal(tdo_esp_init(f.e, &sa, NULL, NULL), -EINVAL);
 	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), 0);
@@ -508,7 +509,7 @@ test_init_refuses(void **state)
 	/* Without an address of its own an SA cannot begin a tunnel. */
 	sa.id.src = (struct tdo_addr){.af = TDO_AF_INET};
 	assert_int_equal(tdo_esp_init(f.e, &sa, &aead, NULL), 0);
-	assert_int_equal(sa.esp.outer_len, 0);
+	assert_int_equal(sa.fmt.outer_len, 0);
 	fx_close(&f);
 }
 

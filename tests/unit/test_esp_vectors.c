@@ -131,7 +131,7 @@ move_window(struct fx *f, const struct esp_packet *v, const struct family *fam)
 {
 	struct tdo_sa *sa = find_sa(f, v, fam);
 
-	if (sa->esp.authenticated && v->seq > 1)
+	if (sa->fmt.authenticated && v->seq > 1)
 		assert_int_equal(tdo_replay_accept(&sa->replay, v->seq - 1), TDO_REASON_NONE);
 }
 
@@ -241,7 +241,7 @@ run_sent(const struct esp_packet *v, const struct family *fam)
 	sa = find_sa(&f, v, fam);
 	atomic_store(sa->out_seq, v->seq - 1);
 	if (v->enc->iv_counter)
-		sa->esp.iv_base = tdo_be64(v->esp + 8) - v->seq;
+		sa->fmt.iv_base = tdo_be64(v->esp + 8) - v->seq;
 	tdo_out(f.w, &p, 1, f.now);
 	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
 	assert_int_equal(p->len, fam->hlen + v->esp_len);

@@ -242,7 +242,7 @@ d39_sha2_icvs_have_the_length_of_the_rfc(void **state)
 		struct tdo_addr b = ctl_addr(B);
 
 		assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), 0);
-		assert_int_equal(tdo_sad_find_in(c.e, &b, 1000, 50)->esp.icv_len, rows[i].icv_len);
+		assert_int_equal(tdo_sad_find_in(c.e, &b, 1000, 50)->fmt.icv_len, rows[i].icv_len);
 		assert_int_equal(tdo_sa_delete(c.e, &p.key), 0);
 	}
 }

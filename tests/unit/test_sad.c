@@ -394,7 +394,7 @@ update_with_the_same_keys_continues(void **state)
 	sa = in(B, 1000);
 	assert_ptr_not_equal(sa, old);
 	assert_ptr_equal(sa->out_seq, old->out_seq);
-	assert_int_equal(sa->esp.iv_base, old->esp.iv_base);
+	assert_int_equal(sa->fmt.iv_base, old->fmt.iv_base);
 	assert_int_equal(tdo_replay_accept(&sa->replay, 9), TDO_REASON_IN_REPLAY_DUP);
 	/* A worker that still has the old one cannot accept what the new one accepted. */
 	assert_int_equal(tdo_replay_accept(&sa->replay, 10), TDO_REASON_NONE);

@@ -403,7 +403,7 @@ d44_moved_sa_continues(void **state)
 	assert_non_null(sa);
 	assert_true(tdo_addr_equal(&sa->id.src, &p.new_src));
 	assert_ptr_equal(sa->out_seq, old->out_seq);
-	assert_int_equal(sa->esp.iv_base, old->esp.iv_base);
+	assert_int_equal(sa->fmt.iv_base, old->fmt.iv_base);
 	assert_int_equal(tdo_replay_accept(&sa->replay, 9), TDO_REASON_IN_REPLAY_DUP);
 	assert_int_equal(out(&transport), 0);
 	assert_int_equal(tdo_engine_counts(c.e).sas, 1);

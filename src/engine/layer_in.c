@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What every protocol does with packets that came in (layer_in.h). */
+#include "engine/layer_in.h"
+
+#include <string.h>
+
+#include "wire/ip.h"
+
+uint16_t
+tdo_layer_announcer(const uint8_t *p, const struct tdo_ip_info *ip)
+{
+	uint32_t off = ip->esp_off, nh = ip->nh_off;
+
+	while (off < ip->l4_off) {
+		nh = off;
+		off += (p[off + 1] + 1u) * 8;
+	}
+	return off == ip->l4_off ? (uint16_t)nh : 0;
+}
+
+void
+tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
+    const struct tdo_layer *l, enum tdo_reason r, tdo_ns now)
+{
+	if (r == TDO_REASON_IN_REPLAY_OLD)
+		tdo_worker_stat(w, l->late_dropped, 1);
+	tdo_worker_drop(w, p, sa, r, now);
+}
+
+/* ---- content in the place of the header ----------------------------------------------- */
+
+/* The upper layer takes the place of the IPsec header. */
+static enum tdo_reason
+strip_transport(struct tdo_pkt *p, const struct tdo_content *c, uint16_t nh_off)
+{
+	uint32_t hdr_len = p->ip.l4_off;
+	uint8_t *hdr = c->start - hdr_len;
+
+	memmove(hdr, tdo_pkt_data(p), hdr_len);
+	p->off = (uint32_t)(hdr - p->buf);
+	p->len = hdr_len + c->len;
+	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
+	return tdo_ip_parse_again(hdr, p->len, c->next, &p->ip);
+}
+
+/*
+ * The inner packet takes the place of the whole.  What is behind its end by its own length
+ * is traffic-flow confidentiality padding (RFC 4303 2.7).
+ */
+static enum tdo_reason
+strip_tunnel(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_content *c)
+{
+	uint8_t outer_tos = p->ip.tos;
+	uint8_t af = c->next == TDO_IPPROTO_IPIP ? TDO_AF_INET : TDO_AF_INET6;
+	struct tdo_ip_info in;
+
+	if (tdo_ip_parse(c->start, c->len, &in) != TDO_REASON_NONE || in.flow.src.af != af)
+		return TDO_REASON_IN_INNER;
+	p->ip = in;
+	p->off = (uint32_t)(c->start - p->buf);
+	p->len = in.total_len;
+	p->outer_ecn = outer_tos & 3;
+	return tdo_tunnel_ecn_out(w, sa, outer_tos, c->start, &p->ip);
+}
+
+/* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
+static bool
+carries_tunnel(const struct tdo_sa *sa, uint8_t next)
+{
+	return sa->id.mode != TDO_MODE_TRANSPORT &&
+	       (next == TDO_IPPROTO_IPIP || next == TDO_IPPROTO_IPV6);
+}
+
+enum tdo_reason
+tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
+    const struct tdo_content *c, uint16_t nh_off)
+{
+	bool tunnel = carries_tunnel(sa, c->next);
+	enum tdo_reason r;
+
+	if (sa->id.mode == TDO_MODE_TUNNEL && !tunnel)
+		return TDO_REASON_IN_MODE;
+	r = tunnel ? strip_tunnel(w, sa, p, c) : strip_transport(p, c, nh_off);
+	if (r != TDO_REASON_NONE)
+		return r;
+	p->tunnelled |= (uint8_t)(tunnel << p->nsas);
+	p->sas[p->nsas++] = sa;
+	return TDO_REASON_NONE;
+}
+
+/* ---- admission ------------------------------------------------------------------------ */
+
+/* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
+static enum tdo_reason
+admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_batch *b, unsigned i,
+    struct tdo_quota *quota)
+{
+	enum tdo_reason r = TDO_REASON_NONE;
+
+	if (b->op[i].status == TDO_OP_BAD_ICV)
+		return sa->fmt.esn ? tdo_replay_failed_locked(window, b->seq[i])
+				   : TDO_REASON_IN_ICV;
+	if (b->op[i].status != TDO_OP_OK)
+		return TDO_REASON_CRYPTO_FAILED;
+	if (sa->fmt.authenticated)
+		r = tdo_replay_accept_locked(window, b->seq[i]);
+	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, b->p[i]->ip.total_len))
+		r = TDO_REASON_IN_SA_EXPIRED;
+	return r;
+}
+
+void
+tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
+    const struct tdo_layer *l, enum tdo_reason *why)
+{
+	struct tdo_sa *sa = g->sa;
+	struct tdo_quota quota = tdo_quota_of(sa);
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
+	uint64_t late = 0;
+	bool grow;
+
+	for (unsigned i = 0; i < g->kept; i++) {
+		uint64_t top = window->top;
+
+		why[i] = admit(sa, window, b, g->at + i, &quota);
+		late += why[i] == TDO_REASON_NONE && b->seq[g->at + i] < top;
+	}
+	grow = tdo_replay_wants_locked(window);
+	tdo_replay_unlock(window);
+	if (grow)
+		tdo_sa_ask_to_grow(w, sa);
+	if (late > 0)
+		tdo_worker_stat(w, l->late_accepted, late);
+}

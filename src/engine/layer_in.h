@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inbound half of layer.h: an IPsec header is taken off the packets of a burst.  Nothing of
+ * a packet is believed before its ICV was right, except what is needed to find the ICV.
+ */
+#ifndef TDO_ENGINE_LAYER_IN_H
+#define TDO_ENGINE_LAYER_IN_H
+
+#include "engine/layer.h"
+
+/* What an IPsec header carried. */
+struct tdo_content {
+	uint8_t *start;
+	uint32_t len; /* without padding and trailer */
+	uint8_t next; /* protocol number of it */
+};
+
+/* ---- layer_in.c ---- */
+
+/*
+ * The byte that announces what is at l4_off.  Destination options may stand between the place
+ * where we would put the header and the place where the peer did (RFC 4303 3.1.1).  0: none.
+ */
+uint16_t tdo_layer_announcer(const uint8_t *p, const struct tdo_ip_info *ip);
+
+/*
+ * The content takes the place of the IPsec header, which nh_off announced, or, in tunnel mode, of
+ * the whole packet.  The packet is parsed again, and the SA is in its history.
+ */
+enum tdo_reason tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
+    const struct tdo_content *c, uint16_t nh_off);
+
+/*
+ * After the cryptography: which packets of the group are what the peer sent, were not accepted
+ * before, and may still use the SA.  why[i] is for the group's packet i.
+ */
+void tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
+    const struct tdo_layer *l, enum tdo_reason *why);
+
+/* Drops p and counts it with the late ones if it was late. */
+void tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
+    const struct tdo_layer *l, enum tdo_reason r, tdo_ns now);
+
+/* ---- templates ---- */
+
+/* Where header, text and ICV are; lengths are checked against the packet.  Writes nothing to it. */
+typedef enum tdo_reason (*tdo_layer_layout)(
+    const struct tdo_sa *sa, const struct tdo_pkt *p, struct tdo_op *op);
+/* Changes the packet into what the ICV was computed of; may be NULL. */
+typedef enum tdo_reason (*tdo_layer_prepare)(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op);
+/* Finds the content of a packet whose ICV was right. */
+typedef enum tdo_reason (*tdo_layer_open)(
+    const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_op *op, struct tdo_content *ret);
+
+/* All that can be said of a packet before the cryptography. */
+TDO_INLINE enum tdo_reason
+tdo_layer_inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p,
+    struct tdo_op *op, uint16_t *ret_nh_off, uint64_t *ret_seq, tdo_layer_layout layout)
+{
+	enum tdo_reason r = layout(sa, p, op);
+	uint64_t seq = p->seq = sa->fmt.numbered ? p->seq : 0;
+
+	if (r != TDO_REASON_NONE)
+		return r;
+	*ret_nh_off = tdo_layer_announcer(tdo_pkt_data(p), &p->ip);
+	if (*ret_nh_off == 0)
+		return TDO_REASON_EXT_HEADER;
+	if (sa->fmt.esn) {
+		seq = tdo_replay_number_locked(window, p->seq);
+		op->esn_hi = (uint32_t)(seq >> 32);
+	}
+	*ret_seq = seq;
+	/* RFC 4303 3.4.3: without authentication a window would only help an attacker. */
+	return sa->fmt.authenticated ? tdo_replay_check_locked(window, seq) : TDO_REASON_NONE;
+}
+
+/* Why each of the packets is dropped; those that are not stand in the batch then. */
+TDO_INLINE void
+tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
+    const struct tdo_layer *l, tdo_layer_layout layout, tdo_layer_prepare prepare,
+    enum tdo_reason *ret_why)
+{
+	struct tdo_sa *sa = g->sa;
+	enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
+
+	for (unsigned i = 0; i < g->n; i++) {
+		struct tdo_pkt *p = b->sorted[g->first + i];
+		unsigned k = b->n;
+
+		ret_why[i] = closed;
+		if (closed == TDO_REASON_NONE)
+			ret_why[i] = tdo_layer_inspect(
+			    sa, window, p, &b->op[k], &b->nh_off[k], &b->seq[k], layout);
+		if (prepare && ret_why[i] == TDO_REASON_NONE)
+			ret_why[i] = prepare(w, sa, p, &b->op[k]);
+		if (ret_why[i] == TDO_REASON_NONE)
+			b->p[b->n++] = p;
+	}
+	tdo_replay_unlock(window);
+}
+
+/* The first half of an inbound transform. */
+TDO_INLINE void
+tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n,
+    const struct tdo_layer *l, tdo_layer_layout layout, tdo_layer_prepare prepare, tdo_ns now)
+{
+	enum tdo_reason why[TDO_BURST_MAX];
+	uint64_t packets = 0, bytes = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		g[k].at = (uint8_t)b->n;
+		tdo_layer_select_in(w, b, &g[k], l, layout, prepare, why);
+		g[k].kept = (uint8_t)(b->n - g[k].at);
+		for (unsigned i = 0; i < g[k].n; i++) {
+			struct tdo_pkt *p = b->sorted[g[k].first + i];
+
+			bytes += p->ip.total_len;
+			if (why[i] != TDO_REASON_NONE)
+				tdo_layer_drop_in(w, p, g[k].sa, l, why[i], now);
+		}
+		packets += g[k].n;
+	}
+	tdo_worker_stat(w, l->in, packets);
+	tdo_worker_stat(w, l->in_bytes, bytes);
+}
+
+/* The second half for one SA. */
+TDO_INLINE void
+tdo_layer_end_group_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
+    const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
+{
+	enum tdo_reason why[TDO_BURST_MAX];
+	uint64_t packets = 0, bytes = 0;
+
+	tdo_layer_admit(w, b, g, l, why);
+	for (unsigned i = 0; i < g->kept; i++) {
+		struct tdo_content c = {0};
+		unsigned k = (unsigned)g->at + i;
+		enum tdo_reason r = why[i];
+
+		if (r == TDO_REASON_NONE) {
+			packets++;
+			bytes += b->p[k]->ip.total_len;
+			r = open(g->sa, b->p[k], &b->op[k], &c);
+		}
+		if (r == TDO_REASON_NONE)
+			r = tdo_layer_strip(w, g->sa, b->p[k], &c, b->nh_off[k]);
+		if (r != TDO_REASON_NONE)
+			tdo_layer_drop_in(w, b->p[k], g->sa, l, r, now);
+	}
+	tdo_sa_used(g->sa, packets, bytes, now);
+}
+
+TDO_INLINE void
+tdo_layer_end_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n,
+    const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g[i].kept > 0)
+			tdo_layer_end_group_in(w, b, &g[i], l, open, now);
+}
+
+#endif
