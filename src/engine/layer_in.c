@@ -2,12 +2,8 @@
 /* What every protocol does with packets that came in (layer_in.h). */
 #include "engine/layer_in.h"
 
-#include <string.h>
-
-#include "wire/ip.h"
-
 uint16_t
-tdo_layer_announcer(const uint8_t *p, const struct tdo_ip_info *ip)
+tdo_layer_announcer_behind(const uint8_t *p, const struct tdo_ip_info *ip)
 {
 	uint32_t off = ip->esp_off, nh = ip->nh_off;
 
@@ -25,68 +21,6 @@ tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
 	if (r == TDO_REASON_IN_REPLAY_OLD)
 		tdo_worker_stat(w, l->late_dropped, 1);
 	tdo_worker_drop(w, p, sa, r, now);
-}
-
-/* ---- content in the place of the header ----------------------------------------------- */
-
-/* The upper layer takes the place of the IPsec header. */
-static enum tdo_reason
-strip_transport(struct tdo_pkt *p, const struct tdo_content *c, uint16_t nh_off)
-{
-	uint32_t hdr_len = p->ip.l4_off;
-	uint8_t *hdr = c->start - hdr_len;
-
-	memmove(hdr, tdo_pkt_data(p), hdr_len);
-	p->off = (uint32_t)(hdr - p->buf);
-	p->len = hdr_len + c->len;
-	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
-	return tdo_ip_parse_again(hdr, p->len, c->next, &p->ip);
-}
-
-/*
- * The inner packet takes the place of the whole.  What is behind its end by its own length
- * is traffic-flow confidentiality padding (RFC 4303 2.7).
- */
-static enum tdo_reason
-strip_tunnel(
-    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_content *c)
-{
-	uint8_t outer_tos = p->ip.tos;
-	uint8_t af = c->next == TDO_IPPROTO_IPIP ? TDO_AF_INET : TDO_AF_INET6;
-	struct tdo_ip_info in;
-
-	if (tdo_ip_parse(c->start, c->len, &in) != TDO_REASON_NONE || in.flow.src.af != af)
-		return TDO_REASON_IN_INNER;
-	p->ip = in;
-	p->off = (uint32_t)(c->start - p->buf);
-	p->len = in.total_len;
-	p->outer_ecn = outer_tos & 3;
-	return tdo_tunnel_ecn_out(w, sa, outer_tos, c->start, &p->ip);
-}
-
-/* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
-static bool
-carries_tunnel(const struct tdo_sa *sa, uint8_t next)
-{
-	return sa->id.mode != TDO_MODE_TRANSPORT &&
-	       (next == TDO_IPPROTO_IPIP || next == TDO_IPPROTO_IPV6);
-}
-
-enum tdo_reason
-tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
-    const struct tdo_content *c, uint16_t nh_off)
-{
-	bool tunnel = carries_tunnel(sa, c->next);
-	enum tdo_reason r;
-
-	if (sa->id.mode == TDO_MODE_TUNNEL && !tunnel)
-		return TDO_REASON_IN_MODE;
-	r = tunnel ? strip_tunnel(w, sa, p, c) : strip_transport(p, c, nh_off);
-	if (r != TDO_REASON_NONE)
-		return r;
-	p->tunnelled |= (uint8_t)(tunnel << p->nsas);
-	p->sas[p->nsas++] = sa;
-	return TDO_REASON_NONE;
 }
 
 /* ---- admission ------------------------------------------------------------------------ */

@@ -6,7 +6,10 @@
 #ifndef TDO_ENGINE_LAYER_IN_H
 #define TDO_ENGINE_LAYER_IN_H
 
+#include <string.h>
+
 #include "engine/layer.h"
+#include "wire/ip.h"
 
 /* What an IPsec header carried. */
 struct tdo_content {
@@ -17,18 +20,8 @@ struct tdo_content {
 
 /* ---- layer_in.c ---- */
 
-/*
- * The byte that announces what is at l4_off.  Destination options may stand between the place
- * where we would put the header and the place where the peer did (RFC 4303 3.1.1).  0: none.
- */
-uint16_t tdo_layer_announcer(const uint8_t *p, const struct tdo_ip_info *ip);
-
-/*
- * The content takes the place of the IPsec header, which nh_off announced, or, in tunnel mode, of
- * the whole packet.  The packet is parsed again, and the SA is in its history.
- */
-enum tdo_reason tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
-    const struct tdo_content *c, uint16_t nh_off);
+/* tdo_layer_announcer() when there are destination options in front of the header. */
+uint16_t tdo_layer_announcer_behind(const uint8_t *p, const struct tdo_ip_info *ip);
 
 /*
  * After the cryptography: which packets of the group are what the peer sent, were not accepted
@@ -40,6 +33,84 @@ void tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const stru
 /* Drops p and counts it with the late ones if it was late. */
 void tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
     const struct tdo_layer *l, enum tdo_reason r, tdo_ns now);
+
+/* ---- what announces the header ---- */
+
+/*
+ * The byte that announces what is at l4_off.  Destination options may stand between the place
+ * where we would put the header and the place where the peer did (RFC 4303 3.1.1).  0: none.
+ */
+static inline uint16_t
+tdo_layer_announcer(const uint8_t *p, const struct tdo_ip_info *ip)
+{
+	return ip->esp_off == ip->l4_off ? ip->nh_off : tdo_layer_announcer_behind(p, ip);
+}
+
+/* ---- content in the place of the header ---- */
+
+/* The upper layer takes the place of the IPsec header. */
+static inline enum tdo_reason
+tdo_layer_strip_transport(struct tdo_pkt *p, const struct tdo_content *c, uint16_t nh_off)
+{
+	uint32_t hdr_len = p->ip.l4_off;
+	uint8_t *hdr = c->start - hdr_len;
+
+	memmove(hdr, tdo_pkt_data(p), hdr_len);
+	p->off = (uint32_t)(hdr - p->buf);
+	p->len = hdr_len + c->len;
+	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
+	return tdo_ip_parse_again(hdr, p->len, c->next, &p->ip);
+}
+
+/*
+ * The inner packet takes the place of the whole.  What is behind its end by its own length
+ * is traffic-flow confidentiality padding (RFC 4303 2.7).
+ */
+static inline enum tdo_reason
+tdo_layer_strip_tunnel(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_content *c)
+{
+	uint8_t outer_tos = p->ip.tos;
+	uint8_t af = c->next == TDO_IPPROTO_IPIP ? TDO_AF_INET : TDO_AF_INET6;
+	struct tdo_ip_info in;
+
+	if (tdo_ip_parse(c->start, c->len, &in) != TDO_REASON_NONE || in.flow.src.af != af)
+		return TDO_REASON_IN_INNER;
+	p->ip = in;
+	p->off = (uint32_t)(c->start - p->buf);
+	p->len = in.total_len;
+	p->outer_ecn = outer_tos & 3;
+	return tdo_tunnel_ecn_out(w, sa, outer_tos, c->start, &p->ip);
+}
+
+/* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
+static inline bool
+tdo_layer_carries_tunnel(const struct tdo_sa *sa, uint8_t next)
+{
+	return sa->id.mode != TDO_MODE_TRANSPORT &&
+	       (next == TDO_IPPROTO_IPIP || next == TDO_IPPROTO_IPV6);
+}
+
+/*
+ * The content takes the place of the IPsec header, which nh_off announced, or, in tunnel mode, of
+ * the whole packet.  The packet is parsed again, and the SA is in its history.
+ */
+static inline enum tdo_reason
+tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
+    const struct tdo_content *c, uint16_t nh_off)
+{
+	bool tunnel = tdo_layer_carries_tunnel(sa, c->next);
+	enum tdo_reason r;
+
+	if (sa->id.mode == TDO_MODE_TUNNEL && !tunnel)
+		return TDO_REASON_IN_MODE;
+	r = tunnel ? tdo_layer_strip_tunnel(w, sa, p, c) : tdo_layer_strip_transport(p, c, nh_off);
+	if (r != TDO_REASON_NONE)
+		return r;
+	p->tunnelled |= (uint8_t)(tunnel << p->nsas);
+	p->sas[p->nsas++] = sa;
+	return TDO_REASON_NONE;
+}
 
 /* ---- templates ---- */
 

@@ -3,7 +3,9 @@
 #ifndef TDO_ENGINE_PATH_H
 #define TDO_ENGINE_PATH_H
 
+#include "base/be.h"
 #include "engine/engine.h"
+#include "wire/esp.h"
 #include "wire/ip.h"
 
 /* ---- group.c ---- */
@@ -168,11 +170,25 @@ tdo_is_ipsec(uint8_t proto)
 	return proto == TDO_IPPROTO_ESP || proto == TDO_IPPROTO_AH || proto == TDO_IPPROTO_IPCOMP;
 }
 
+bool tdo_read_other_spi(struct tdo_pkt *p);
+
 /*
  * Notes SPI (or CPI) and the low half of the sequence number of the IPsec header at l4_off in p;
  * false: the packet ends before them.
  */
-bool tdo_read_spi(struct tdo_pkt *p);
+static inline bool
+tdo_read_spi(struct tdo_pkt *p)
+{
+	const uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
+
+	if (p->ip.flow.proto != TDO_IPPROTO_ESP)
+		return tdo_read_other_spi(p);
+	if (p->ip.total_len - p->ip.l4_off < TDO_ESP_HLEN)
+		return false;
+	p->spi = tdo_be32(h + TDO_ESP_SPI_OFF);
+	p->seq = tdo_be32(h + TDO_ESP_SEQ_OFF);
+	return true;
+}
 
 /*
  * ICMPv6 neighbour discovery and multicast listener discovery: needed before any SA can

@@ -3,7 +3,6 @@
 #include "base/be.h"
 #include "engine/path.h"
 #include "wire/ah.h"
-#include "wire/esp.h"
 #include "wire/ip.h"
 #include "wire/ipcomp.h"
 
@@ -21,31 +20,23 @@ tdo_is_nd_or_mld(const struct tdo_ip_info *ip)
 }
 
 bool
-tdo_read_spi(struct tdo_pkt *p)
+tdo_read_other_spi(struct tdo_pkt *p)
 {
 	const uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
 	uint32_t len = p->ip.total_len - p->ip.l4_off;
 
-	switch (p->ip.flow.proto) {
-	case TDO_IPPROTO_ESP:
-		if (len < TDO_ESP_HLEN)
-			return false;
-		p->spi = tdo_be32(h + TDO_ESP_SPI_OFF);
-		p->seq = tdo_be32(h + TDO_ESP_SEQ_OFF);
-		return true;
-	case TDO_IPPROTO_AH:
+	if (p->ip.flow.proto == TDO_IPPROTO_AH) {
 		if (len < TDO_AH_HLEN)
 			return false;
 		p->spi = tdo_be32(h + TDO_AH_SPI_OFF);
 		p->seq = tdo_be32(h + TDO_AH_SEQ_OFF);
 		return true;
-	default:
-		if (len < TDO_IPCOMP_HLEN)
-			return false;
-		p->spi = tdo_be16(h + TDO_IPCOMP_CPI_OFF);
-		p->seq = 0;
-		return true;
 	}
+	if (len < TDO_IPCOMP_HLEN)
+		return false;
+	p->spi = tdo_be16(h + TDO_IPCOMP_CPI_OFF);
+	p->seq = 0;
+	return true;
 }
 
 void
