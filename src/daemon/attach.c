@@ -12,11 +12,9 @@
 #include "os/route.h"
 #include "os/sysctl.h"
 #include "os/tun.h"
-#include "wire/ip.h"
 
 #define TUN_MTU   65535 /* O6: whole datagrams, as transport mode needs (RFC 4303 3.3.4) */
 #define TUN_QUEUE 2000
-#define PROTO_IN  TDO_IPPROTO_ESP
 
 /* IANA's dummy address (RFC 7600): rp_filter needs some address on the TUN (I4). */
 static const uint8_t tun_addr[4] = {192, 0, 0, 8};
@@ -292,6 +290,19 @@ keep(int fd, int *ret, int *error)
 	return fd >= 0;
 }
 
+void
+tdo_attach_no_fds(struct tdo_worker_fds *w)
+{
+	memset(w, 0xff, sizeof(*w)); /* -1 each */
+}
+
+static void
+open_receivers(enum tdo_af af, unsigned i, unsigned n, int fd[TDO_RAW_PROTOS], int *error)
+{
+	for (unsigned k = 0; k < TDO_RAW_PROTOS; k++)
+		keep(tdo_rawsock_in(af, tdo_raw_proto(k), i, n), &fd[k], error);
+}
+
 static int
 open_worker(const struct tdo_attach *a, unsigned i, struct tdo_worker_fds *w)
 {
@@ -299,15 +310,16 @@ open_worker(const struct tdo_attach *a, unsigned i, struct tdo_worker_fds *w)
 	unsigned n = a->conf->workers;
 	int e = 0;
 
-	*w = (struct tdo_worker_fds){a->tun[i], -1, -1, -1, -1, -1, -1, -1, -1};
+	tdo_attach_no_fds(w);
+	w->tun = a->tun[i];
 	if (a->has_inet) {
-		keep(tdo_rawsock_in(TDO_AF_INET, PROTO_IN, i, n), &w->raw4_in, &e);
+		open_receivers(TDO_AF_INET, i, n, w->raw4_in, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET, m->own), &w->raw4_out, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET, m->own_clear), &w->raw4_clear, &e);
 		keep(tdo_rawsock_mtu(TDO_AF_INET, m->own), &w->mtu4, &e);
 	}
 	if (a->has_inet6) {
-		keep(tdo_rawsock_in(TDO_AF_INET6, PROTO_IN, i, n), &w->raw6_in, &e);
+		open_receivers(TDO_AF_INET6, i, n, w->raw6_in, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET6, m->own), &w->raw6_out, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET6, m->own_clear), &w->raw6_clear, &e);
 		keep(tdo_rawsock_mtu(TDO_AF_INET6, m->own), &w->mtu6, &e);
@@ -328,8 +340,10 @@ tdo_attach_close_workers(struct tdo_worker_fds *w, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		w[i].tun = -1; /* the attachment's */
-		close_fd(&w[i].raw4_in);
-		close_fd(&w[i].raw6_in);
+		for (int k = 0; k < TDO_RAW_PROTOS; k++) {
+			close_fd(&w[i].raw4_in[k]);
+			close_fd(&w[i].raw6_in[k]);
+		}
 		close_fd(&w[i].raw4_out);
 		close_fd(&w[i].raw6_out);
 		close_fd(&w[i].raw4_clear);

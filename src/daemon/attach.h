@@ -36,6 +36,8 @@ void tdo_attach_close(struct tdo_attach *a);
 
 /* Opens the sockets of the workers and fills w[0 .. conf->workers - 1], with the TUN's queues. */
 int tdo_attach_workers(const struct tdo_attach *a, struct tdo_worker_fds *w);
+/* All descriptors -1. */
+void tdo_attach_no_fds(struct tdo_worker_fds *w);
 void tdo_attach_close_workers(struct tdo_worker_fds *w, unsigned n);
 
 /*

@@ -7,14 +7,26 @@
 #define TDO_DAEMON_DATA_H
 
 #include "daemon/conf.h"
+#include "wire/ip.h"
 
 #define TDO_WORKERS_MAX 64
+#define TDO_RAW_PROTOS  3
+
+/* The IP protocols that raw sockets receive. */
+static inline uint8_t
+tdo_raw_proto(unsigned i)
+{
+	static const uint8_t proto[TDO_RAW_PROTOS] = {
+	    TDO_IPPROTO_ESP, TDO_IPPROTO_AH, TDO_IPPROTO_IPCOMP};
+
+	return proto[i];
+}
 
 /*
  * Descriptors of one worker; -1 where a family is not available.  All are non-blocking.
  * tun: a queue of the TUN with IFF_VNET_HDR (virtio_net_hdr of 10 bytes) and TSO, USO.
- * raw4_in, raw6_in: protocol 50, with a filter that gives each worker its share of SPIs;
- * raw6_in has ancillary data switched on (destination, hop limit, traffic class).
+ * raw4_in, raw6_in: one for each protocol, with a filter that gives each worker its share of
+ * SPIs; raw6_in has ancillary data switched on (rawsock.h).
  * raw4_out, raw6_out: IPPROTO_RAW, header included, marked as testudo's own,
  * MTU_DISCOVER = PROBE.  raw4_clear, raw6_clear: the same, with the mark of packets that were
  * diverted and need no protection.  mtu4, mtu6: UDP sockets, marked the same, to ask for path MTUs
@@ -22,7 +34,7 @@
  */
 struct tdo_worker_fds {
 	int tun;
-	int raw4_in, raw6_in;
+	int raw4_in[TDO_RAW_PROTOS], raw6_in[TDO_RAW_PROTOS];
 	int raw4_out, raw6_out;
 	int raw4_clear, raw6_clear;
 	int mtu4, mtu6;

@@ -7,6 +7,7 @@
 #include "base/be.h"
 #include "daemon/sizes.h"
 #include "daemon/worker.h"
+#include "engine/engine.h"
 #include "wire/ip.h"
 #include "wire/offload.h"
 
@@ -151,13 +152,13 @@ join(struct tdo_packet_worker *w, struct tdo_pkt *p)
 /* ---- a round ------------------------------------------------------------------------ */
 
 bool
-tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx)
+tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from)
 {
 	struct tdo_pkt *pk[TDO_BURST_MAX];
 	struct outer outer[TDO_BURST_MAX];
 	uint64_t bytes = 0;
 	bool more;
-	unsigned n = tdo_raw_recv(rx, pk, &more);
+	unsigned n = tdo_raw_recv(from->rx, &from->in, pk, &more);
 
 	if (n == 0)
 		return more;
@@ -170,6 +171,11 @@ tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx)
 	for (unsigned i = 0; i < n; i++) {
 		if (pk[i]->verdict != TDO_VERDICT_PASS)
 			continue;
+		/* What nothing was removed from would come back by the same socket, for ever. */
+		if (pk[i]->nsas == 0) {
+			tdo_worker_drop(w->handle, pk[i], NULL, TDO_REASON_IN_NO_SA, w->now);
+			continue;
+		}
 		lower_mss(w, pk[i], &outer[i]);
 		if (joinable(w, pk[i]))
 			join(w, pk[i]);

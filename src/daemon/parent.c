@@ -451,8 +451,6 @@ finish(struct tdo_parent *p)
 static void
 init(struct tdo_parent *p, const struct tdo_conf *conf)
 {
-	const struct tdo_worker_fds none = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
-
 	memset(p, 0, sizeof(*p));
 	p->conf = conf;
 	p->signals = p->ipc = -1;
@@ -461,7 +459,7 @@ init(struct tdo_parent *p, const struct tdo_conf *conf)
 	p->env.first_run = true;
 	p->env.owner = geteuid();
 	for (unsigned i = 0; i < TDO_WORKERS_MAX; i++)
-		p->env.worker[i] = none;
+		tdo_attach_no_fds(&p->env.worker[i]);
 }
 
 int

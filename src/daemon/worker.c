@@ -49,16 +49,17 @@ static int
 make_receivers(struct tdo_packet_worker *w)
 {
 	struct tdo_iostat *stat = &w->stat[TDO_IOSTAT_RAW_RECV];
+	struct tdo_receiver *from = w->in.from;
 
-	if (w->fds.raw4_in >= 0) {
-		w->in.rx4 = tdo_raw_rx_new(w->fds.raw4_in, TDO_AF_INET, stat);
-		if (w->in.rx4 == NULL)
-			return -ENOMEM;
-	}
-	if (w->fds.raw6_in >= 0) {
-		w->in.rx6 = tdo_raw_rx_new(w->fds.raw6_in, TDO_AF_INET6, stat);
-		if (w->in.rx6 == NULL)
-			return -ENOMEM;
+	w->in.rx4 = tdo_raw_rx_new(TDO_AF_INET, stat);
+	w->in.rx6 = tdo_raw_rx_new(TDO_AF_INET6, stat);
+	if (w->in.rx4 == NULL || w->in.rx6 == NULL)
+		return -ENOMEM;
+	for (unsigned k = 0; k < TDO_RAW_PROTOS; k++) {
+		uint8_t proto = tdo_raw_proto(k);
+
+		from[2 * k] = (struct tdo_receiver){{w->fds.raw4_in[k], proto}, w->in.rx4};
+		from[2 * k + 1] = (struct tdo_receiver){{w->fds.raw6_in[k], proto}, w->in.rx6};
 	}
 	w->in.big_mem = malloc((size_t)TDO_GRO_HEADS * BIG_PKT_CAP);
 	if (w->in.big_mem == NULL)
@@ -111,7 +112,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	return 0;
 }
 
-/* Reads until all is quiet or ROUNDS_MAX; ready: bit per descriptor of wait(). */
+/* Reads until all is quiet or ROUNDS_MAX; ready: bit per descriptor, see run(). */
 static void
 work(struct tdo_packet_worker *w, unsigned ready)
 {
@@ -119,10 +120,9 @@ work(struct tdo_packet_worker *w, unsigned ready)
 		w->now = tdo_clock_now();
 		if ((ready & 1) && !tdo_outbound_round(w))
 			ready &= ~1u;
-		if ((ready & 2) && !tdo_inbound_round(w, w->in.rx4))
-			ready &= ~2u;
-		if ((ready & 4) && !tdo_inbound_round(w, w->in.rx6))
-			ready &= ~4u;
+		for (unsigned k = 0; ready >> (1 + k) != 0; k++)
+			if ((ready & 2u << k) && !tdo_inbound_round(w, &w->in.from[k]))
+				ready &= ~(2u << k);
 		tdo_worker_quiesce(w->handle);
 	}
 }
@@ -131,13 +131,11 @@ static void *
 run(void *arg)
 {
 	struct tdo_packet_worker *w = arg;
-	struct pollfd fds[] = {
-	    {.fd = w->fds.tun, .events = POLLIN},
-	    {.fd = w->fds.raw4_in, .events = POLLIN},
-	    {.fd = w->fds.raw6_in, .events = POLLIN},
-	    {.fd = w->wake, .events = POLLIN},
-	};
+	struct pollfd fds[1 + TDO_RECEIVERS + 1] = {{.fd = w->fds.tun, .events = POLLIN}};
 
+	for (unsigned k = 0; k < TDO_RECEIVERS; k++)
+		fds[1 + k] = (struct pollfd){.fd = w->in.from[k].in.fd, .events = POLLIN};
+	fds[1 + TDO_RECEIVERS] = (struct pollfd){.fd = w->wake, .events = POLLIN};
 	for (;;) {
 		unsigned ready = 0;
 
@@ -149,7 +147,7 @@ run(void *arg)
 		tdo_worker_resume(w->handle);
 		if (atomic_load_explicit(&w->stop, memory_order_acquire))
 			break;
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i <= TDO_RECEIVERS; i++)
 			if (fds[i].revents != 0)
 				ready |= 1u << i;
 		/* A TUN that was deleted under us is an error for ever; the parent replaces us. */

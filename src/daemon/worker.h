@@ -35,9 +35,18 @@ struct tdo_outbound {
 	uint32_t frag_id; /* identification of IPv6 fragments (RFC 7739: not guessable start) */
 };
 
+#define TDO_RECEIVERS (2 * TDO_RAW_PROTOS)
+
+/* A raw socket and the buffers that it receives into. */
+struct tdo_receiver {
+	struct tdo_raw_in in; /* fd -1: the family does not exist here */
+	struct tdo_raw_rx *rx;
+};
+
 /* Packets on their way in; inbound.c. */
 struct tdo_inbound {
-	struct tdo_raw_rx *rx4, *rx6;
+	struct tdo_raw_rx *rx4, *rx6; /* buffers of a family */
+	struct tdo_receiver from[TDO_RECEIVERS];
 	struct tdo_pkt *head[TDO_GRO_HEADS]; /* packets that may grow, oldest first */
 	unsigned nheads;
 	struct tdo_pkt big[TDO_GRO_HEADS]; /* room for super-packets */
@@ -80,7 +89,7 @@ void tdo_packet_worker_free(struct tdo_packet_worker *w, bool started);
 
 /* One round of each direction; true when there may be more to read at once. */
 bool tdo_outbound_round(struct tdo_packet_worker *w);
-bool tdo_inbound_round(struct tdo_packet_worker *w, struct tdo_raw_rx *rx);
+bool tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from);
 /* Lets packets that wait for an SA look again, when it is time. */
 void tdo_outbound_look(struct tdo_packet_worker *w);
 void tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held);

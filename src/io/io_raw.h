@@ -8,17 +8,24 @@
 
 /* ---- receiving ---------------------------------------------------------------------- */
 
-struct tdo_raw_rx; /* buffers of one socket */
+struct tdo_raw_rx; /* buffers */
 
-/* Buffers for a raw socket of family af (enum tdo_af).  NULL: no memory. */
-struct tdo_raw_rx *tdo_raw_rx_new(int fd, uint8_t af, struct tdo_iostat *stat);
+struct tdo_raw_in {
+	int fd;        /* a raw socket of the buffers' family */
+	uint8_t proto; /* ... and of this protocol */
+};
+
+/* Buffers for all raw sockets of family af (enum tdo_af).  NULL: no memory. */
+struct tdo_raw_rx *tdo_raw_rx_new(uint8_t af, struct tdo_iostat *stat);
 void tdo_raw_rx_free(struct tdo_raw_rx *rx); /* rx may be NULL */
 /*
  * Receives up to TDO_BURST_MAX packets into pk, valid until the next call.  They are whole IP
- * packets: the IPv6 header, which a raw socket does not deliver (RFC 3542 3), is made again
- * from the ancillary data.  Returns their number; *ret_more: there may be more.
+ * packets: the IPv6 header and its extension headers, which a raw socket does not deliver
+ * (RFC 3542 3), are made again from the ancillary data, all but the flow label.  Returns their
+ * number; *ret_more: there may be more.
  */
-unsigned tdo_raw_recv(struct tdo_raw_rx *rx, struct tdo_pkt **pk, bool *ret_more);
+unsigned tdo_raw_recv(
+    struct tdo_raw_rx *rx, const struct tdo_raw_in *in, struct tdo_pkt **pk, bool *ret_more);
 
 /* ---- sending ------------------------------------------------------------------------ */
 

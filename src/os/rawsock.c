@@ -43,25 +43,43 @@ failed(int fd)
 }
 
 /*
- * A raw IPv4 socket's filter sees the IP header first, a raw IPv6 socket's the ESP header.
+ * A raw IPv4 socket's filter sees the IP header first, a raw IPv6 socket's what is behind it.
+ * The number that a worker's share depends on: the SPI of ESP (RFC 4303 2) or AH (RFC 4302 2).
+ * A CPI is nearly always that of the algorithm (RFC 3173 4): the source address instead.
  */
 static bool
-share_by_spi(int fd, enum tdo_af af, unsigned worker, unsigned workers)
+share(int fd, enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
 {
-	struct sock_filter v4[] = {
-	    BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* X = header length */
-	    BPF_STMT(BPF_LD | BPF_W | BPF_IND, 0),  /* A = SPI */
+	uint32_t spi = proto == IPPROTO_AH ? 4 : 0;
+	uint32_t source = (uint32_t)SKF_NET_OFF + (af == TDO_AF_INET ? 12 : 20); /* its last word */
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),  /* X = header length */
+	    BPF_STMT(BPF_LD | BPF_W | BPF_IND, spi), /* A = SPI */
 	    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
 	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, worker, 0, 1),
 	    BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 	    BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	struct sock_fprog p = {.len = sizeof(v4) / sizeof(v4[0]), .filter = v4};
+	struct sock_fprog p = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-	if (af == TDO_AF_INET6) {
-		v4[0] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, 0);
-	}
+	if (af == TDO_AF_INET6)
+		code[0] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, 0);
+	if (proto == IPPROTO_COMP)
+		code[1] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, source);
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) == 0;
+}
+
+/* What the header says that an IPv6 socket does not deliver (RFC 3542 6). */
+static bool
+ask_for_headers(int fd)
+{
+	static const int option[] = {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS,
+	    IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS};
+
+	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
+		if (!on(fd, IPPROTO_IPV6, option[i], 1))
+			return false;
+	return true;
 }
 
 int
@@ -72,11 +90,9 @@ tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
 	if (fd < 0)
 		return -errno;
 	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
-	if (workers > 1 && !share_by_spi(fd, af, worker, workers))
+	if (workers > 1 && !share(fd, af, proto, worker, workers))
 		return failed(fd);
-	if (af == TDO_AF_INET6 && (!on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) ||
-				      !on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1) ||
-				      !on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)))
+	if (af == TDO_AF_INET6 && !ask_for_headers(fd))
 		return failed(fd);
 	return fd;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Raw sockets that receive ESP and send packets with their IP header. */
+/* Raw sockets that receive IPsec protocols and send packets with their IP header. */
 #ifndef TDO_OS_RAWSOCK_H
 #define TDO_OS_RAWSOCK_H
 
@@ -13,9 +13,10 @@
  */
 
 /*
- * Receives IP protocol proto.  With workers > 1 only packets whose first word (the SPI)
- * modulo workers is worker, so that all sockets together receive each packet once.
- * IPv6: destination, hop limit and traffic class come as ancillary data.
+ * Receives IP protocol proto: ESP, AH or IPComp.  With workers > 1 only this worker's share, so
+ * that all sockets together receive each packet once: by SPI, or, where many have the same
+ * CPI, by source address.  IPv6: destination, hop limit, traffic class and extension headers
+ * come as ancillary data.
  */
 int tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers);
 /* Sends whole packets, header included, with this mark; never refused for the path MTU. */

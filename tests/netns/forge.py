@@ -3,7 +3,7 @@ import logging
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6  # noqa: E402
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
 
 SEND = """
@@ -33,6 +33,18 @@ def esp(src, dst, spi, seq, key, mac, payload):
                              auth_algo="HMAC-SHA1-96", auth_key=mac)
     inner = ip(src, dst) / payload
     return sa.encrypt(inner.__class__(bytes(inner)))
+
+
+def fragments(packet, size):
+    """The packet in pieces of at most size bytes of payload (a multiple of 8)."""
+    packet = packet.__class__(bytes(packet))
+    if packet.version == 4:
+        return packet.fragment(size)
+    data = bytes(packet.payload)
+    head = IPv6(src=packet.src, dst=packet.dst, nh=44)
+    return [head / IPv6ExtHdrFragment(nh=packet.nh, id=4711, offset=at // 8,
+                                      m=int(at + size < len(data))) / data[at:at + size]
+            for at in range(0, len(data), size)]
 
 
 def send(host, *frames):
