@@ -131,8 +131,8 @@ void tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns n
  */
 void tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
 
-/* Counts a drop that the caller decided (attachment reasons). */
-void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_reason r, uint64_t n);
+/* Counts drops that the caller decided (attachment reasons): TDO_AT_IN or TDO_AT_OUT. */
+void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, uint64_t n);
 
 /* ---- SAD (control thread) ----------------------------------------------------------- */
 
@@ -219,7 +219,8 @@ TDO_MUST_CHECK int tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t a
 
 /* Sums over all workers; monotonic while the engine lives. */
 uint64_t tdo_stat_read(const struct tdo_engine *e, enum tdo_stat s);
-uint64_t tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r);
+uint64_t tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r); /* wherever it was */
+uint64_t tdo_drops_read_at(const struct tdo_engine *e, enum tdo_at at, enum tdo_reason r);
 
 /* The last packet dropped for a reason: to name the offender. */
 struct tdo_offender {

@@ -62,16 +62,25 @@ size_t tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap);
 /* Takes the engine's events and turns them into EXPIRE, ACQUIRE and SPDEXPIRE messages. */
 void tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now);
 
+#define TDO_PFKEY_TYPES 32 /* more than there are message types */
+
 /* Counters as BSD's net.key.stats has them: out is from users, in is to users. */
 struct tdo_pfkey_stats {
-	uint64_t out_total, out_bytes, out_msgtype[32];             /* by message type */
-	uint64_t out_invlen, out_invsatype, out_invaddr, out_inval; /* malformed */
-	uint64_t out_refused;
-	uint64_t in_total, in_bytes, in_one, in_all, in_registered;
+	uint64_t out_total, out_bytes, out_msgtype[TDO_PFKEY_TYPES]; /* by message type */
+	uint64_t out_tooshort, out_invlen, out_invver, out_invmsgtype,
+	    out_invsatype; /* malformed */
+	uint64_t out_dupext, out_invexttype, out_invaddr, out_inval;
+	uint64_t out_nomem;   /* no memory for an answer: not carried out */
+	uint64_t out_refused; /* in order, but not carried out */
+	uint64_t in_total, in_bytes, in_msgtype[TDO_PFKEY_TYPES];
+	uint64_t in_one, in_all, in_registered;
+	uint64_t in_nomem; /* messages that clients lost because they did not read */
+	uint64_t sockerr;  /* errors of sockets */
 };
 const struct tdo_pfkey_stats *tdo_pfkey_stats(const struct tdo_pfkey *k);
-
-/* Messages that clients lost because they did not read. */
+/* The transport of a client failed: counted. */
+void tdo_pfkey_count_sockerr(struct tdo_pfkey *k);
+/* Messages that clients lost because they did not read: in_nomem. */
 uint64_t tdo_pfkey_lost(const struct tdo_pfkey *k);
 
 #endif

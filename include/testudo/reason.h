@@ -14,6 +14,22 @@ enum tdo_reason {
 	TDO_REASON_COUNT
 };
 
+/*
+ * Where a packet was dropped: while a header of one of the protocols was removed or put on, or
+ * outside of them (parsing, policies, attachment).
+ */
+enum tdo_at {
+	TDO_AT_IN,
+	TDO_AT_OUT,
+	TDO_AT_ESP_IN,
+	TDO_AT_ESP_OUT,
+	TDO_AT_AH_IN,
+	TDO_AT_AH_OUT,
+	TDO_AT_IPCOMP_IN,
+	TDO_AT_IPCOMP_OUT,
+	TDO_AT_COUNT
+};
+
 struct tdo_reason_info {
 	const char *name;   /* lower-case, words joined by '-'; stable: JSON and scripts use it */
 	const char *stage;  /* "out", "in", "policy", "attach" */

@@ -22,7 +22,7 @@ enum way { WAY_PROTECTED, WAY_CLEAR };
 static void
 drop(struct tdo_packet_worker *w, enum tdo_reason r)
 {
-	tdo_worker_count_drop(w->handle, r, 1);
+	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
 }
 
 static uint8_t

@@ -106,6 +106,13 @@ unlink_client(struct client *c)
 
 /* ---- output ------------------------------------------------------------------------- */
 
+static int
+socket_failed(const struct client *c)
+{
+	tdo_pfkey_count_sockerr(c->server->pfkey);
+	return -1;
+}
+
 /* 1 sent, 0 the socket is full, -1 the client is gone. */
 static int
 send_one(struct client *c, const uint8_t *msg, size_t len)
@@ -116,7 +123,7 @@ send_one(struct client *c, const uint8_t *msg, size_t len)
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return 0;
 		if (errno != EINTR)
-			return -1;
+			return socket_failed(c);
 	}
 }
 
@@ -222,7 +229,7 @@ read_one(struct client *c)
 	ssize_t n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		return errno == EAGAIN || errno == EINTR ? 0 : socket_failed(c);
 	if (n == 0)
 		return -1;
 	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());

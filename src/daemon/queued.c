@@ -24,11 +24,11 @@ may_pass(struct tdo_process *d, const struct tdo_nfq_packet *q)
 		       *p = &pkt;
 
 	if (q->len > TDO_PKT_MAXLEN) {
-		tdo_worker_count_drop(d->clear, TDO_REASON_NO_CLASSIFIER, 1);
+		tdo_worker_count_drop(d->clear, TDO_AT_IN, TDO_REASON_NO_CLASSIFIER, 1);
 		return false;
 	}
 	if (atomic_load_explicit(&d->recovering, memory_order_relaxed)) {
-		tdo_worker_count_drop(d->clear, TDO_REASON_RECOVERING, 1);
+		tdo_worker_count_drop(d->clear, TDO_AT_IN, TDO_REASON_RECOVERING, 1);
 		return false;
 	}
 	memcpy(tdo_pkt_data(p), q->p, q->len);
@@ -50,7 +50,7 @@ tdo_process_queued(struct tdo_process *d, const uint8_t *msg, size_t len)
 		v.id = q.id;
 		v.accept = may_pass(d, &q);
 	} else if (tdo_nfq_id(msg, len, &v.id)) {
-		tdo_worker_count_drop(d->clear, TDO_REASON_NO_CLASSIFIER, 1);
+		tdo_worker_count_drop(d->clear, TDO_AT_IN, TDO_REASON_NO_CLASSIFIER, 1);
 	} else {
 		return 0; /* nothing that waits for a verdict */
 	}

@@ -78,9 +78,10 @@ struct tdo_tunnel_plan {
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
+	bool out; /* the call that it is in processes outbound packets */
 	struct tdo_flow_cache *cache;
 	_Atomic uint64_t stat[TDO_STAT_COUNT]; /* written by the worker, relaxed */
-	_Atomic uint64_t drops[TDO_REASON_COUNT];
+	_Atomic uint64_t drops[TDO_AT_COUNT][TDO_REASON_COUNT];
 	struct tdo_offender_slot offender[TDO_REASON_COUNT];
 	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
@@ -220,6 +221,9 @@ void tdo_worker_random(struct tdo_worker *w, void *buf, size_t n);
 /* Drops p: verdict, counter, per-SA and per-policy counter, last offender. */
 void tdo_worker_drop(
     struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason r, tdo_ns now);
+/* The same without an SA, while a header of this IP protocol was looked at. */
+void tdo_worker_drop_header(
+    struct tdo_worker *w, struct tdo_pkt *p, uint8_t proto, enum tdo_reason r, tdo_ns now);
 bool tdo_is_local(const struct tdo_engine *e, const struct tdo_addr *a);
 
 static inline void

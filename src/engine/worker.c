@@ -6,6 +6,7 @@
 #include "base/ct.h"
 #include "engine/control.h"
 #include "engine/engine.h"
+#include "wire/ip.h"
 
 _Static_assert(sizeof(struct tdo_offender) % sizeof(uint64_t) == 0, "copied in words");
 
@@ -102,9 +103,25 @@ bump(_Atomic uint64_t *c, uint64_t n)
 }
 
 void
-tdo_worker_count_drop(struct tdo_worker *w, enum tdo_reason r, uint64_t n)
+tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, uint64_t n)
 {
-	bump(&w->drops[r], n);
+	bump(&w->drops[at][r], n);
+}
+
+/* proto: of the header that was removed or put on; anything else than IPsec: none. */
+static enum tdo_at
+place(const struct tdo_worker *w, uint8_t proto)
+{
+	enum tdo_at at = proto == TDO_IPPROTO_ESP      ? TDO_AT_ESP_IN
+			 : proto == TDO_IPPROTO_AH     ? TDO_AT_AH_IN
+			 : proto == TDO_IPPROTO_IPCOMP ? TDO_AT_IPCOMP_IN
+						       : TDO_AT_IN;
+
+	_Static_assert(TDO_AT_OUT == TDO_AT_IN + 1 && TDO_AT_ESP_OUT == TDO_AT_ESP_IN + 1 &&
+			   TDO_AT_AH_OUT == TDO_AT_AH_IN + 1 &&
+			   TDO_AT_IPCOMP_OUT == TDO_AT_IPCOMP_IN + 1,
+	    "pairs");
+	return (enum tdo_at)(at + w->out);
 }
 
 /*
@@ -138,9 +155,9 @@ try_read_offender(const struct tdo_offender_slot *s, struct tdo_offender *ret)
 	return true;
 }
 
-void
-tdo_worker_drop(
-    struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason r, tdo_ns now)
+static void
+drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, uint8_t proto, enum tdo_reason r,
+    tdo_ns now)
 {
 	struct tdo_offender o;
 
@@ -148,7 +165,7 @@ tdo_worker_drop(
 	o.when = now ? now : 1;
 	o.flow = p->ip.flow;
 	tdo_pkt_drop(p, r);
-	tdo_worker_count_drop(w, r, 1);
+	tdo_worker_count_drop(w, place(w, proto), r, 1);
 	o.spi = p->spi;
 	o.seq = p->seq;
 	if (sa) {
@@ -164,6 +181,20 @@ tdo_worker_drop(
 	write_offender(&w->offender[r], &o);
 }
 
+void
+tdo_worker_drop(
+    struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, enum tdo_reason r, tdo_ns now)
+{
+	drop(w, p, sa, sa ? sa->id.proto : 0, r, now);
+}
+
+void
+tdo_worker_drop_header(
+    struct tdo_worker *w, struct tdo_pkt *p, uint8_t proto, enum tdo_reason r, tdo_ns now)
+{
+	drop(w, p, NULL, proto, r, now);
+}
+
 /* ---- reading (control thread) ------------------------------------------------------- */
 
 uint64_t
@@ -177,12 +208,22 @@ tdo_stat_read(const struct tdo_engine *e, enum tdo_stat s)
 }
 
 uint64_t
-tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r)
+tdo_drops_read_at(const struct tdo_engine *e, enum tdo_at at, enum tdo_reason r)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < e->cfg.nworkers; i++)
-		sum += atomic_load_explicit(&e->worker[i]->drops[r], memory_order_relaxed);
+		sum += atomic_load_explicit(&e->worker[i]->drops[at][r], memory_order_relaxed);
+	return sum;
+}
+
+uint64_t
+tdo_drops_read(const struct tdo_engine *e, enum tdo_reason r)
+{
+	uint64_t sum = 0;
+
+	for (unsigned at = 0; at < TDO_AT_COUNT; at++)
+		sum += tdo_drops_read_at(e, (enum tdo_at)at, r);
 	return sum;
 }
 

@@ -88,7 +88,7 @@ tdo_pfkey_close(struct tdo_pfkey_client *c)
 uint64_t
 tdo_pfkey_lost(const struct tdo_pfkey *k)
 {
-	return k->lost;
+	return k->stats.in_nomem;
 }
 
 const struct tdo_pfkey_stats *
@@ -97,11 +97,17 @@ tdo_pfkey_stats(const struct tdo_pfkey *k)
 	return &k->stats;
 }
 
+void
+tdo_pfkey_count_sockerr(struct tdo_pfkey *k)
+{
+	k->stats.sockerr++;
+}
+
 /* ---- what each message type does ---------------------------------------------------- */
 
 enum right { ANYBODY, PRIVILEGED };
 
-_Static_assert(TDO_SADB_MAX < 32, "tdo_pfkey_stats has a counter for each type");
+_Static_assert(TDO_SADB_MAX < TDO_PFKEY_TYPES, "tdo_pfkey_stats has a counter for each type");
 
 /* RFC 2367 3.1 and spec 4.1: who may send it, and who besides the sender gets the answer. */
 static const struct action {
@@ -219,43 +225,57 @@ handle(struct tdo_pfkey_client *c, const struct tdo_sadb_msg *m, tdo_ns now)
 	tdo_wipe(k->scratch, call.w.len);
 }
 
+/* The counter of a message that does not parse. */
+static uint64_t *
+counter_of(struct tdo_pfkey_stats *s, uint8_t fault)
+{
+	switch (fault) {
+	case TDO_SADB_FAULT_SHORT:
+		return &s->out_tooshort;
+	case TDO_SADB_FAULT_LENGTH:
+		return &s->out_invlen;
+	case TDO_SADB_FAULT_VERSION:
+		return &s->out_invver;
+	case TDO_SADB_FAULT_TYPE:
+		return &s->out_invmsgtype;
+	case TDO_SADB_FAULT_SATYPE:
+		return &s->out_invsatype;
+	case TDO_SADB_FAULT_TWICE:
+		return &s->out_dupext;
+	case TDO_SADB_FAULT_EXT:
+		return &s->out_invexttype;
+	case TDO_SADB_FAULT_ADDR:
+		return &s->out_invaddr;
+	default:
+		return &s->out_inval;
+	}
+}
+
 static void
-count(struct tdo_pfkey_stats *s, uint8_t type, size_t len, int err)
+count(struct tdo_pfkey_stats *s, uint8_t type, size_t len, int err, uint8_t fault)
 {
 	s->out_total++;
 	s->out_bytes += len;
-	switch (-err) {
-	case 0:
+	if (err == 0)
 		s->out_msgtype[type]++; /* at most TDO_SADB_MAX: it was checked */
-		break;
-	case EMSGSIZE:
-		s->out_invlen++;
-		break;
-	case EOPNOTSUPP:
-		s->out_invsatype++;
-		break;
-	case EAFNOSUPPORT:
-		s->out_invaddr++;
-		break;
-	default:
-		s->out_inval++;
-		break;
-	}
+	else
+		(*counter_of(s, fault))++;
 }
 
 void
 tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns now)
 {
 	struct tdo_sadb_base base = {0};
-	struct tdo_sadb_err why;
+	struct tdo_sadb_err why = {0};
 	struct tdo_sadb_msg m;
 	int r;
 
 	if (!tdo_sadb_base_read(msg, len, &base))
 		base = (struct tdo_sadb_base){0};
 	r = tdo_sadb_parse(msg, len, &m, &why);
-	count(&c->k->stats, base.type, len, r);
+	count(&c->k->stats, base.type, len, r, why.fault);
 	if (tdo_pfkey_reserve(c, r == 0 && len > ANSWER_MIN ? len : ANSWER_MIN) < 0) {
+		c->k->stats.out_nomem++;
 		base.err = ENOMEM;
 		base.reserved = 0;
 		tdo_pfkey_answer_emergency(c, &base);

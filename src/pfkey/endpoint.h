@@ -56,7 +56,6 @@ struct tdo_pfkey_client {
 struct tdo_pfkey {
 	struct tdo_pfkey_config cfg;
 	struct tdo_pfkey_client *clients;
-	uint64_t lost;
 	struct tdo_pfkey_stats stats;
 	uint8_t *scratch; /* TDO_PFKEY_MSG_MAX bytes in which messages are built */
 };

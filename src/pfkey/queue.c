@@ -93,7 +93,7 @@ tdo_pfkey_answer(struct tdo_pfkey_client *c, const uint8_t *msg, size_t len)
 	struct tdo_pfkey_item *it = c->reserved;
 
 	if (!it || len == 0 || len > it->cap) {
-		c->k->lost++;
+		c->k->stats.in_nomem++;
 		return;
 	}
 	c->reserved = NULL;
@@ -119,7 +119,7 @@ tdo_pfkey_answer_emergency(struct tdo_pfkey_client *c, const struct tdo_sadb_bas
 	struct tdo_wr w = tdo_wr_init(c->emergency_data, sizeof(c->emergency_data));
 
 	if (c->emergency_used) {
-		c->k->lost++;
+		c->k->stats.in_nomem++;
 		return;
 	}
 	tdo_sadb_begin(&w, b);
@@ -143,7 +143,7 @@ copy_to(struct tdo_pfkey_client *c, bool wrapped, const uint8_t *msg, size_t len
 	    c->broadcast_bytes + cap <= TDO_PFKEY_QUEUE_BYTES)
 		it = item_new(&k->cfg.mem, cap);
 	if (!it) {
-		k->lost++;
+		k->stats.in_nomem++;
 		return;
 	}
 	w = tdo_wr_init(it->data, cap);
@@ -221,6 +221,17 @@ take(struct tdo_pfkey_client *c, void *buf, size_t cap)
 	return len;
 }
 
+static void
+count(struct tdo_pfkey_stats *s, const void *msg, size_t len)
+{
+	struct tdo_sadb_base b;
+
+	s->in_total++;
+	s->in_bytes += len;
+	if (tdo_sadb_base_read(msg, len, &b) && b.type < TDO_PFKEY_TYPES)
+		s->in_msgtype[b.type]++;
+}
+
 size_t
 tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
 {
@@ -230,7 +241,7 @@ tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
 		return 0;
 	while (len == 0 && c->head)
 		len = take(c, buf, cap);
-	c->k->stats.in_total += len > 0;
-	c->k->stats.in_bytes += len;
+	if (len > 0)
+		count(&c->k->stats, buf, len);
 	return len;
 }

@@ -79,9 +79,23 @@ struct tdo_sadb_msg {
 	size_t payload_len;
 };
 
-/* What is wrong with a message, for people. */
+/* What is wrong with a message, as the BSDs count it. */
+enum tdo_sadb_fault {
+	TDO_SADB_FAULT_OTHER,
+	TDO_SADB_FAULT_SHORT,   /* shorter than a base message */
+	TDO_SADB_FAULT_LENGTH,  /* length field */
+	TDO_SADB_FAULT_VERSION, /* version field */
+	TDO_SADB_FAULT_TYPE,    /* message type field */
+	TDO_SADB_FAULT_SATYPE,  /* SA type field */
+	TDO_SADB_FAULT_TWICE,   /* an extension */
+	TDO_SADB_FAULT_EXT,     /* extension type */
+	TDO_SADB_FAULT_ADDR,    /* address extension */
+};
+
+/* The same for people. */
 struct tdo_sadb_err {
 	uint8_t ext;      /* enum tdo_sadb_ext_type, or 0: base message or several extensions */
+	uint8_t fault;    /* enum tdo_sadb_fault */
 	const char *text; /* static */
 };
 

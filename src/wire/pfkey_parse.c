@@ -8,12 +8,21 @@
 #include "wire/pfkey_ext.h"
 
 static int
-fail(struct tdo_sadb_err *ret_err, int err, unsigned ext, const char *text)
+fail_as(struct tdo_sadb_err *ret_err, enum tdo_sadb_fault fault, int err, unsigned ext,
+    const char *text)
 {
 	if (ret_err)
-		*ret_err = (struct tdo_sadb_err){
-		    .ext = (uint8_t)(tdo_sadb_ext_known(ext) ? ext : 0), .text = text};
+		*ret_err =
+		    (struct tdo_sadb_err){.ext = (uint8_t)(tdo_sadb_ext_known(ext) ? ext : 0),
+			.fault = (uint8_t)fault,
+			.text = text};
 	return -err;
+}
+
+static int
+fail(struct tdo_sadb_err *ret_err, int err, unsigned ext, const char *text)
+{
+	return fail_as(ret_err, TDO_SADB_FAULT_OTHER, err, ext, text);
 }
 
 const char *
@@ -139,6 +148,12 @@ satype_rule(uint8_t type)
 }
 
 static int
+bad_satype(struct tdo_sadb_err *ret_err, int err, const char *text)
+{
+	return fail_as(ret_err, TDO_SADB_FAULT_SATYPE, err, 0, text);
+}
+
+static int
 check_satype(const struct tdo_sadb_base *b, struct tdo_sadb_err *ret_err)
 {
 	enum satype_rule rule = satype_rule(b->type);
@@ -148,11 +163,11 @@ check_satype(const struct tdo_sadb_base *b, struct tdo_sadb_err *ret_err)
 		return 0;
 	if (b->satype == TDO_SATYPE_UNSPEC) {
 		if (rule == NEEDED)
-			return fail(ret_err, EINVAL, 0, "message needs an SA type");
+			return bad_satype(ret_err, EINVAL, "message needs an SA type");
 		return 0;
 	}
 	if (rule == FORBIDDEN)
-		return fail(ret_err, EINVAL, 0, "policy messages have no SA type");
+		return bad_satype(ret_err, EINVAL, "policy messages have no SA type");
 	switch (b->satype) {
 	case TDO_SATYPE_AH:
 	case TDO_SATYPE_ESP:
@@ -163,9 +178,9 @@ check_satype(const struct tdo_sadb_base *b, struct tdo_sadb_err *ret_err)
 	case TDO_SADB_SATYPE_RIPV2:
 	case TDO_SADB_SATYPE_MIP:
 	case TDO_SADB_SATYPE_TCPSIGNATURE:
-		return fail(ret_err, EOPNOTSUPP, 0, "SA type is not served");
+		return bad_satype(ret_err, EOPNOTSUPP, "SA type is not served");
 	default:
-		return fail(ret_err, EINVAL, 0, "SA type is unknown");
+		return bad_satype(ret_err, EINVAL, "SA type is unknown");
 	}
 }
 
@@ -173,13 +188,31 @@ static int
 check_base(const struct tdo_sadb_base *b, uint8_t version, struct tdo_sadb_err *ret_err)
 {
 	if (version != TDO_SADB_VERSION)
-		return fail(ret_err, EINVAL, 0, "version is not 2");
+		return fail_as(ret_err, TDO_SADB_FAULT_VERSION, EINVAL, 0, "version is not 2");
 	if (b->type == TDO_SADB_RESERVED || b->type > TDO_SADB_MAX)
-		return fail(ret_err, EINVAL, 0, "message type is unknown");
+		return fail_as(ret_err, TDO_SADB_FAULT_TYPE, EINVAL, 0, "message type is unknown");
 	return check_satype(b, ret_err);
 }
 
 /* ---- extensions --------------------------------------------------------------------- */
+
+/* Of an extension that is wrong. */
+static enum tdo_sadb_fault
+fault_of(unsigned type)
+{
+	switch (type) {
+	case TDO_SADB_EXT_ADDRESS_SRC:
+	case TDO_SADB_EXT_ADDRESS_DST:
+	case TDO_SADB_EXT_ADDRESS_PROXY:
+	case TDO_SADB_X_EXT_NAT_T_OAI:
+	case TDO_SADB_X_EXT_NAT_T_OAR:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
+		return TDO_SADB_FAULT_ADDR;
+	default:
+		return tdo_sadb_ext_known(type) ? TDO_SADB_FAULT_OTHER : TDO_SADB_FAULT_EXT;
+	}
+}
 
 static int
 add_ext(struct tdo_sadb_msg *m, unsigned type, const struct tdo_sadb_ext *ext,
@@ -189,9 +222,10 @@ add_ext(struct tdo_sadb_msg *m, unsigned type, const struct tdo_sadb_ext *ext,
 	int r = tdo_sadb_ext_check(type, ext, &text);
 
 	if (r < 0)
-		return fail(ret_err, -r, type, text);
+		return fail_as(ret_err, fault_of(type), -r, type, text);
 	if (m->ext[type].p)
-		return fail(ret_err, EINVAL, type, "extension appears twice");
+		return fail_as(
+		    ret_err, TDO_SADB_FAULT_TWICE, EINVAL, type, "extension appears twice");
 	m->ext[type] = *ext;
 	m->order[m->next++] = (uint8_t)type;
 	return 0;
@@ -230,8 +264,8 @@ check_pairs(const struct tdo_sadb_msg *m, struct tdo_sadb_err *ret_err)
 	if (tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, &src) &&
 	    tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, &dst)) {
 		if (src.addr.af != dst.addr.af)
-			return fail(
-			    ret_err, EINVAL, 0, "source and destination have different families");
+			return fail_as(ret_err, TDO_SADB_FAULT_ADDR, EINVAL, 0,
+			    "source and destination have different families");
 		if (src.proto != dst.proto)
 			return fail(
 			    ret_err, EINVAL, 0, "source and destination have different protocols");
@@ -255,11 +289,14 @@ tdo_sadb_parse(const void *buf, size_t len, struct tdo_sadb_msg *ret, struct tdo
 	uint16_t units;
 	int err;
 
-	if (len < TDO_SADB_BASE_LEN || len > TDO_SADB_MAXLEN)
-		return fail(ret_err, EMSGSIZE, 0, "message is too short or too long");
+	if (len < TDO_SADB_BASE_LEN)
+		return fail_as(ret_err, TDO_SADB_FAULT_SHORT, EMSGSIZE, 0, "message is too short");
+	if (len > TDO_SADB_MAXLEN)
+		return fail_as(ret_err, TDO_SADB_FAULT_LENGTH, EMSGSIZE, 0, "message is too long");
 	m.base = read_base(&r, &version, &units);
 	if ((size_t)units * TDO_SADB_UNIT != len)
-		return fail(ret_err, EMSGSIZE, 0, "message length is not the length received");
+		return fail_as(ret_err, TDO_SADB_FAULT_LENGTH, EMSGSIZE, 0,
+		    "message length is not the length received");
 	err = check_base(&m.base, version, ret_err);
 	if (err < 0)
 		return err;

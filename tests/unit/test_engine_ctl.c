@@ -174,8 +174,8 @@ counters_are_sums(void **state)
 	tdo_worker_stat(b, TDO_STAT_ESP_IN, 4);
 	assert_int_equal(tdo_stat_read(c.e, TDO_STAT_ESP_IN), 7);
 	assert_int_equal(tdo_stat_read(c.e, TDO_STAT_ESP_OUT), 0);
-	tdo_worker_count_drop(a, TDO_REASON_GUARD, 5);
-	tdo_worker_count_drop(b, TDO_REASON_GUARD, 6);
+	tdo_worker_count_drop(a, TDO_AT_IN, TDO_REASON_GUARD, 5);
+	tdo_worker_count_drop(b, TDO_AT_OUT, TDO_REASON_GUARD, 6);
 	assert_int_equal(tdo_drops_read(c.e, TDO_REASON_GUARD), 11);
 }
 

@@ -65,7 +65,7 @@ full(void *ctx, struct tdo_pkt *p)
 {
 	(void)ctx;
 	assert_null(p->sp);
-	tdo_worker_count_drop(f.w, TDO_REASON_HOLD_FULL, 1);
+	tdo_worker_count_drop(f.w, TDO_AT_OUT, TDO_REASON_HOLD_FULL, 1);
 	nfull++;
 }
 

@@ -575,7 +575,7 @@ try_mutations(const uint8_t *good, size_t len, const struct mutation *t, size_t 
 	uint8_t buf[512];
 
 	for (size_t i = 0; i < n; i++) {
-		struct tdo_sadb_err e = {0xee, NULL};
+		struct tdo_sadb_err e = {.ext = 0xee};
 		int r;
 
 		memcpy(buf, good, len);
