@@ -369,6 +369,7 @@ hold_full(void *ctx, struct tdo_pkt *p)
 {
 	struct tdo_packet_worker *w = ctx;
 
+	tdo_worker_way(w->handle, true);
 	tdo_worker_drop(w->handle, p, NULL, TDO_REASON_HOLD_FULL, w->now);
 }
 

@@ -8,6 +8,7 @@
 #include "base/qsbr.h"
 #include "engine/sa.h"
 #include "testudo/engine.h"
+#include "wire/ip.h"
 
 /* One request of a policy, in the indexes of spd.c. */
 struct tdo_sp_req {
@@ -60,6 +61,28 @@ struct tdo_offender_slot {
 	_Atomic uint64_t word[TDO_OFFENDER_WORDS];
 };
 
+/*
+ * What packets are counted by for the histograms: protocol, PF_KEY number of the algorithm, and
+ * for ESP whether they were authenticated.
+ */
+#define TDO_USED_ESP    0u /* + 256 if authenticated */
+#define TDO_USED_AH     512u
+#define TDO_USED_IPCOMP 768u
+#define TDO_USED_SLOTS  784u
+
+static inline uint16_t
+tdo_used_slot(uint8_t proto, uint8_t alg, bool authenticated)
+{
+	switch (proto) {
+	case TDO_IPPROTO_ESP:
+		return (uint16_t)(TDO_USED_ESP + authenticated * 256u + alg);
+	case TDO_IPPROTO_AH:
+		return (uint16_t)(TDO_USED_AH + alg);
+	default:
+		return (uint16_t)(TDO_USED_IPCOMP + alg % (TDO_USED_SLOTS - TDO_USED_IPCOMP));
+	}
+}
+
 struct tdo_acquire_ring; /* event.c */
 
 /* How the outer headers of the packets of one SA and policy are made (tunnel.c). */
@@ -82,6 +105,7 @@ struct tdo_worker {
 	struct tdo_flow_cache *cache;
 	_Atomic uint64_t stat[TDO_STAT_COUNT]; /* written by the worker, relaxed */
 	_Atomic uint64_t drops[TDO_AT_COUNT][TDO_REASON_COUNT];
+	_Atomic uint64_t used[2][TDO_USED_SLOTS]; /* [out]: packets by tdo_used_slot() */
 	struct tdo_offender_slot offender[TDO_REASON_COUNT];
 	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
@@ -232,6 +256,13 @@ tdo_worker_stat(struct tdo_worker *w, enum tdo_stat s, uint64_t n)
 	uint64_t v = atomic_load_explicit(&w->stat[s], memory_order_relaxed);
 
 	atomic_store_explicit(&w->stat[s], v + n, memory_order_relaxed);
+}
+
+/* What follows is about inbound or outbound packets: for the counters of drops. */
+static inline void
+tdo_worker_way(struct tdo_worker *w, bool out)
+{
+	w->out = out;
 }
 
 static inline int32_t

@@ -221,7 +221,7 @@ tdo_layer_end_group_in(struct tdo_worker *w, struct tdo_batch *b, const struct t
 		if (r != TDO_REASON_NONE)
 			tdo_layer_drop_in(w, b->p[k], g->sa, l, r, now);
 	}
-	tdo_sa_used(g->sa, packets, bytes, now);
+	tdo_group_used(w, g->sa, false, packets, bytes, now);
 }
 
 TDO_INLINE void

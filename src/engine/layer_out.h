@@ -223,7 +223,7 @@ tdo_layer_end_out(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_gr
 			packets++;
 			bytes += b->p[i]->len;
 		}
-		tdo_sa_used(g[k].sa, packets, bytes, now);
+		tdo_group_used(w, g[k].sa, true, packets, bytes, now);
 		all_packets += packets;
 		all_bytes += bytes;
 	}

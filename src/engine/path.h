@@ -154,6 +154,18 @@ tdo_quota_take(struct tdo_quota *q, uint32_t len)
 /* Counts packets that used the SA. */
 void tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now);
 
+/* The same, and for the histograms of algorithms. */
+static inline void
+tdo_group_used(
+    struct tdo_worker *w, struct tdo_sa *sa, bool out, uint64_t packets, uint64_t bytes, tdo_ns now)
+{
+	_Atomic uint64_t *n = &w->used[out][sa->used];
+
+	atomic_store_explicit(
+	    n, atomic_load_explicit(n, memory_order_relaxed) + packets, memory_order_relaxed);
+	tdo_sa_used(sa, packets, bytes, now);
+}
+
 /* ---- grow.c ---- */
 
 /* A worker saw that the SA's replay window wants to grow. */

@@ -192,13 +192,20 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 	return NULL;
 }
 
+/* By the last header that was removed. */
+static bool
+came_out_of_tunnel(const struct tdo_pkt *p)
+{
+	return (p->tunnelled >> (p->nsas - 1) & 1) != 0;
+}
+
 /* D23: nobody but this host itself sends with its addresses. */
 static bool
 is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
 	const struct tdo_sa *sa = p->sas[p->nsas - 1];
 
-	if (!(p->tunnelled >> (p->nsas - 1) & 1))
+	if (!came_out_of_tunnel(p))
 		return false;
 	if (tdo_knob(w->engine, TDO_KNOB_IPIP_ALLOW, TDO_AF_INET) == 2)
 		return false;
@@ -206,6 +213,23 @@ is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
 		return false;
 	/* A tunnel from this host to itself, over the loopback interface. */
 	return !tdo_is_local(w->engine, &sa->id.src);
+}
+
+/* The packets that just lost a layer and are not dropped: IP in IP has counters of its own. */
+static void
+count_tunnels(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n)
+{
+	uint64_t packets = 0, bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (p[i]->verdict != TDO_VERDICT_DROP && came_out_of_tunnel(p[i])) {
+			packets++;
+			bytes += p[i]->len;
+		}
+	if (packets == 0)
+		return;
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_IN, packets);
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_IN_BYTES, bytes);
 }
 
 /*
@@ -225,9 +249,10 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 		if (sa[nfound])
 			found[nfound++] = p[i];
 		else
-			tdo_worker_drop(w, p[i], NULL, why, now);
+			tdo_worker_drop_header(w, p[i], p[i]->ip.flow.proto, why, now);
 	}
 	tdo_batch_run(w, sa, found, nfound, false, now);
+	count_tunnels(w, found, nfound);
 	for (unsigned i = 0; i < nfound; i++) {
 		if (found[i]->verdict == TDO_VERDICT_DROP)
 			continue;
@@ -248,6 +273,7 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	unsigned left = 0;
 	uint64_t bytes = 0;
 
+	tdo_worker_way(w, false);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
 		bytes += p[i]->len;
@@ -278,6 +304,7 @@ tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 {
 	unsigned passed = 0;
 
+	tdo_worker_way(w, false);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
 		if (!parse(w, p[i], now) || !is_exempt(p[i]))

@@ -266,6 +266,7 @@ tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo
 	uint64_t bytes = 0, fresh = 0;
 	unsigned left = 0;
 
+	tdo_worker_way(w, true);
 	for (unsigned i = 0; i < n; i++) {
 		if (p[i]->held == 0) {
 			fresh++;
@@ -314,9 +315,17 @@ static void
 protect_layer(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
 	struct tdo_sa *sa[TDO_BURST_MAX];
+	uint64_t tunnels = 0, bytes = 0;
 
-	for (unsigned i = 0; i < n; i++) /* borrowed as constant by the packet's owner only */
+	for (unsigned i = 0; i < n; i++) { /* borrowed as constant by the packet's owner only */
+		bool tunnel = (p[i]->tunnelled >> p[i]->layer & 1) != 0;
+
 		sa[i] = (struct tdo_sa *)(uintptr_t)p[i]->sas[p[i]->layer];
+		tunnels += tunnel;
+		bytes += tunnel ? p[i]->len : 0;
+	}
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT, tunnels);
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT_BYTES, bytes);
 	tdo_batch_run(w, sa, p, n, true, now);
 	for (unsigned i = 0; i < n; i++)
 		p[i]->layer++;
@@ -328,6 +337,7 @@ tdo_out_protect(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_
 	struct tdo_pkt *todo[TDO_BURST_MAX];
 	unsigned left = 0, kept, done = 0;
 
+	tdo_worker_way(w, true);
 	for (unsigned i = 0; i < n; i++)
 		if (p[i]->verdict == TDO_VERDICT_PROTECT)
 			todo[left++] = p[i];
@@ -344,6 +354,7 @@ tdo_out_protect(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_
 			todo[i]->verdict = TDO_VERDICT_SEND;
 			done++;
 		}
+		tdo_worker_stat(w, TDO_STAT_OUT_BUNDLED, kept);
 		left = kept;
 	}
 	tdo_worker_stat(w, TDO_STAT_OUT_PROTECTED, done);

@@ -111,6 +111,8 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 	if (r == -EINVAL || r == -EOPNOTSUPP)
 		return tdo_refuse(
 		    e, err, r, "%s cannot use this combination of parameters", proto->name);
+	sa->used = tdo_used_slot(sa->id.proto, sa->id.proto == TDO_IPPROTO_AH ? p->aalg : p->ealg,
+	    sa->fmt.authenticated);
 	return r;
 }
 
@@ -129,7 +131,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 		sa->hard = p->hard;
 	if (p->has_soft)
 		sa->soft = p->soft;
-	sa->cpu = p->cpu;
+	sa->cpu = p->cpu > TDO_QSBR_READERS ? UINT8_MAX : (uint8_t)p->cpu;
 	sa->flags = p->flags;
 	sa->tunnel = p->tunnel;
 	sa->param = *p;

@@ -87,7 +87,8 @@ struct tdo_sa {
 	struct tdo_hnode by_spi; /* destination, protocol, SPI */
 	struct tdo_sa_id id;
 	_Atomic uint8_t state;     /* enum tdo_sa_state; control writes, and workers may not */
-	uint16_t cpu;              /* RFC 9611: 1 + the worker that prefers it; 0 none */
+	uint8_t cpu;               /* RFC 9611: 1 + the worker that prefers it; 0 none */
+	uint16_t used;             /* what its packets are counted by: tdo_used_slot() */
 	const struct tdo_sel *sel; /* it carries nothing else (D48); NULL: no such limit */
 	struct tdo_lifetime hard;  /* 0 = none */
 	_Alignas(64) struct tdo_format fmt;
