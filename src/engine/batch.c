@@ -76,3 +76,14 @@ tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now)
 	if (atomic_load_explicit(&sa->last_use, memory_order_relaxed) != now)
 		atomic_store_explicit(&sa->last_use, now, memory_order_relaxed);
 }
+
+void
+tdo_group_unused(struct tdo_worker *w, struct tdo_sa *sa, uint64_t bytes)
+{
+	_Atomic uint64_t *n = &w->used[true][sa->used];
+
+	atomic_store_explicit(
+	    n, atomic_load_explicit(n, memory_order_relaxed) - 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&sa->packets, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&sa->bytes, bytes, memory_order_relaxed);
+}

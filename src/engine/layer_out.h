@@ -186,7 +186,7 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 		struct tdo_sa *sa = g[k].sa;
 		struct tdo_pkt **q = b->p + b->n;
 		unsigned kept = tdo_layer_select_out(w, &g[k], b, l, room, now), got;
-		uint64_t last = 0;
+		uint64_t last = 0, bytes = 0;
 
 		got = tdo_layer_take_seq(sa, kept, &last);
 		for (unsigned i = got; i < kept; i++)
@@ -194,6 +194,10 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 		for (unsigned i = 0; i < got; i++)
 			/* NOLINTNEXTLINE: no more than tdo_layer_select_out() filled */
 			build(w, sa, q[i], &room[i], last + 1 + i, &b->op[b->n + i]);
+		for (unsigned i = 0; i < got; i++)
+			bytes += q[i]->len;
+		/* Here, while the counters are at hand: the cryptography evicts them. */
+		tdo_group_used(w, sa, true, got, bytes, now);
 		g[k].at = (uint8_t)b->n;
 		g[k].kept = (uint8_t)got;
 		b->n += got;
@@ -203,19 +207,21 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 /* What is left to do when the cryptography of one packet succeeded; may be NULL. */
 typedef void (*tdo_layer_finish)(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op);
 
-/* The second half: counts what was sent. */
+/* One packet whose cryptography failed. */
+void tdo_layer_failed_out(
+    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, tdo_ns now); /* layer_out.c */
+
+/* The second half. */
 TDO_INLINE void
 tdo_layer_end_out(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n,
     const struct tdo_layer *l, tdo_layer_finish finish, tdo_ns now)
 {
-	uint64_t all_packets = 0, all_bytes = 0;
+	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned k = 0; k < n; k++) {
-		uint64_t packets = 0, bytes = 0;
-
+	for (unsigned k = 0; k < n; k++)
 		for (unsigned i = g[k].at; i < (unsigned)g[k].at + g[k].kept; i++) {
 			if (b->op[i].status != TDO_OP_OK) {
-				tdo_worker_drop(w, b->p[i], g[k].sa, TDO_REASON_CRYPTO_FAILED, now);
+				tdo_layer_failed_out(w, g[k].sa, b->p[i], now);
 				continue;
 			}
 			if (finish)
@@ -223,12 +229,8 @@ tdo_layer_end_out(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_gr
 			packets++;
 			bytes += b->p[i]->len;
 		}
-		tdo_group_used(w, g[k].sa, true, packets, bytes, now);
-		all_packets += packets;
-		all_bytes += bytes;
-	}
-	tdo_worker_stat(w, l->out, all_packets);
-	tdo_worker_stat(w, l->out_bytes, all_bytes);
+	tdo_worker_stat(w, l->out, packets);
+	tdo_worker_stat(w, l->out_bytes, bytes);
 }
 
 #endif

@@ -166,6 +166,9 @@ tdo_group_used(
 	tdo_sa_used(sa, packets, bytes, now);
 }
 
+/* Takes back one outbound packet of so many bytes. */
+void tdo_group_unused(struct tdo_worker *w, struct tdo_sa *sa, uint64_t bytes);
+
 /* ---- grow.c ---- */
 
 /* A worker saw that the SA's replay window wants to grow. */
