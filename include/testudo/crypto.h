@@ -116,6 +116,9 @@ void tdo_session_free(struct tdo_session *s);
 /* Name of the driver that made it. */
 const char *tdo_session_driver(const struct tdo_session *s);
 
+#define TDO_ESN_LEN    4     /* bytes of esn_hi, behind the payload or in the header */
+#define TDO_OP_LEN_MAX 65534 /* header, IV, text and esn_hi: libraries count them in 16 bits */
+
 enum tdo_op_status {
 	TDO_OP_OK,
 	TDO_OP_BAD_ICV, /* decryption: the ICV did not match; the payload must not be used */

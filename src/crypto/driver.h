@@ -15,11 +15,9 @@
 #include "testudo/crypto.h"
 
 #define TDO_DRIVER_MAX  4
-#define TDO_ICV_MAX     32    /* longest ICV of the table */
-#define TDO_OP_LEN_MAX  65534 /* bytes under a MAC: libraries count them in 16 bits */
-#define TDO_ESN_LEN     4     /* bytes of esn_hi behind the payload */
-#define TDO_AEAD_HLEN   8     /* header of an AEAD with ESN: SPI, low half */
-#define TDO_CCM_HDR_MAX 44    /* header of AES-CCM: ipsec-mb takes no more */
+#define TDO_ICV_MAX     32 /* longest ICV of the table */
+#define TDO_AEAD_HLEN   8  /* header of an AEAD with ESN: SPI, low half */
+#define TDO_CCM_HDR_MAX 44 /* header of AES-CCM: ipsec-mb takes no more */
 
 /* The operations are of any sessions that have this function. */
 typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);

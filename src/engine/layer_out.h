@@ -21,13 +21,16 @@ tdo_layer_tunnels(const struct tdo_pkt *p)
 	return (p->tunnelled >> p->layer & 1) != 0;
 }
 
+/* What drivers can authenticate, with the extended number, behind the fixed header of IPv6. */
+#define TDO_LAYER_IP6_MAX (TDO_OP_LEN_MAX - TDO_ESN_LEN)
+
 /* The largest packet: RFC 8200 3, the length field of IPv6 does not count the fixed header. */
 static inline uint32_t
 tdo_layer_max(const struct tdo_format *x, const struct tdo_pkt *p, bool tunnel)
 {
 	bool v6 = tunnel ? x->outer_len == TDO_IP6_HLEN : p->ip.flow.src.af == TDO_AF_INET6;
 
-	return TDO_PKT_MAXLEN + (v6 ? TDO_IP6_HLEN : 0u);
+	return v6 ? TDO_IP6_HLEN + TDO_LAYER_IP6_MAX : TDO_PKT_MAXLEN;
 }
 
 /*
