@@ -70,6 +70,7 @@ bool tdo_alg_keylen_ok(const struct tdo_alg *a, unsigned bits);
 
 /* ---- framework ---------------------------------------------------------------------- */
 
+struct tdo_driver;  /* crypto/driver.h */
 struct tdo_crypto;  /* set of drivers that passed their self-test */
 struct tdo_session; /* algorithm, keys and per-worker driver state */
 
@@ -77,7 +78,9 @@ struct tdo_crypto_config {
 	struct tdo_mem mem;
 	unsigned nworkers; /* sessions may be used by workers 0 .. nworkers-1 at once */
 	const char *only;  /* name of the one driver to use ("openssl", "ipsec-mb"), or NULL */
-	tdo_log_fn log;    /* may be NULL */
+	/* NULL, or a driver of the caller, preferred to all others. */
+	const struct tdo_driver *extra;
+	tdo_log_fn log; /* may be NULL */
 	void *log_ctx;
 };
 
@@ -94,13 +97,24 @@ const char *tdo_crypto_driver_at(const struct tdo_crypto *c, unsigned i);
 bool tdo_crypto_supports(
     const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth);
 
+/* Which drivers may do it, as net.inet.ipsec.crypto_support says. */
+enum tdo_crypto_support {
+	TDO_CRYPTO_SOFTWARE = -1,
+	TDO_CRYPTO_ANY = 0,
+	TDO_CRYPTO_HARDWARE = 1,
+};
+/* True when a driver of this kind can make this pair. */
+bool tdo_crypto_supports_by(const struct tdo_crypto *c, const struct tdo_alg *enc,
+    const struct tdo_alg *auth, enum tdo_crypto_support by);
+
 struct tdo_session_param {
 	const struct tdo_alg *enc;   /* ENC or AEAD; NULL = authentication only */
 	const struct tdo_alg *auth;  /* AUTH; NULL = AEAD, or no authentication */
 	const uint8_t *ekey, *akey;  /* key material; AEAD: with the salt at the end */
 	uint16_t ekey_len, akey_len; /* bytes */
 	bool encrypt; /* direction: encrypt and make the ICV, or check the ICV and decrypt */
-	bool esn;     /* operations carry esn_hi, which is authenticated (RFC 4303 2.2.1) */
+	enum tdo_crypto_support by;
+	bool esn; /* operations carry esn_hi, which is authenticated (RFC 4303 2.2.1) */
 	/*
 	 * NULL, or a session of the same algorithms, keys and esn in the other direction.  The
 	 * new one may use its key schedules, which saves memory, and must be freed before it.

@@ -214,8 +214,19 @@ void tdo_sp_snap_free(struct tdo_sp_snap *s); /* s may be NULL */
 /* ---- knobs, counters, time, events (control thread) --------------------------------- */
 
 int32_t tdo_knob_get(const struct tdo_engine *e, enum tdo_knob k, uint8_t af);
-/* 0, -ERANGE, or what cover.set_default returned. */
-TDO_MUST_CHECK int tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v);
+/*
+ * 0; -EINVAL for a value that it does not take, -EPERM when it cannot be set, -EBUSY when that
+ * would switch off what is in use, or what cover.set_default returned.  ret_err may be NULL; it is
+ * written on failure only.
+ */
+TDO_MUST_CHECK int tdo_knob_change(
+    struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v, struct tdo_err *ret_err);
+
+static inline TDO_MUST_CHECK int
+tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
+{
+	return tdo_knob_change(e, k, af, v, NULL);
+}
 
 /* Sums over all workers; monotonic while the engine lives. */
 uint64_t tdo_stat_read(const struct tdo_engine *e, enum tdo_stat s);

@@ -19,7 +19,7 @@ static const struct tdo_driver *const drivers[] = {
 
 #define NDRIVERS (sizeof(drivers) / sizeof(drivers[0]))
 
-_Static_assert(NDRIVERS <= TDO_DRIVER_MAX, "slots for all drivers");
+_Static_assert(NDRIVERS + 1 <= TDO_DRIVER_MAX, "slots for all drivers and one of the caller");
 
 static void
 report(const struct tdo_crypto *c, enum tdo_log_level level, const char *driver, const char *what)
@@ -59,12 +59,20 @@ add_driver(struct tdo_crypto *c, const struct tdo_driver *d)
 }
 
 static bool
-driver_exists(const char *name)
+driver_exists(const struct tdo_crypto_config *cfg, const char *name)
 {
+	if (cfg->extra && strcmp(cfg->extra->name, name) == 0)
+		return true;
 	for (size_t i = 0; i < NDRIVERS; i++)
 		if (strcmp(drivers[i]->name, name) == 0)
 			return true;
 	return false;
+}
+
+static bool
+is_wanted(const struct tdo_crypto_config *cfg, const struct tdo_driver *d)
+{
+	return cfg->only == NULL || strcmp(cfg->only, d->name) == 0;
 }
 
 int
@@ -75,15 +83,17 @@ tdo_crypto_new(const struct tdo_crypto_config *cfg, struct tdo_crypto **ret)
 
 	if (cfg->nworkers == 0)
 		return -EINVAL;
-	if (cfg->only && !driver_exists(cfg->only))
+	if (cfg->only && !driver_exists(cfg, cfg->only))
 		return -ENOENT;
 	c = cfg->mem.alloc(cfg->mem.ctx, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
 	c->cfg = *cfg;
 	c->cfg.only = NULL; /* borrowed for this call */
+	if (cfg->extra && is_wanted(cfg, cfg->extra))
+		err = add_driver(c, cfg->extra);
 	for (size_t i = 0; i < NDRIVERS && err == 0; i++)
-		if (cfg->only == NULL || strcmp(cfg->only, drivers[i]->name) == 0)
+		if (is_wanted(cfg, drivers[i]))
 			err = add_driver(c, drivers[i]);
 	if (err == 0 && c->n == 0)
 		err = -ELIBBAD;

@@ -14,7 +14,7 @@
 #include "crypto/mem.h"
 #include "testudo/crypto.h"
 
-#define TDO_DRIVER_MAX  4
+#define TDO_DRIVER_MAX  5
 #define TDO_ICV_MAX     32 /* longest ICV of the table */
 #define TDO_AEAD_HLEN   8  /* header of an AEAD with ESN: SPI, low half */
 #define TDO_CCM_HDR_MAX 44 /* header of AES-CCM: ipsec-mb takes no more */
@@ -24,6 +24,7 @@ typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);
 
 struct tdo_driver {
 	const char *name;
+	bool hardware; /* a device does the work, not instructions of the processor */
 	/*
 	 * Makes the state of the driver.  0, -ENOMEM, or another -errno: the driver cannot be
 	 * used on this machine.

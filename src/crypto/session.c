@@ -26,22 +26,36 @@ key_ok(const struct tdo_alg *a, const uint8_t *key, unsigned len)
 	return (key != NULL || len == 0) && tdo_alg_keylen_ok(a, len * 8);
 }
 
+static bool
+may_do_it(const struct tdo_driver *d, enum tdo_crypto_support by)
+{
+	return by == TDO_CRYPTO_ANY || d->hardware == (by == TDO_CRYPTO_HARDWARE);
+}
+
 /* The first driver for this pair and length of the cipher's key without salt (0: any). */
 static const struct tdo_driver_slot *
 choose(const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth,
-    unsigned key_len)
+    unsigned key_len, enum tdo_crypto_support by)
 {
 	for (unsigned i = 0; i < c->n; i++)
-		if (c->slot[i].driver->supports(c->slot[i].state, enc, auth, key_len))
+		if (may_do_it(c->slot[i].driver, by) &&
+		    c->slot[i].driver->supports(c->slot[i].state, enc, auth, key_len))
 			return &c->slot[i];
 	return NULL;
+}
+
+bool
+tdo_crypto_supports_by(const struct tdo_crypto *c, const struct tdo_alg *enc,
+    const struct tdo_alg *auth, enum tdo_crypto_support by)
+{
+	return tdo_pair_legal(enc, auth) && choose(c, enc, auth, 0, by) != NULL;
 }
 
 bool
 tdo_crypto_supports(
     const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth)
 {
-	return tdo_pair_legal(enc, auth) && choose(c, enc, auth, 0) != NULL;
+	return tdo_crypto_supports_by(c, enc, auth, TDO_CRYPTO_ANY);
 }
 
 int
@@ -84,7 +98,7 @@ tdo_session_new(struct tdo_crypto *c, const struct tdo_session_param *p, struct 
 		return -EINVAL;
 	if (p->enc)
 		key_len = (unsigned)p->ekey_len - p->enc->salt_len;
-	slot = choose(c, p->enc, p->auth, key_len);
+	slot = choose(c, p->enc, p->auth, key_len, p->by);
 	return slot ? tdo_session_make(c, slot, p, ret) : -EOPNOTSUPP;
 }
 

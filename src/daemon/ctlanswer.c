@@ -172,84 +172,6 @@ stats(const struct tdo_process *d, const struct tdo_ipc_status *st)
 	return j;
 }
 
-/* ---- sysctl ------------------------------------------------------------------------- */
-
-static json_t *
-failure(const char *what, const char *name)
-{
-	return json_pack("{s:s++}", "error", what, ": ", name);
-}
-
-static json_t *
-knob_json(const struct tdo_process *d, enum tdo_knob k, uint8_t af)
-{
-	const struct tdo_knob_info *info = tdo_knob_info(k);
-
-	return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i}", "name",
-	    af == TDO_AF_INET6 && info->name6 != NULL ? info->name6 : info->name4, "value",
-	    (int)tdo_knob_get(d->engine, k, af), "help", info->help, "default", (int)info->def,
-	    "min", (int)info->min, "max", (int)info->max);
-}
-
-static json_t *
-all_knobs(const struct tdo_process *d)
-{
-	json_t *list = json_array();
-
-	for (int k = 0; k < TDO_KNOB_COUNT; k++) {
-		(void)json_array_append_new(list, knob_json(d, (enum tdo_knob)k, TDO_AF_INET));
-		if (tdo_knob_info((enum tdo_knob)k)->name6 != NULL)
-			(void)json_array_append_new(
-			    list, knob_json(d, (enum tdo_knob)k, TDO_AF_INET6));
-	}
-	return json_pack("{s:o}", "knobs", list);
-}
-
-static json_t *
-set_knob(struct tdo_process *d, const char *name, enum tdo_knob k, uint8_t af, json_int_t v)
-{
-	int32_t old = tdo_knob_get(d->engine, k, af);
-	json_t *j;
-	int rc =
-	    v < INT32_MIN || v > INT32_MAX ? -ERANGE : tdo_knob_set(d->engine, k, af, (int32_t)v);
-
-	if (rc == -ERANGE)
-		return failure("value out of range", name);
-	if (rc != 0)
-		return failure(strerror(-rc), name);
-	tdo_journal_knob(&d->journal, k, af, (int32_t)v);
-	j = knob_json(d, k, af);
-	if (j != NULL)
-		(void)json_object_set_new(j, "old", json_integer(old));
-	return json_pack("{s:[o]}", "knobs", j);
-}
-
-static json_t *
-sysctl_op(struct tdo_process *d, const json_t *request)
-{
-	const char *name = json_string_value(json_object_get(request, "name"));
-	const json_t *value = json_object_get(request, "value");
-	enum tdo_knob k;
-	json_t *node;
-	uint8_t af;
-
-	if (name == NULL)
-		return value == NULL ? all_knobs(d) : NULL;
-	node = tdo_process_key_node(d, name);
-	if (node != NULL && value == NULL)
-		return node;
-	json_decref(node);
-	if (node != NULL)
-		return failure("read only", name);
-	if (tdo_knob_find(name, &k, &af) != 0)
-		return failure("unknown name", name);
-	if (value == NULL)
-		return json_pack("{s:[o]}", "knobs", knob_json(d, k, af));
-	if (!json_is_integer(value))
-		return failure("value is not a number", name);
-	return set_knob(d, name, k, af, json_integer_value(value));
-}
-
 json_t *
 tdo_process_answer(void *ctx, const json_t *request)
 {
@@ -260,7 +182,7 @@ tdo_process_answer(void *ctx, const json_t *request)
 	if (op == NULL)
 		return NULL;
 	if (strcmp(op, "sysctl") == 0)
-		return sysctl_op(d, request);
+		return tdo_process_sysctl(d, request);
 	if (tdo_parentlink_status(&d->parent, &st) != 0)
 		return json_pack("{s:s}", "error", "the parent process does not answer");
 	if (strcmp(op, "stats") == 0)

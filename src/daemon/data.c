@@ -82,7 +82,8 @@ log_line(void *ctx, enum tdo_log_level level, const char *line)
 
 	/* The parent shows debug messages only with -d; a knob that asks for them is heard. */
 	if (level == TDO_LOG_DEBUG && d->engine &&
-	    tdo_knob_get(d->engine, TDO_KNOB_DEBUG, TDO_AF_INET))
+	    (tdo_knob_get(d->engine, TDO_KNOB_DEBUG, TDO_AF_INET) ||
+		tdo_knob_get(d->engine, TDO_KNOB_DEBUG, TDO_AF_INET6)))
 		level = TDO_LOG_INFO;
 	if (level != TDO_LOG_DEBUG || d->env->conf->debug)
 		tdo_parentlink_log(&d->parent, level, line);

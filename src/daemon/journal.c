@@ -278,7 +278,7 @@ write_knobs(struct tdo_journal *j)
 			uint8_t af = i == 0 ? TDO_AF_INET : TDO_AF_INET6;
 			int32_t v = tdo_knob_get(j->engine, (enum tdo_knob)k, af);
 
-			if (v != info->def)
+			if (v != info->def && !info->read_only)
 				tdo_journal_knob(j, (enum tdo_knob)k, af, v);
 		}
 	}

@@ -54,6 +54,9 @@ void tdo_process_log(struct tdo_process *d, enum tdo_log_level level, const char
 /* ctlanswer.c: tdo_ctl_answer_fn, ctx is the process. */
 json_t *tdo_process_answer(void *ctx, const json_t *request);
 
+/* ctlknob.c: the same, for a request about settings. */
+json_t *tdo_process_sysctl(struct tdo_process *d, const json_t *request);
+
 /* ctlkey.c: a node of net.key that is no setting, as knobs; NULL: there is no such node. */
 json_t *tdo_process_key_node(const struct tdo_process *d, const char *name);
 

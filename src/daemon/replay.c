@@ -15,12 +15,16 @@
  */
 #define REQIDS 0x10000u
 
+/* Settings that refuse SAs; those that exist may be older. */
+static const enum tdo_knob late_knobs[] = {TDO_KNOB_WEAK_ALGS, TDO_KNOB_CRYPTO_SUPPORT};
+enum { LATE = sizeof(late_knobs) / sizeof(late_knobs[0]) };
+
 struct replay {
 	struct tdo_journal *j;
 	uint32_t *reqid; /* REQIDS, what each one is now; 0: as it was */
 	tdo_ns now;
 	unsigned failed;
-	int32_t weak_algs; /* an SA may be older than this setting, which comes last */
+	int32_t late[LATE]; /* their values, which come last */
 };
 
 static uint32_t
@@ -121,8 +125,10 @@ replay_knob(struct replay *r, const struct tdo_state_record *rec)
 	memcpy(&k, rec->p, sizeof(k));
 	if (k.knob >= TDO_KNOB_COUNT)
 		return -EINVAL;
-	if (k.knob == TDO_KNOB_WEAK_ALGS) {
-		r->weak_algs = k.value;
+	for (unsigned i = 0; i < LATE; i++) {
+		if (k.knob != late_knobs[i])
+			continue;
+		r->late[i] = k.value;
 		return 0;
 	}
 	return tdo_knob_set(r->j->engine, (enum tdo_knob)k.knob, k.af, k.value);
@@ -152,15 +158,14 @@ replay_one(struct replay *r, const struct tdo_state_record *rec)
 int
 tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 {
-	struct replay r = {.j = j,
-	    .reqid = calloc(REQIDS, sizeof(*r.reqid)),
-	    .now = now,
-	    .weak_algs = tdo_knob_get(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET)};
+	struct replay r = {.j = j, .reqid = calloc(REQIDS, sizeof(*r.reqid)), .now = now};
 	struct tdo_state_record rec;
 	size_t pos = 0;
 
 	if (r.reqid == NULL)
 		return -ENOMEM;
+	for (unsigned i = 0; i < LATE; i++)
+		r.late[i] = tdo_knob_get(j->engine, late_knobs[i], TDO_AF_INET);
 	j->replaying = true;
 	while (tdo_state_next(j->state, &pos, &rec)) {
 		if (replay_one(&r, &rec) == 0)
@@ -170,8 +175,9 @@ tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 		if (rec.type != TDO_REC_SA)
 			tdo_state_mark(j->state, TDO_STATE_LOST, true);
 	}
-	if (tdo_knob_set(j->engine, TDO_KNOB_WEAK_ALGS, TDO_AF_INET, r.weak_algs) != 0)
-		r.failed++;
+	for (unsigned i = 0; i < LATE; i++)
+		if (tdo_knob_set(j->engine, late_knobs[i], TDO_AF_INET, r.late[i]) != 0)
+			r.failed++;
 	j->replaying = false;
 	free(r.reqid);
 	*ret_failed = r.failed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The engine object: making and freeing, clock, knobs, tick, texts. */
+/* The engine object: making and freeing, clock, tick, texts. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -193,6 +193,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 	e->busy |= tdo_spd_tick(e, now);
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
+	tdo_debug_tick(e);
 	freed = e->qsbr.n;
 	freed -= tdo_qsbr_poll(&e->qsbr, e, TDO_RECLAIM_TICK);
 	e->busy |= freed >= TDO_RECLAIM_TICK;
@@ -226,52 +227,4 @@ bool
 tdo_engine_passed(struct tdo_engine *e, uint64_t mark)
 {
 	return tdo_qsbr_passed(&e->qsbr, mark);
-}
-
-/* ---- knobs -------------------------------------------------------------------------- */
-
-int32_t
-tdo_knob_get(const struct tdo_engine *e, enum tdo_knob k, uint8_t af)
-{
-	return tdo_knob(e, k, af);
-}
-
-static void
-store_knob(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
-{
-	bool both = tdo_knob_info(k)->name6 == NULL;
-
-	if (both || af != TDO_AF_INET6)
-		atomic_store_explicit(&e->knob[k][0], v, memory_order_relaxed);
-	if (both || af == TDO_AF_INET6)
-		atomic_store_explicit(&e->knob[k][1], v, memory_order_relaxed);
-	tdo_engine_changed(e);
-	if (k == TDO_KNOB_LARVAL_LIFETIME)
-		tdo_sad_larval_changed(e);
-}
-
-int
-tdo_knob_set(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
-{
-	const struct tdo_knob_info *info = tdo_knob_info(k);
-	const struct tdo_cover_ops *c = &e->cfg.cover;
-	int r;
-
-	if (v < info->min || v > info->max)
-		return -ERANGE;
-	if (v == tdo_knob(e, k, af))
-		return 0;
-	if (k != TDO_KNOB_DEF_POLICY || c->set_default == NULL) {
-		store_knob(e, k, af, v);
-		return 0;
-	}
-	/* More must be diverted before it is judged, less only afterwards. */
-	if (v == 0) {
-		r = c->set_default(c->ctx, af, true);
-		if (r == 0)
-			store_knob(e, k, af, v);
-		return r;
-	}
-	store_knob(e, k, af, v);
-	return c->set_default(c->ctx, af, false);
 }

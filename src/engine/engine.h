@@ -134,7 +134,9 @@ struct tdo_engine {
 		uint64_t seen;
 		tdo_ns when; /* 0: never */
 	} ecn_log;
-	bool busy; /* the last tick left something to do */
+	uint64_t debug_seen[TDO_REASON_COUNT]; /* debug.c: drops that were reported */
+	bool off_told;                         /* that policies are refused (knob.c) */
+	bool busy;                             /* the last tick left something to do */
 	struct tdo_events *events;
 	struct tdo_worker *worker[TDO_QSBR_READERS];
 	char err_text[192]; /* the tdo_err of the last call that was refused */

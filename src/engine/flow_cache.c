@@ -17,7 +17,8 @@
 #include "engine/control.h"
 #include "engine/path.h"
 
-enum { SETS = 1024, WAYS = 4, SPIS = 1024 }; /* powers of two */
+/* Powers of two.  net.key.spdcache.maxentries is SETS * WAYS. */
+enum { SETS = 1024, WAYS = 4, SPIS = 1024 };
 
 /* Two cache lines; a packet with one SA reads little of the second. */
 struct entry {

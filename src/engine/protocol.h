@@ -33,6 +33,10 @@ TDO_MUST_CHECK int tdo_spi_check(
 TDO_MUST_CHECK int tdo_key_check(struct tdo_engine *e, const struct tdo_alg *a, const uint8_t *key,
     unsigned bits, struct tdo_err *err);
 
+/* 0, or -EOPNOTSUPP: no driver of the kind that crypto_support wants; either may be NULL. */
+TDO_MUST_CHECK int tdo_driver_check(struct tdo_engine *e, const struct tdo_alg *enc,
+    const struct tdo_alg *auth, struct tdo_err *err);
+
 /* ---- esp.c ---- */
 
 TDO_MUST_CHECK int tdo_esp_init(

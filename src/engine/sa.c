@@ -79,6 +79,8 @@ make_session(
 	    .ekey_len = sa->param.ekey_bits / 8,
 	    .akey_len = sa->param.akey_bits / 8,
 	    .encrypt = encrypt,
+	    .by =
+		(enum tdo_crypto_support)tdo_knob(sa->engine, TDO_KNOB_CRYPTO_SUPPORT, TDO_AF_INET),
 	    .esn = (sa->param.flags & TDO_SAF_ESN) != 0,
 	    .twin = twin,
 	};

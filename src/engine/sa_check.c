@@ -176,6 +176,24 @@ check_format(struct tdo_engine *e, const struct tdo_sa_param *p, const struct td
 }
 
 int
+tdo_driver_check(struct tdo_engine *e, const struct tdo_alg *enc, const struct tdo_alg *auth,
+    struct tdo_err *err)
+{
+	int by = tdo_knob(e, TDO_KNOB_CRYPTO_SUPPORT, TDO_AF_INET);
+	char why[64] = "";
+	size_t at = 0;
+
+	if (tdo_crypto_supports_by(e->cfg.crypto, enc, auth, (enum tdo_crypto_support)by))
+		return 0;
+	if (by != TDO_CRYPTO_ANY)
+		tdo_text(why, sizeof(why), &at, ", and %s is %d",
+		    tdo_knob_info(TDO_KNOB_CRYPTO_SUPPORT)->name4, by);
+	return tdo_refuse(e, err, -EOPNOTSUPP, "no %scrypto driver supports %s%s%s%s",
+	    by == TDO_CRYPTO_HARDWARE ? "hardware " : "", enc ? enc->name : "",
+	    enc && auth ? " with " : "", auth ? auth->name : "", why);
+}
+
+int
 tdo_esp_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
 	const struct tdo_alg *enc, *auth;
@@ -201,10 +219,7 @@ tdo_esp_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err
 		r = tdo_key_check(e, auth, p->akey, p->akey_bits, err);
 	if (r)
 		return r;
-	if (!tdo_crypto_supports(e->cfg.crypto, enc, auth))
-		return tdo_refuse(e, err, -EOPNOTSUPP, "no crypto driver supports %s%s%s",
-		    enc->name, auth ? " with " : "", auth ? auth->name : "");
-	return 0;
+	return tdo_driver_check(e, enc, auth, err);
 }
 
 int

@@ -21,9 +21,9 @@ struct tdo_sad {
 	struct tdo_wheel timers;     /* of lifetimes */
 	uint64_t serial;
 	unsigned n;
-	bool warned_clear;                       /* encryption without authentication */
-	bool warned_iiv;                         /* the sequence number is the nonce */
-	uint8_t warned_enc[32], warned_auth[32]; /* bitmaps by PF_KEY number */
+	bool warned_clear;                        /* encryption without authentication */
+	bool warned_iiv;                          /* the sequence number is the nonce */
+	tdo_ns warned_enc[256], warned_auth[256]; /* when, by PF_KEY number; 0: never */
 };
 
 /* IP protocol number of an SA type. */

@@ -8,15 +8,24 @@
 
 /* ---- operator warnings -------------------------------------------------------------- */
 
-/* Sets bit n of the map; true when it was clear. */
+/* True the first time, and when crypto_warn_interval has passed since the last; then notes now. */
 static bool
-first_time(uint8_t map[32], uint8_t n)
+is_due(const struct tdo_engine *e, tdo_ns *last, tdo_ns now)
 {
-	uint8_t bit = (uint8_t)(1 << (n % 8));
-	bool first = (map[n / 8] & bit) == 0;
+	uint64_t interval = (uint64_t)tdo_knob(e, TDO_KNOB_CRYPTO_WARN_INTERVAL, TDO_AF_INET);
 
-	map[n / 8] |= bit;
-	return first;
+	if (*last != 0 && (interval == 0 || tdo_age(*last, now) < interval))
+		return false;
+	*last = now != 0 ? now : 1; /* 0: never */
+	return true;
+}
+
+static void
+warn_weak(struct tdo_engine *e, const struct tdo_alg *a, tdo_ns *last, tdo_ns now)
+{
+	if (a && tdo_alg_weak(a) && is_due(e, last, now))
+		tdo_engine_log(
+		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", a->name);
 }
 
 /*
@@ -37,19 +46,15 @@ warn_implicit_iv(struct tdo_engine *e, const struct tdo_alg *enc)
 }
 
 static void
-warn(struct tdo_engine *e, const struct tdo_sa_param *p)
+warn(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now)
 {
 	const struct tdo_alg *enc, *auth;
 	struct tdo_sad *d = e->sad;
 
 	tdo_sa_algs(p, &enc, &auth);
 	warn_implicit_iv(e, enc);
-	if (tdo_alg_weak(enc) && first_time(d->warned_enc, p->ealg))
-		tdo_engine_log(
-		    e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs", enc->name);
-	if (auth && tdo_alg_weak(auth) && first_time(d->warned_auth, p->aalg))
-		tdo_engine_log(e, TDO_LOG_WARN, "%s is weak (RFC 8221); do not use it for new SAs",
-		    auth->name);
+	warn_weak(e, enc, &d->warned_enc[p->ealg], now);
+	warn_weak(e, auth, &d->warned_auth[p->aalg], now);
 	if ((auth == NULL || auth->no_auth) && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {
 		d->warned_clear = true;
 		/* RFC 4303 1: confidentiality-only service may be attacked actively. */
@@ -126,7 +131,7 @@ tdo_sa_add(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now, struc
 	if (r)
 		return r;
 	settle_seq(e, sa);
-	warn(e, p);
+	warn(e, p, now);
 	tdo_sad_publish(e, sa);
 	return 0;
 }
@@ -178,7 +183,7 @@ tdo_sa_update(
 		return r;
 	tdo_sa_inherit(sa, old);
 	settle_seq(e, sa);
-	warn(e, &full);
+	warn(e, &full, now);
 	tdo_sad_swap(e, old, sa);
 	return 0;
 }

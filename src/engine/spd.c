@@ -398,6 +398,8 @@ tdo_sp_add(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
 
 	tdo_engine_reclaim(e);
 	r = tdo_sp_validate(e, p, ret_err);
+	if (r == 0)
+		r = tdo_check_enabled(e, ret_err);
 	if (r)
 		return r;
 	if (find_sel(e, p->dir, &p->sel))
@@ -413,6 +415,8 @@ tdo_sp_update(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now,
 
 	tdo_engine_reclaim(e);
 	r = tdo_sp_validate(e, p, ret_err);
+	if (r == 0)
+		r = tdo_check_enabled(e, ret_err);
 	if (r)
 		return r;
 	return install(e, p, find_sel(e, p->dir, &p->sel), now, ret_info);

@@ -10,7 +10,6 @@
 struct tdo_cmd_opts {
 	bool json; /* --json: for programs */
 	bool all;  /* -a, --all */
-	bool raw;  /* -b: PF_KEY messages as they are */
 };
 
 /* Exit status; argv[0] is the name of the command. */
@@ -19,9 +18,11 @@ int tdo_cmd_sysctl(const struct tdo_cmd_opts *o, int argc, char **argv);
 int tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv);
 
 /*
- * Asks the daemon of this network namespace; consumes request.  A new reference, or NULL with
- * a message at *ret_error (static, or valid until the next call).
+ * Asks the daemon of this network namespace; consumes request.  A new reference to whatever it
+ * says, or NULL with a message at *ret_error (valid until the next call): there is no daemon.
  */
+json_t *tdo_cmd_call(json_t *request, const char **ret_error);
+/* The same, but NULL and the message also when it says that something is wrong. */
 json_t *tdo_cmd_ask(json_t *request, const char **ret_error);
 /* The same, for commands that cannot go on without: says what is wrong on stderr. */
 json_t *tdo_cmd_ask_or_warn(json_t *request);

@@ -12,7 +12,7 @@
 
 static const char usage[] =
     "usage: testudo [--json] stats [--all]\n"
-    "       testudo [--json] sysctl [-a | name ... | name=value ...]\n"
+    "       testudo [--json] sysctl [-adeiNnqtWwx] [-f file] [name[=value] ...]\n"
     "       testudo sysctl -b net.key.dumpsa[.type] | net.key.dumpsp\n"
     "       testudo [--json] doctor\n"
     "       testudo version\n"
@@ -24,18 +24,20 @@ static const char usage[] =
 static const struct {
 	const char *name;
 	int (*run)(const struct tdo_cmd_opts *o, int argc, char **argv);
+	bool own_options; /* those behind its name, except --json, are its own business */
 } commands[] = {
-    {"stats", tdo_cmd_stats},
-    {"sysctl", tdo_cmd_sysctl},
-    {"doctor", tdo_cmd_doctor},
+    {"stats", tdo_cmd_stats, false},
+    {"sysctl", tdo_cmd_sysctl, true},
+    {"doctor", tdo_cmd_doctor, false},
 };
 
+enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
 json_t *
-tdo_cmd_ask(json_t *request, const char **ret_error)
+tdo_cmd_call(json_t *request, const char **ret_error)
 {
 	static char error[256];
 	json_t *answer = NULL;
-	const char *refused;
 	int fd = tdo_ipc_connect(TDO_CTL_NAME), rc = fd < 0 ? fd : 0;
 
 	if (fd >= 0) {
@@ -43,17 +45,27 @@ tdo_cmd_ask(json_t *request, const char **ret_error)
 		(void)close(fd);
 	}
 	json_decref(request);
-	if (rc == 0) {
-		refused = json_string_value(json_object_get(answer, "error"));
-		if (refused == NULL)
-			return answer;
-		(void)snprintf(error, sizeof(error), "%s", refused);
-	} else if (rc == -ECONNREFUSED) {
+	if (rc == 0)
+		return answer;
+	if (rc == -ECONNREFUSED)
 		(void)snprintf(
 		    error, sizeof(error), "testudod does not run in this network namespace");
-	} else {
+	else
 		(void)snprintf(error, sizeof(error), "testudod: %s", strerror(-rc));
-	}
+	*ret_error = error;
+	return NULL;
+}
+
+json_t *
+tdo_cmd_ask(json_t *request, const char **ret_error)
+{
+	static char error[512];
+	json_t *answer = tdo_cmd_call(request, ret_error);
+	const char *refused = json_string_value(json_object_get(answer, "error"));
+
+	if (refused == NULL)
+		return answer;
+	(void)snprintf(error, sizeof(error), "%s", refused);
 	json_decref(answer);
 	*ret_error = error;
 	return NULL;
@@ -92,25 +104,35 @@ tdo_cmd_str(const json_t *o, const char *key)
 	return s != NULL ? s : "";
 }
 
+static bool
+has_own_options(const char *command)
+{
+	for (unsigned i = 0; i < NCOMMANDS; i++)
+		if (strcmp(command, commands[i].name) == 0)
+			return commands[i].own_options;
+	return false;
+}
+
 /* Takes options out of argv, wherever they stand; -1 for one that does not exist. */
 static int
 take_options(struct tdo_cmd_opts *o, int argc, char **argv)
 {
+	bool own = false;
 	int n = 0;
 
 	for (int i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			o->json = true;
-		else if (strcmp(argv[i], "-a") == 0 || strcmp(argv[i], "--all") == 0)
+		else if (!own && (strcmp(argv[i], "-a") == 0 || strcmp(argv[i], "--all") == 0))
 			o->all = true;
-		else if (strcmp(argv[i], "-b") == 0)
-			o->raw = true;
-		else if (argv[i][0] == '-' && strcmp(argv[i], "--version") != 0 &&
+		else if (!own && argv[i][0] == '-' && strcmp(argv[i], "--version") != 0 &&
 			 strcmp(argv[i], "--help") != 0)
 			return -1;
 		else
 			argv[n++] = argv[i];
+		own = own || (n == 1 && has_own_options(argv[0]));
 	}
+	argv[n] = NULL;
 	return n;
 }
 
@@ -125,7 +147,7 @@ main(int argc, char **argv)
 		return printf("testudo %s\n", TDO_VERSION) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (n == 1 && (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0))
 		return fputs(usage, stdout) == EOF ? EXIT_FAILURE : EXIT_SUCCESS;
-	for (unsigned i = 0; n > 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (unsigned i = 0; n > 0 && i < NCOMMANDS; i++)
 		if (strcmp(argv[0], commands[i].name) == 0)
 			return commands[i].run(&o, n, argv);
 	(void)fputs(usage, stderr);

@@ -64,6 +64,10 @@ log_text(void *ctx, enum tdo_log_level level, const char *text)
 {
 	struct ctl *c = ctx;
 
+	if (level == TDO_LOG_DEBUG) {
+		c->debugs++;
+		snprintf(c->last_debug, sizeof(c->last_debug), "%s", text);
+	}
 	if (level != TDO_LOG_WARN)
 		return;
 	c->warnings++;
@@ -136,9 +140,16 @@ ctl_engine_free(struct ctl *c)
 void
 ctl_open(struct ctl *c, unsigned nworkers)
 {
+	ctl_open_driver(c, nworkers, NULL);
+}
+
+void
+ctl_open_driver(struct ctl *c, unsigned nworkers, const struct tdo_driver *extra)
+{
 	struct tdo_crypto_config cfg = {
 	    .mem = {counting_alloc, counting_free, c},
 	    .nworkers = nworkers,
+	    .extra = extra,
 	};
 
 	memset(c, 0, sizeof(*c));

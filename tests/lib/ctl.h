@@ -23,8 +23,8 @@ struct ctl {
 	uint64_t fail_at;     /* the allocation with this number fails; 0: none */
 	bool failed;
 
-	unsigned warnings;
-	char last_warning[200];
+	unsigned warnings, debugs;
+	char last_warning[200], last_debug[200];
 
 	/* cover: what was called, newest last: 'w' widen, 'n' narrow, 'd', 'c' set_default */
 	char cover[CTL_WIDEN_MAX + 1];
@@ -36,6 +36,8 @@ struct ctl {
 
 /* Makes the crypto framework and the engine. */
 void ctl_open(struct ctl *c, unsigned nworkers);
+/* The same, with one more crypto driver that is preferred to the others. */
+void ctl_open_driver(struct ctl *c, unsigned nworkers, const struct tdo_driver *extra);
 /* Frees both; fails the test when the engine left memory. */
 void ctl_close(struct ctl *c);
 /* The engine alone, for tests of failing allocations: 0 or its errno. */

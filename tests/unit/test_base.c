@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Cursors, addresses, hash, knob names, reason table. */
+/* Cursors, addresses, hash, reason table. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,6 @@
 #include "base/hash.h"
 #include "base/rd.h"
 #include "base/wr.h"
-#include "testudo/knob.h"
 #include "testudo/reason.h"
 
 static void
@@ -115,26 +114,6 @@ siphash_known_answers(void **state)
 }
 
 static void
-knobs_are_found_by_every_spelling(void **state)
-{
-	enum tdo_knob k;
-	uint8_t af;
-
-	(void)state;
-	assert_int_equal(tdo_knob_find("net.inet6.ipsec6.def_policy", &k, &af), 0);
-	assert_int_equal(k, TDO_KNOB_DEF_POLICY);
-	assert_int_equal(af, TDO_AF_INET6);
-	assert_int_equal(tdo_knob_find("net.key.preferred_oldsa", &k, &af), 0);
-	assert_int_equal(k, TDO_KNOB_PREFERED_OLDSA);
-	assert_int_equal(tdo_knob_find("net.inet.nothing", &k, &af), -ENOENT);
-	for (int i = 0; i < TDO_KNOB_COUNT; i++) {
-		const struct tdo_knob_info *ki = tdo_knob_info((enum tdo_knob)i);
-
-		assert_true(ki->min <= ki->def && ki->def <= ki->max);
-	}
-}
-
-static void
 reasons_have_name_text_and_remedy(void **state)
 {
 	(void)state;
@@ -169,7 +148,6 @@ main(void)
 	    cmocka_unit_test(addresses_print_by_rfc5952),
 	    cmocka_unit_test(prefixes_mask_and_contain),
 	    cmocka_unit_test(siphash_known_answers),
-	    cmocka_unit_test(knobs_are_found_by_every_spelling),
 	    cmocka_unit_test(reasons_have_name_text_and_remedy),
 	    cmocka_unit_test(wipe_and_compare),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Engine object, knobs, clock, own addresses, counters, offenders, random pool, acquires. */
+/* Engine object, clock, own addresses, counters, offenders, random pool, acquires. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,48 +62,6 @@ bad_configurations_are_refused(void **state)
 	assert_null(e);
 	tdo_engine_free(NULL);
 	assert_ptr_equal(tdo_engine_crypto(c.e), c.crypto);
-}
-
-/* ---- knobs ---- */
-
-static void
-knobs_have_defaults_and_limits(void **state)
-{
-	(void)state;
-	for (unsigned k = 0; k < TDO_KNOB_COUNT; k++) {
-		const struct tdo_knob_info *i = tdo_knob_info(k);
-		uint32_t g = generation();
-
-		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
-		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET6), i->def);
-		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->min - 1), -ERANGE);
-		if (i->max < INT32_MAX)
-			assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max + 1), -ERANGE);
-		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->def);
-		assert_int_equal(generation(), g);
-		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET, i->max), 0);
-		assert_int_equal(tdo_knob_set(c.e, k, TDO_AF_INET6, i->min), 0);
-		assert_int_not_equal(generation(), g);
-		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET), i->name6 ? i->max : i->min);
-		assert_int_equal(tdo_knob_get(c.e, k, TDO_AF_INET6), i->min);
-	}
-}
-
-/* More is covered before it is discarded, less afterwards. */
-static void
-default_policy_tells_the_attachment(void **state)
-{
-	(void)state;
-	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 1), 0);
-	assert_string_equal(c.cover, "");
-	c.cover_result = -ENOBUFS;
-	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 0), -ENOBUFS);
-	assert_int_equal(tdo_knob_get(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET), 1);
-	c.cover_result = 0;
-	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 0), 0);
-	assert_int_equal(tdo_knob_get(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET6), 1);
-	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_DEF_POLICY, TDO_AF_INET, 1), 0);
-	assert_string_equal(c.cover, "ddc");
 }
 
 /* ---- clock ---- */
@@ -421,8 +379,6 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	    T(bad_configurations_are_refused),
-	    T(knobs_have_defaults_and_limits),
-	    T(default_policy_tells_the_attachment),
 	    T(wall_clock_is_shown),
 	    T(own_addresses_are_known),
 	    T(counters_are_sums),

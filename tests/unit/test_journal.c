@@ -417,6 +417,34 @@ weak_sas_come_back_with_the_knob_that_refuses_them(void **state)
 	free(region);
 }
 
+/* The same for the kind of driver that new SAs must have. */
+static void
+sas_come_back_with_the_knob_that_requires_hardware(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7);
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, START);
+	add_sa(&p, &a);
+	assert_int_equal(tdo_knob_set(p.engine, TDO_KNOB_CRYPTO_SUPPORT, TDO_AF_INET, 1), 0);
+	tdo_journal_knob(&p.journal, TDO_KNOB_CRYPTO_SUPPORT, TDO_AF_INET, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		tdo_journal_tick(&p.journal, p.now += 1000 * TDO_SEC);
+		proc_kill(&p);
+		proc_start(&p, region, true, START + 10);
+		assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
+		assert_int_equal(tdo_knob_get(p.engine, TDO_KNOB_CRYPTO_SUPPORT, TDO_AF_INET), 1);
+		a.key.spi = 0x2000;
+		assert_int_equal(tdo_sa_add(p.engine, &a, p.now, NULL), -EOPNOTSUPP);
+		a.key.spi = 0x1000;
+		p.journal.stale = true;
+	}
+	proc_kill(&p);
+	free(region);
+}
+
 static void
 everything_comes_back(void **state)
 {
@@ -788,6 +816,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(everything_comes_back),
 	    cmocka_unit_test(weak_sas_come_back_with_the_knob_that_refuses_them),
+	    cmocka_unit_test(sas_come_back_with_the_knob_that_requires_hardware),
 	    cmocka_unit_test(counters_wait_for_the_workers),
 	    cmocka_unit_test(d44_moved_sas_come_back_where_they_are),
 	    cmocka_unit_test(d44_half_of_a_move_loses_nothing),
