@@ -85,6 +85,42 @@ flush_raw(struct tdo_packet_worker *w)
 			tdo_raw_flush(tx[i]);
 }
 
+/* Gives the IPv4 header at ip an identification that is not 0. */
+static uint16_t
+set_id(struct tdo_packet_worker *w, uint8_t *ip)
+{
+	uint16_t id = (uint16_t)++w->out.frag_id;
+
+	id = id != 0 ? id : 1;
+	tdo_put_be16(ip + 4, id);
+	tdo_ip4_set_csum(ip);
+	return id;
+}
+
+/* True when AH will protect the IP header that p has now. */
+static bool
+gets_ah(const struct tdo_pkt *p)
+{
+	for (unsigned i = 0; i < p->nsas && !(p->tunnelled >> i & 1); i++)
+		if (p->sas[i]->id.proto == TDO_IPPROTO_AH)
+			return true;
+	return false;
+}
+
+/*
+ * The kernel replaces an identification of 0 unless DF is set, and fragments must not have it;
+ * but AH protects that field (RFC 4302 3.3.3.1.1.1).  Where DF is set 0 means nothing
+ * (RFC 6864 4.1), so another one may be chosen before AH is put on.
+ */
+static void
+fix_id(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	uint8_t *ip = tdo_pkt_data(p);
+
+	if (version(p) == 4 && p->len >= TDO_IP4_HLEN && tdo_be16(ip + 4) == 0 && gets_ah(p))
+		(void)set_id(w, ip);
+}
+
 /* A fragmented packet has DF off (RFC 791 3.2); the original is not needed any more. */
 static bool
 prepare_fragmentation(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t *ret_id)
@@ -94,11 +130,8 @@ prepare_fragmentation(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t *
 	if (version(p) == 4) {
 		uint16_t id = tdo_be16(ip + 4);
 
-		if (id == 0) {
-			id = (uint16_t)++w->out.frag_id;
-			id = id != 0 ? id : 1;
-			tdo_put_be16(ip + 4, id);
-		}
+		if (id == 0)
+			id = set_id(w, ip);
 		tdo_put_be16(ip + 6, tdo_be16(ip + 6) & (uint16_t)~TDO_IP4_DF);
 		tdo_ip4_set_csum(ip);
 		*ret_id = id;
@@ -245,6 +278,7 @@ give(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
 			send_packet(w, way, p);
 		return;
 	}
+	fix_id(w, p);
 	w->out.burst[w->out.nburst++] = p;
 	if (w->out.nburst == TDO_BURST_MAX)
 		flush_burst(w);

@@ -206,9 +206,12 @@ static void
 put_ip4(struct tdo_worker *w, const struct tdo_tunnel_plan *t, uint8_t *hdr, uint8_t tos, bool df,
     uint32_t total)
 {
-	uint16_t id = w->ip_id++, frag = df ? TDO_IP4_DF : 0;
+	uint16_t id = ++w->ip_id, frag = df ? TDO_IP4_DF : 0;
 	uint32_t sum = t->sum;
 
+	/* A kernel that gets a packet with 0 there chooses a number, and AH would not fit it. */
+	if (id == 0)
+		id = w->ip_id = 1;
 	/* In the template TOS, id and flags are zero, and the length is that of the header. */
 	sum += tos + total + (uint16_t) ~(uint16_t)TDO_IP4_HLEN + id + frag;
 	memcpy(hdr, t->hdr, TDO_IP4_HLEN);

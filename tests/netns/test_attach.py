@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import forge
 import netlab
 from netlab import wait_for
 
@@ -148,6 +149,30 @@ def test_packets_sent_again_leave(lab):
         time.sleep(0.2)
     assert len(c.clear(["10.1.1.1", "20.1.1.1"])) >= 2
     assert d.packet() == b""
+
+
+def test_raw_sockets_keep_what_ah_protects(lab):
+    """All of an IPv4 header arrives as it was sent, but for an identification of 0 without DF."""
+    w, a, b, d = attached(lab)
+    assert a.ping("20.1.1.1", 1) == 1
+
+    def on_the_wire(packet):
+        packet = bytes(forge.IP(bytes(packet)))
+        with w.capture() as c:
+            d.ask(b"S", packet)
+            time.sleep(0.1)
+        (got,) = [p.ip for p in c.packets() if p.ip is not None and p.proto == 51]
+        return packet, got
+
+    alert = forge.IPOption(b"\x94\x04\0\0")
+    for header in (dict(id=0, flags="DF"), dict(id=0x1234, flags="DF"), dict(id=0x1234),
+                   dict(id=0, flags="DF", options=[alert], tos=0xb9, ttl=7),
+                   dict(id=0x4321, options=[alert], tos=3, ttl=1)):
+        sent, got = on_the_wire(forge.IP(src="10.1.1.1", dst="20.1.1.1", proto=51, **header) /
+                                (b"ah" * 40))
+        assert sent == got, header
+    sent, got = on_the_wire(forge.IP(src="10.1.1.1", dst="20.1.1.1", proto=51, id=0) / (b"ah" * 40))
+    assert sent[4:6] == b"\0\0" != got[4:6] and sent[12:] == got[12:]
 
 
 def test_queued_packets_wait_for_a_verdict(lab):

@@ -808,6 +808,22 @@ d23_spoofed_own_addresses_are_dropped_in_every_family_pair(void **state)
 	}
 }
 
+static void
+identification_is_never_zero(void **state)
+{
+	static const uint16_t want[] = {0xffff, 1, 2};
+
+	(void)state;
+	one_tunnel(false, false);
+	f.w->ip_id = 0xfffe;
+	for (unsigned i = 0; i < 3; i++) {
+		struct tdo_pkt *p = wrapped(false, 0, i % 2 != 0);
+
+		assert_int_equal(tdo_be16(tdo_pkt_data(p) + 4), want[i]);
+		fx_pkt_free(p);
+	}
+}
+
 int
 main(void)
 {
@@ -818,6 +834,7 @@ main(void)
 	    T(unused_ecn_combinations_are_logged_once_a_minute),
 	    T(inner_checksum_is_right_for_any_header),
 	    T(dscp_is_copied_or_fixed),
+	    T(identification_is_never_zero),
 	    T(knobs_are_those_of_the_outer_family),
 	    T(hop_limit_follows_the_knob),
 	    T(flow_label_is_zero_copied_or_made_from_the_sa),
