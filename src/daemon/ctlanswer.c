@@ -96,8 +96,9 @@ io_counters(const struct tdo_process *d)
 	for (unsigned i = 0; i < TDO_IOSTAT_COUNT; i++) {
 		uint64_t calls = 0, packets = 0, bytes = 0, errors = 0;
 
-		for (unsigned w = 0; w < d->nworkers; w++) {
-			const struct tdo_iostat *s = &d->worker[w]->stat[i];
+		for (unsigned w = 0; w <= d->nworkers; w++) {
+			const struct tdo_iostat *s =
+			    w < d->nworkers ? &d->worker[w]->stat[i] : &d->stat[i];
 
 			calls += s->calls;
 			packets += s->packets;

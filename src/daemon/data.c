@@ -92,38 +92,35 @@ log_line(void *ctx, enum tdo_log_level level, const char *line)
 /* ---- cover -------------------------------------------------------------------------- */
 
 static struct tdo_covered *
-side_of(struct tdo_process *d, const struct tdo_sp_param *sp)
+side_of(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
 {
-	return &d->covered[sp->dir == TDO_DIR_OUT][sp->sel.src.af == TDO_AF_INET6];
+	return &d->covered[dir == TDO_DIR_OUT][sel->src.af == TDO_AF_INET6];
 }
 
 static struct tdo_ipc_cover
-cover_of(const struct tdo_sp_param *sp)
+cover_of(uint8_t dir, const struct tdo_sel *sel)
 {
 	struct tdo_ipc_cover c;
 
 	memset(&c, 0, sizeof(c)); /* padding too: it goes to another process */
-	c.dir = sp->dir;
-	c.sel = sp->sel;
+	c.dir = dir;
+	c.sel = *sel;
 	return c;
 }
 
 static int
-cover_widen(void *ctx, const struct tdo_sp_param *sp)
+widen(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
 {
-	struct tdo_process *d = ctx;
-	struct tdo_covered *side = side_of(d, sp);
+	struct tdo_covered *side = side_of(d, dir, sel);
 	struct tdo_ipc_cover c;
 	int r;
 
-	if (!tdo_cover_needed(sp))
-		return 0;
 	/* Covers of a side that covers everything are all the same. */
 	if (side->all) {
 		side->untold++;
 		return 0;
 	}
-	c = cover_of(sp);
+	c = cover_of(dir, sel);
 	r = tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_ADD, &c, sizeof(c));
 	if (r < 0)
 		return r;
@@ -133,25 +130,37 @@ cover_widen(void *ctx, const struct tdo_sp_param *sp)
 }
 
 static void
-cover_narrow(void *ctx, const struct tdo_sp_param *sp)
+narrow(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
 {
-	struct tdo_process *d = ctx;
-	struct tdo_covered *side = side_of(d, sp);
+	struct tdo_covered *side = side_of(d, dir, sel);
 	struct tdo_ipc_cover c;
 
-	tdo_journal_sp_gone(&d->journal, sp);
-	if (!tdo_cover_needed(sp))
-		return;
 	if (side->untold > 0) {
 		side->untold--;
 		return;
 	}
-	c = cover_of(sp);
+	c = cover_of(dir, sel);
 	/* Not waited for: a cover that stays is no leak, only more packets to look at. */
 	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c));
 	/* With the last one the side becomes exact again. */
 	if (side->told > 0 && --side->told == 0)
 		side->all = false;
+}
+
+static int
+cover_widen(void *ctx, const struct tdo_sp_param *sp)
+{
+	return tdo_cover_needed(sp) ? widen(ctx, sp->dir, &sp->sel) : 0;
+}
+
+static void
+cover_narrow(void *ctx, const struct tdo_sp_param *sp)
+{
+	struct tdo_process *d = ctx;
+
+	tdo_journal_sp_gone(&d->journal, sp);
+	if (tdo_cover_needed(sp))
+		narrow(d, sp->dir, &sp->sel);
 }
 
 static int
@@ -163,12 +172,74 @@ cover_default(void *ctx, uint8_t af, bool discard)
 	return tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEFAULT, &def, sizeof(def));
 }
 
+/* ---- tunnel packets of IPComp that are not compressed ------------------------------- */
+
+static int
+bare_add(void *ctx, const struct tdo_sel *sel)
+{
+	return widen(ctx, TDO_DIR_IN, sel);
+}
+
+static void
+bare_del(void *ctx, const struct tdo_sel *sel)
+{
+	narrow(ctx, TDO_DIR_IN, sel);
+}
+
+static const struct tdo_bare_ops bare_ops = {bare_add, bare_del};
+
+static void
+bare_see(struct tdo_process *d, const struct tdo_sa_param *sa)
+{
+	int r = tdo_bare_sa(&d->bare, sa);
+
+	if (r < 0)
+		tdo_process_log(d, TDO_LOG_ERR,
+		    "tunnel packets of an IPComp SA that are not compressed cannot be received: "
+		    "%s",
+		    strerror(-r));
+}
+
+static void
+bare_heard(void *ctx, uint8_t satype, const struct tdo_sa_param *sa)
+{
+	struct tdo_process *d = ctx;
+
+	if (sa != NULL)
+		bare_see(d, sa);
+	else if (satype == TDO_SATYPE_IPCOMP || satype == TDO_SATYPE_UNSPEC)
+		tdo_bare_gone(&d->bare);
+}
+
+/* Looks at all SAs: those that were put back, or to find out which are gone. */
+static int
+bare_sweep(struct tdo_process *d)
+{
+	struct tdo_sa_snap *snap;
+	struct tdo_sa_info sa;
+	int r = tdo_sa_snap_new(d->engine, TDO_SATYPE_IPCOMP, &snap);
+
+	if (r != 0)
+		return r;
+	tdo_bare_sweep_begin(&d->bare);
+	while (tdo_sa_snap_next(snap, &sa))
+		bare_see(d, &sa.param);
+	tdo_sa_snap_free(snap);
+	tdo_bare_sweep_end(&d->bare, tdo_clock_now());
+	return 0;
+}
+
+/* ---- counters that outlive the process ---------------------------------------------- */
+
 static _Atomic uint64_t *
 seq_slot(void *ctx, const struct tdo_sa_param *sa)
 {
 	struct tdo_process *d = ctx;
 
-	return d->has_state ? tdo_state_seq(&d->state, sa) : NULL;
+	/* IPComp counts nothing. */
+	if (!d->has_state || sa->key.satype == TDO_SATYPE_IPCOMP)
+		return NULL;
+	return tdo_state_seq(&d->state, sa);
 }
 
 static _Atomic uint32_t *
@@ -320,7 +391,10 @@ make_engine(struct tdo_process *d)
 		tdo_worker_idle(tdo_engine_worker(d->engine, i));
 	if (!d->has_state)
 		return 0;
-	return tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);
+	rc = tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);
+	d->journal.heard = bare_heard;
+	d->journal.heard_ctx = d;
+	return rc;
 }
 
 static int
@@ -405,6 +479,8 @@ restore(struct tdo_process *d)
 		tdo_process_log(d, TDO_LOG_INFO, "put back %u SAs and %u policies", n.sas, n.sps);
 	if (tdo_state_marks(&d->state) != 0)
 		rc = wait_for_policies(d);
+	if (rc == 0)
+		rc = bare_sweep(d);
 	return rc != 0 ? rc : tdo_journal_listen(&d->journal, d->pfkey);
 }
 
@@ -512,6 +588,8 @@ tick(struct tdo_process *d)
 	tdo_pfkey_events(d->pfkey, now);
 	if (d->recovered_at != 0 && now >= d->recovered_at)
 		end_recovery(d);
+	if (tdo_bare_due(&d->bare, now))
+		(void)bare_sweep(d); /* no memory: the next tick tries again */
 	if (d->has_state)
 		tdo_journal_hear(&d->journal, now);
 }
@@ -551,6 +629,7 @@ end(struct tdo_process *d)
 	tdo_pfkey_free(d->pfkey);
 	tdo_engine_free(d->engine);
 	tdo_crypto_free(d->crypto);
+	tdo_bare_fini(&d->bare);
 	free(d->clear_buf);
 	tdo_parentlink_fini(&d->parent);
 	if (d->epfd >= 0)
@@ -570,6 +649,7 @@ tdo_data_main(const struct tdo_data_env *env)
 	d->env = env;
 	d->epfd = -1;
 	d->started = tdo_clock_now();
+	tdo_bare_init(&d->bare, &bare_ops, d);
 	/* One engine handle is the control thread's, for queued packets. */
 	d->nworkers = env->conf->workers;
 	if (d->nworkers > TDO_WORKERS_MAX - 1)

@@ -144,13 +144,20 @@ moves(const struct tdo_sadb_msg *m, struct tdo_sa_key *key)
 	return true;
 }
 
+static void
+tell(struct tdo_journal *j, uint8_t satype, const struct tdo_sa_param *sa)
+{
+	if (j->heard != NULL)
+		j->heard(j->heard_ctx, satype, sa);
+}
+
 /* An SA was added, changed or removed: what is it now? */
 static void
 hear_sa(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 {
 	struct tdo_sa_info sa;
 	struct tdo_sa_key key, old;
-	bool moved;
+	bool moved, found = false;
 
 	if (tdo_sadb_get_sa_key(m, &key, NULL) != 0)
 		return;
@@ -159,12 +166,18 @@ hear_sa(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 	if (key.spi == 0)
 		note_sa_key(j, TDO_REC_SA_GONE_ALL, &key);
 	else if (tdo_sa_get(j->engine, &key, &sa) == 0)
-		note_sa(j, &sa);
+		found = true;
 	else
 		note_sa_key(j, TDO_REC_SA_GONE, &key);
+	if (found) {
+		note_sa(j, &sa);
+		tell(j, key.satype, &sa.param);
+	}
 	/* Last: who is killed in between leaves it behind twice rather than not at all. */
 	if (moved)
 		note_sa_key(j, TDO_REC_SA_GONE, &old);
+	if (!found || moved)
+		tell(j, key.satype, NULL);
 	tdo_wipe(&sa, sizeof(sa));
 }
 
@@ -197,6 +210,7 @@ hear(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 		break;
 	case TDO_SADB_FLUSH:
 		note_sa_key(j, TDO_REC_SA_FLUSH, &all);
+		tell(j, m->base.satype, NULL);
 		break;
 	case TDO_SADB_X_SPDUPDATE:
 		j->stale = true;

@@ -27,6 +27,12 @@ struct tdo_journal {
 	size_t compact_used; /* bytes of the journal after it */
 	tdo_log_fn log;
 	void *log_ctx;
+	/*
+	 * May be set before listening: an SA was added or changed; NULL: some SAs of this type are
+	 * gone.
+	 */
+	void (*heard)(void *ctx, uint8_t satype, const struct tdo_sa_param *sa);
+	void *heard_ctx;
 };
 
 /* 0 or -ENOMEM.  All pointers are borrowed. */

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "daemon/bare.h"
 #include "daemon/ctlserver.h"
 #include "daemon/data.h"
 #include "daemon/journal.h"
@@ -39,6 +40,9 @@ struct tdo_process {
 	struct tdo_packet_worker *worker[TDO_WORKERS_MAX];
 	struct tdo_worker *clear; /* engine handle for queued packets, of this thread */
 	uint8_t *clear_buf;
+	struct tdo_bare bare;    /* where some of them may be of IPComp tunnels: */
+	struct tdo_tun bare_tun; /* where these go */
+	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 	struct tdo_sandbox sandbox;
 	_Atomic bool recovering;
 	_Atomic size_t held; /* bytes of packets that wait for SAs, of all workers */
