@@ -40,17 +40,22 @@ tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *co
 	struct tdo_group groups[TDO_BURST_MAX];
 	struct tdo_batch b;
 	unsigned ngroups = tdo_group_by_sa(sa, p, n, b.sorted, groups);
+	bool faulty = out && atomic_load_explicit(&w->engine->faulty, memory_order_relaxed);
 
 	b.n = 0;
 	for (unsigned i = 0, k; i < ngroups; i += k) {
 		k = run_of(&groups[i], ngroups - i, out);
 		transform_of(&groups[i], out)->begin(w, &b, &groups[i], k, now);
 	}
+	if (faulty)
+		tdo_fault_numbers(w, &b, groups, ngroups);
 	run_crypto(w, &b);
 	for (unsigned i = 0, k; i < ngroups; i += k) {
 		k = run_of(&groups[i], ngroups - i, out);
 		transform_of(&groups[i], out)->end(w, &b, &groups[i], k, now);
 	}
+	if (faulty)
+		tdo_fault_icvs(w, &b, groups, ngroups);
 }
 
 void

@@ -96,12 +96,13 @@ void tdo_sp_ref(struct tdo_sp *sp);
 void tdo_sp_unref(struct tdo_sp *sp);
 void tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo_sp_info *ret);
 
-/* ---- knob.c, debug.c ---- */
+/* ---- knob.c, debug.c, fault.c ---- */
 
 /* 0, or -EOPNOTSUPP when IPsec is switched off (net.inet.ipsec.enabled). */
 TDO_MUST_CHECK int tdo_check_enabled(struct tdo_engine *e, struct tdo_err *ret_err);
 void tdo_debug_changed(struct tdo_engine *e); /* what was dropped before is not reported */
 void tdo_debug_tick(struct tdo_engine *e);
+void tdo_fault_changed(struct tdo_engine *e, enum tdo_knob k);
 
 /* ---- grow.c ---- */
 

@@ -123,6 +123,7 @@ struct tdo_engine {
 	struct tdo_hash_key hash_key;
 	_Atomic uint32_t generation; /* changes with every change of SAD, SPD or knobs */
 	_Atomic int32_t knob[TDO_KNOB_COUNT][2]; /* [1]: IPv6 twin */
+	_Atomic bool faulty;                     /* test_replay or test_integrity is set */
 	_Atomic uint32_t random_epoch; /* random bytes of an earlier one are not used any more */
 	tdo_ns random_since;           /* when it began */
 	struct tdo_sad *sad;

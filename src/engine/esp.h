@@ -7,6 +7,7 @@
 
 static const struct tdo_layer tdo_esp_layer = {
     .enable = TDO_KNOB_ESP_ENABLE,
+    .pads = true,
     .in = TDO_STAT_ESP_IN,
     .in_bytes = TDO_STAT_ESP_IN_BYTES,
     .out = TDO_STAT_ESP_OUT,

@@ -92,6 +92,8 @@ store(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
 	tdo_engine_changed(e);
 	if (k == TDO_KNOB_LARVAL_LIFETIME)
 		tdo_sad_larval_changed(e);
+	if (k == TDO_KNOB_TEST_REPLAY || k == TDO_KNOB_TEST_INTEGRITY)
+		tdo_fault_changed(e, k);
 	if (k == TDO_KNOB_ENABLED)
 		e->off_told = false;
 	if (k == TDO_KNOB_DEBUG)

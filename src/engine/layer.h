@@ -17,6 +17,7 @@
 /* What a protocol is called by counters and knobs. */
 struct tdo_layer {
 	enum tdo_knob enable;
+	bool pads; /* up to 255 bytes, by which the receiver is told how long it is */
 	enum tdo_stat in, in_bytes, out, out_bytes, late_accepted, late_dropped;
 };
 

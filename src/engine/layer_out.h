@@ -174,6 +174,10 @@ tdo_layer_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, 
 		      : tdo_layer_put_transport(p, sa->id.proto, front);
 }
 
+/* layer_out.c: padding of n packets to random lengths, up to text bytes (esp_randpad). */
+void tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
+    struct tdo_layer_room *room, unsigned n, uint32_t text);
+
 /* Writes one packet and its operation; the one after it, if it had one, is the group's next. */
 typedef void (*tdo_layer_build)(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
     const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op);
@@ -189,8 +193,11 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 		struct tdo_sa *sa = g[k].sa;
 		struct tdo_pkt **q = b->p + b->n;
 		unsigned kept = tdo_layer_select_out(w, &g[k], b, l, room, now), got;
+		int32_t text = tdo_knob(w->engine, TDO_KNOB_ESP_RANDPAD, sa->id.dst.af);
 		uint64_t last = 0, bytes = 0;
 
+		if (l->pads && text > 0)
+			tdo_layer_pad_more(w, sa, q, room, kept, (uint32_t)text);
 		got = tdo_layer_take_seq(sa, kept, &last);
 		for (unsigned i = got; i < kept; i++)
 			tdo_worker_drop(w, q[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);

@@ -89,6 +89,15 @@ void tdo_flow_cache_forget(struct tdo_worker *w);
 struct tdo_sa *tdo_sa_cache_find(
     struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto);
 
+/* ---- fault.c: packets that a peer must refuse, made for tests ---- */
+
+/* Between the two halves of an outbound transform, before the cryptography (test_replay). */
+void tdo_fault_numbers(
+    const struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n);
+/* Behind the second half (test_integrity). */
+void tdo_fault_icvs(
+    const struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g, unsigned n);
+
 /* ---- tunnel.c ---- */
 
 /* Length of the outer header of an SA's tunnel; 0: the SA cannot begin a tunnel. */

@@ -106,6 +106,7 @@ struct tdo_sa {
 	_Atomic uint64_t alert_packets, alert_bytes;
 	_Alignas(64) struct tdo_replay replay;
 	_Atomic uint64_t drops;
+	_Atomic uint64_t frozen_seq; /* fault.c; 0: none */
 	struct tdo_tunnel_opt tunnel;
 	uint32_t flags;           /* TDO_SAF_... */
 	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */

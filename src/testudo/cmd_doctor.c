@@ -86,6 +86,32 @@ drops(struct tdo_report *r, const json_t *s)
 		(int)tdo_cmd_int(d, "count"), tdo_cmd_str(d, "name"), tdo_cmd_str(d, "text"));
 }
 
+/* Settings that were changed, and those that make packets wrong on purpose. */
+static void
+settings(struct tdo_report *r)
+{
+	const char *error;
+	json_t *s = tdo_cmd_ask(json_pack("{s:s}", "op", "sysctl"), &error);
+	const json_t *list = json_object_get(s, "knobs"), *k;
+	size_t i;
+
+	json_array_foreach(list, i, k)
+	{
+		const char *name = tdo_cmd_str(k, "name");
+
+		if (json_is_true(json_object_get(k, "read-only")) ||
+		    tdo_cmd_int(k, "value") == tdo_cmd_int(k, "default"))
+			continue;
+		if (strstr(name, ".test_") != NULL)
+			tdo_report(r, TDO_WARN, "settings", "testudo sysctl takes it back",
+			    "%s is set: peers drop what this host sends", name);
+		else
+			tdo_report(r, TDO_NOTE, "settings", NULL, "%s is %d, by default %d", name,
+			    (int)tdo_cmd_int(k, "value"), (int)tdo_cmd_int(k, "default"));
+	}
+	json_decref(s);
+}
+
 static void
 set_host(struct tdo_host *h, const json_t *s)
 {
@@ -119,6 +145,7 @@ ask_daemon(struct tdo_report *r, struct tdo_host *h)
 	set_host(h, s);
 	attachment(r, s);
 	sandbox(r, s);
+	settings(r);
 	drops(r, s);
 	json_decref(s);
 }

@@ -72,7 +72,8 @@ def test_trees(sysctl):
     names = sysctl.ok("-N", "net.inet.ipsec").split()
     assert DFBIT in names and all(n.startswith("net.inet.ipsec.") for n in names)
     assert sysctl.ok("-N", "net.inet.esp").split() == [
-        "net.inet.esp.trans_deflev", "net.inet.esp.net_deflev", "net.inet.esp.esp_enable"]
+        "net.inet.esp.trans_deflev", "net.inet.esp.net_deflev", "net.inet.esp.esp_enable",
+        "net.inet.esp.ctr_compatibility"]
     assert sysctl.ok("-N", "net.inet6.esp6").split() == [
         "net.inet6.esp6.trans_deflev", "net.inet6.esp6.net_deflev", "net.inet6.esp6.esp_enable"]
     assert "net.inet6.ipsec6.used = 0\n" in sysctl.ok("net.inet6.ipsec6")
@@ -191,6 +192,35 @@ def test_debug_is_heard(host, sysctl):
     host.setkey(f"spdadd {A} {B} any -P out discard;")
     assert host.ping(B, 1) == 0
     netlab.wait_for("a line", lambda: "(out-policy-discard), last from 10.1.1.1" in host.log())
+
+
+def test_faults(lab):
+    """A peer that is sent wrong packets drops them; the log and doctor say so."""
+    w, a, b = netlab.two_hosts(lab, six=False)
+    a.start()
+    b.start()
+    s = Sysctl(a)
+    sas, pa, pb = keys.transport(A, B)
+    a.setkey(sas + pa)
+    b.setkey(sas + pb)
+    assert a.ping(B, 2) == 2
+    names = "net.inet.ipsec.test_replay", "net.inet.ipsec.test_integrity"
+    s.ok("-q", "net.inet.ipsec.test_replay=1")
+    assert a.ping(B, 3) == 1
+    assert b.drops("in-replay-duplicate") == 2
+    s.ok("-q", "net.inet.ipsec.test_replay=0", "net.inet.ipsec.test_integrity=1")
+    assert a.ping(B, 2) == 0
+    assert b.drops("in-icv-mismatch") == 2
+    for name in names:
+        assert a.log().count(f"{name} is 1: from now on") == 1
+    checks = json.loads(a.run(netlab.TESTUDO, "doctor", "--json", check=False))["checks"]
+    assert [c["text"] for c in checks if c["check"] == "settings" and c["verdict"] == "warn"] == [
+        "net.inet.ipsec.test_integrity is set: peers drop what this host sends"]
+    s.ok("-q", "net.inet.ipsec.test_integrity=0", "net.inet.ipsec.esp_randpad=1000")
+    with w.capture() as c:
+        assert a.ping(B, 20) == 20
+    assert len({len(x.payload) for x in c.esp([A, B]) if x.src == A}) > 5
+    assert len({len(x.payload) for x in c.esp([A, B]) if x.src == B}) == 1
 
 
 def test_without_daemon_and_without_rights(lab):

@@ -78,6 +78,10 @@ static const struct row {
     {TDO_KNOB_DSCP, BOTH("dscp"), RANGE, -1, -1, 63},
     {TDO_KNOB_HOPLIMIT, BOTH("hoplimit"), RANGE, 64, 1, 255},
     {TDO_KNOB_FLOWLABEL, IP6("flowlabel"), "", RANGE, 0, 0, 2},
+    {TDO_KNOB_ESP_RANDPAD, BOTH("esp_randpad"), RANGE, -1, -1, 65535},
+    {TDO_KNOB_TEST_REPLAY, IP("test_replay"), "", RANGE, 0, 0, 1},
+    {TDO_KNOB_TEST_INTEGRITY, IP("test_integrity"), "", RANGE, 0, 0, 1},
+    {TDO_KNOB_CTR_COMPATIBILITY, "net.inet.esp.ctr_compatibility", "", ONE_VALUE, 0, 0, 0},
     {TDO_KNOB_ENABLED, SHARED("enabled"), RANGE, 1, 0, 2},
     {TDO_KNOB_USED, SHARED("used"), READ_ONLY, 0, 0, 0},
     {TDO_KNOB_CRYPTO_SUPPORT, IP("crypto_support"), "", RANGE, 0, -1, 1},
@@ -519,6 +523,23 @@ weak_algorithms_are_warned_about_again(void **state)
 }
 
 static void
+faults_are_announced(void **state)
+{
+	(void)state;
+	set(TDO_KNOB_TEST_REPLAY, TDO_AF_INET, 1);
+	assert_int_equal(c.warnings, 1);
+	assert_non_null(strstr(c.last_warning, IP("test_replay") " is 1"));
+	set(TDO_KNOB_TEST_REPLAY, TDO_AF_INET, 1);
+	assert_int_equal(c.warnings, 1);
+	set(TDO_KNOB_TEST_INTEGRITY, TDO_AF_INET6, 1);
+	assert_int_equal(c.warnings, 2);
+	assert_non_null(strstr(c.last_warning, IP("test_integrity") " is 1"));
+	set(TDO_KNOB_TEST_INTEGRITY, TDO_AF_INET, 0);
+	set(TDO_KNOB_TEST_REPLAY, TDO_AF_INET, 0);
+	assert_int_equal(c.warnings, 2);
+}
+
+static void
 drop(const char *src, const char *dst)
 {
 	struct tdo_pkt p = {.ip = {.flow = ctl_flow(src, dst, 17, 1, 2)}, .spi = 4660, .seq = 7};
@@ -581,6 +602,7 @@ main(void)
 		device_is_used_unless_software_is_required, setup_hardware, teardown),
 	    T(without_a_device_none_can_be_required),
 	    T(weak_algorithms_are_warned_about_again),
+	    T(faults_are_announced),
 	    T(debug_names_what_is_dropped),
 	};
 
