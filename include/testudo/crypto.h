@@ -41,6 +41,7 @@ struct tdo_alg {
 	bool implicit_iv;          /* RFC 8750: iv_len is 0, the sequence number is the IV */
 	bool clear;                /* ENC, AEAD: the payload is not encrypted */
 	bool no_auth;              /* AUTH: has an ICV that proves nothing */
+	bool ah_only;              /* AUTH: GMAC in AH, see struct tdo_op */
 	uint8_t level;             /* enum tdo_alg_level */
 };
 
@@ -65,6 +66,11 @@ const struct tdo_alg *tdo_alg_at(unsigned i);
  * an 8-byte header.  It is in no list; PF_KEY has flags for it.
  */
 const struct tdo_alg *tdo_alg_half_iv(void);
+/*
+ * The row of an authentication algorithm in the old AH, where ICVs have 128 bits; NULL: it is not
+ * used there.  These are in no list either.
+ */
+const struct tdo_alg *tdo_alg_ah_old(uint8_t pfkey);
 /* True when bits is a legal length of key material. */
 bool tdo_alg_keylen_ok(const struct tdo_alg *a, unsigned bits);
 
@@ -151,7 +157,9 @@ enum tdo_op_status {
  * A MAC covers header, IV and payload, then esn_hi if the session has ESN; an AEAD
  * covers the header with esn_hi in its middle as AAD (RFC 4106 5) and the payload.
  * hdr_len is 8 for ESP, and must be for an AEAD with ESN or implicit IV and for the half IV;
- * AES-CCM takes up to 44, everything else any length.  The ICV is written (encrypt) or
+ * AES-CCM takes up to 44, everything else any length.
+ * GMAC in AH has a header, an IV and an ICV, and no payload; esn_hi, if there is one, is the
+ * caller's business: it ends the header.  The ICV is written (encrypt) or
  * compared in constant time (decrypt).  The driver may change the ICV bytes when decrypting.
  */
 struct tdo_op {

@@ -20,6 +20,7 @@
 	.iv_len = (size), .block = (size)
 #define AUTH(bits, icv)                                                                            \
 	.kind = TDO_ALG_AUTH, .key_min = (bits), .key_max = (bits), .block = 1, .icv_len = (icv)
+#define GMAC_AH .salt_len = 4, .iv_len = 8, .iv_counter = true, .ah_only = true
 
 /*
  * In order of preference.  Levels: RFC 8221 5 and 6, and RFC 9395 7 for CAST; what is not
@@ -212,6 +213,25 @@ static const struct tdo_alg algs[] = {
 	AUTH(160, 12),
 	.pfkey = TDO_AALG_KEYED_SHA1,
 	.level = TDO_LEVEL_MUST_NOT},
+    /* RFC 4543 4: in AH, with an IV beside the ICV; RFC 8221 6.  ESP has "aes-gmac". */
+    {.name = "aes-128-gmac",
+	.aliases = "",
+	AUTH(160, 16),
+	GMAC_AH,
+	.pfkey = TDO_AALG_AES_128_GMAC,
+	.level = TDO_LEVEL_MAY},
+    {.name = "aes-192-gmac",
+	.aliases = "",
+	AUTH(224, 16),
+	GMAC_AH,
+	.pfkey = TDO_AALG_AES_192_GMAC,
+	.level = TDO_LEVEL_MAY},
+    {.name = "aes-256-gmac",
+	.aliases = "",
+	AUTH(288, 16),
+	GMAC_AH,
+	.pfkey = TDO_AALG_AES_256_GMAC,
+	.level = TDO_LEVEL_MAY},
     /* Zeros where an ICV would be, for debugging; RFC 8221 6: AUTH_NONE. */
     {.name = "null",
 	.aliases = "",
@@ -233,12 +253,39 @@ static const struct tdo_alg half_iv = {.name = "des-cbc",
     .block = 8,
     .level = TDO_LEVEL_MUST_NOT};
 
+/* The old AH (RFC 1826): 128 bits of ICV whatever the algorithm, as in KAME and the BSDs. */
+#define OLD(n, bits, number, lv)                                                                   \
+	{                                                                                          \
+		.name = (n), .aliases = "", AUTH(bits, 16), .pfkey = (number), .level = (lv)       \
+	}
+static const struct tdo_alg old_algs[] = {
+    OLD("keyed-md5", 128, TDO_AALG_KEYED_MD5, TDO_LEVEL_MUST_NOT),   /* RFC 1828 */
+    OLD("keyed-sha1", 160, TDO_AALG_KEYED_SHA1, TDO_LEVEL_MUST_NOT), /* RFC 1852, cut */
+    OLD("hmac-md5", 128, TDO_AALG_HMAC_MD5, TDO_LEVEL_MUST_NOT),     /* RFC 2085 */
+    OLD("hmac-sha1", 160, TDO_AALG_HMAC_SHA1, TDO_LEVEL_MUST),
+    OLD("hmac-ripemd160", 160, TDO_AALG_HMAC_RIPEMD160, TDO_LEVEL_MAY),
+    OLD("hmac-sha256", 256, TDO_AALG_HMAC_SHA256, TDO_LEVEL_MUST),
+    OLD("hmac-sha384", 384, TDO_AALG_HMAC_SHA384, TDO_LEVEL_MAY),
+    OLD("hmac-sha512", 512, TDO_AALG_HMAC_SHA512, TDO_LEVEL_SHOULD),
+    OLD("aes-xcbc-mac", 128, TDO_AALG_AES_XCBC_MAC, TDO_LEVEL_SHOULD),
+};
+
 #define NALGS (sizeof(algs) / sizeof(algs[0]))
+#define NOLD  (sizeof(old_algs) / sizeof(old_algs[0]))
 
 const struct tdo_alg *
 tdo_alg_half_iv(void)
 {
 	return &half_iv;
+}
+
+const struct tdo_alg *
+tdo_alg_ah_old(uint8_t pfkey)
+{
+	for (size_t i = 0; i < NOLD; i++)
+		if (old_algs[i].pfkey == pfkey)
+			return &old_algs[i];
+	return NULL;
 }
 
 static const struct tdo_alg *

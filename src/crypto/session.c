@@ -14,7 +14,17 @@ tdo_pair_legal(const struct tdo_alg *enc, const struct tdo_alg *auth)
 		return false;
 	if (auth && auth->kind != TDO_ALG_AUTH)
 		return false;
-	return !(enc && auth && enc->kind == TDO_ALG_AEAD);
+	return !(enc && auth && (enc->kind == TDO_ALG_AEAD || auth->ah_only));
+}
+
+/* GMAC in AH is AES-GCM whose packets are all header. */
+static void
+resolve_gmac(const struct tdo_alg **enc, const struct tdo_alg **auth)
+{
+	if (*auth && (*auth)->ah_only) {
+		*enc = tdo_alg_enc(TDO_EALG_AES_GCM_16);
+		*auth = NULL;
+	}
 }
 
 /* True when the key is there and has a legal length; without algorithm, when there is none. */
@@ -48,7 +58,10 @@ bool
 tdo_crypto_supports_by(const struct tdo_crypto *c, const struct tdo_alg *enc,
     const struct tdo_alg *auth, enum tdo_crypto_support by)
 {
-	return tdo_pair_legal(enc, auth) && choose(c, enc, auth, 0, by) != NULL;
+	if (!tdo_pair_legal(enc, auth))
+		return false;
+	resolve_gmac(&enc, &auth);
+	return choose(c, enc, auth, 0, by) != NULL;
 }
 
 bool
@@ -87,19 +100,27 @@ tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
 }
 
 int
-tdo_session_new(struct tdo_crypto *c, const struct tdo_session_param *p, struct tdo_session **ret)
+tdo_session_new(
+    struct tdo_crypto *c, const struct tdo_session_param *param, struct tdo_session **ret)
 {
 	const struct tdo_driver_slot *slot;
+	struct tdo_session_param p = *param;
 	unsigned key_len = 0;
 
-	if (!tdo_pair_legal(p->enc, p->auth))
+	if (!tdo_pair_legal(p.enc, p.auth))
 		return -EINVAL;
-	if (!key_ok(p->enc, p->ekey, p->ekey_len) || !key_ok(p->auth, p->akey, p->akey_len))
+	if (!key_ok(p.enc, p.ekey, p.ekey_len) || !key_ok(p.auth, p.akey, p.akey_len))
 		return -EINVAL;
-	if (p->enc)
-		key_len = (unsigned)p->ekey_len - p->enc->salt_len;
-	slot = choose(c, p->enc, p->auth, key_len, p->by);
-	return slot ? tdo_session_make(c, slot, p, ret) : -EOPNOTSUPP;
+	if (p.auth && p.auth->ah_only) {
+		resolve_gmac(&p.enc, &p.auth);
+		p.ekey = p.akey;
+		p.ekey_len = p.akey_len;
+		p.esn = false;
+	}
+	if (p.enc)
+		key_len = (unsigned)p.ekey_len - p.enc->salt_len;
+	slot = choose(c, p.enc, p.auth, key_len, p.by);
+	return slot ? tdo_session_make(c, slot, &p, ret) : -EOPNOTSUPP;
 }
 
 void

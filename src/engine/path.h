@@ -116,6 +116,8 @@ void tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pk
 enum tdo_reason tdo_tunnel_ecn_out(struct tdo_worker *w, const struct tdo_sa *sa, uint8_t outer_tos,
     uint8_t *inner, struct tdo_ip_info *ip);
 
+/* RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new. */
+void tdo_ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new);
 /*
  * The IP header at hdr announces nh at nh_off and a packet of len bytes.  The IPv4 checksum
  * is corrected by difference: what was wrong in it stays wrong.

@@ -116,7 +116,10 @@ tdo_sa_algs(
 		enc = half;
 	if (p->key.satype == TDO_SATYPE_ESP)
 		*ret_enc = enc;
-	*ret_auth = p->aalg ? tdo_alg_auth(p->aalg) : NULL;
+	if (p->aalg)
+		*ret_auth = p->key.satype == TDO_SATYPE_AH && (p->flags & TDO_SAF_OLD)
+				? tdo_alg_ah_old(p->aalg)
+				: tdo_alg_auth(p->aalg);
 }
 
 static bool
@@ -209,6 +212,10 @@ tdo_esp_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err
 		return tdo_refuse(e, err, -EINVAL, "unknown encryption algorithm %u", p->ealg);
 	if (p->aalg != 0 && auth == NULL)
 		return tdo_refuse(e, err, -EINVAL, "unknown authentication algorithm %u", p->aalg);
+	if (auth && auth->ah_only)
+		return tdo_refuse(e, err, -EINVAL,
+		    "%s is for AH; in ESP it is called aes-gmac, an encryption algorithm",
+		    auth->name);
 	if (auth && enc->kind == TDO_ALG_AEAD)
 		return tdo_refuse(e, err, -EINVAL,
 		    "%s authenticates by itself; it takes no authentication algorithm", enc->name);

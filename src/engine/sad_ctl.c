@@ -36,7 +36,7 @@ warn_weak(struct tdo_engine *e, const struct tdo_alg *a, tdo_ns *last, tdo_ns no
 static void
 warn_implicit_iv(struct tdo_engine *e, const struct tdo_alg *enc)
 {
-	if (!enc->implicit_iv || e->sad->warned_iiv)
+	if (enc == NULL || !enc->implicit_iv || e->sad->warned_iiv)
 		return;
 	e->sad->warned_iiv = true;
 	tdo_engine_log(e, TDO_LOG_WARN,
@@ -51,13 +51,12 @@ warn(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now)
 	const struct tdo_alg *enc, *auth;
 	struct tdo_sad *d = e->sad;
 
-	if (p->key.satype == TDO_SATYPE_IPCOMP)
-		return; /* it promises nothing */
 	tdo_sa_algs(p, &enc, &auth);
 	warn_implicit_iv(e, enc);
 	warn_weak(e, enc, &d->warned_enc[p->ealg], now);
 	warn_weak(e, auth, &d->warned_auth[p->aalg], now);
-	if ((auth == NULL || auth->no_auth) && enc->kind != TDO_ALG_AEAD && !d->warned_clear) {
+	if (enc && (auth == NULL || auth->no_auth) && enc->kind != TDO_ALG_AEAD &&
+	    !d->warned_clear) {
 		d->warned_clear = true;
 		/* RFC 4303 1: confidentiality-only service may be attacked actively. */
 		tdo_engine_log(e, TDO_LOG_WARN,

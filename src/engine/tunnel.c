@@ -169,11 +169,8 @@ fold(uint32_t sum)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-/*
- * RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new.
- */
-static void
-ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
+void
+tdo_ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
 {
 	uint32_t sum = (uint16_t)~tdo_be16(hdr + IP4_CSUM_OFF) + (uint32_t)(uint16_t)~old + new;
 
@@ -273,7 +270,7 @@ set_tos(uint8_t *hdr, struct tdo_ip_info *ip, uint8_t tos)
 
 	if (ip->flow.src.af == TDO_AF_INET) {
 		hdr[IP4_TOS_OFF] = tos;
-		ip4_fix_csum(hdr, old, tdo_be16(hdr));
+		tdo_ip4_fix_csum(hdr, old, tdo_be16(hdr));
 	} else {
 		hdr[0] = (uint8_t)((hdr[0] & 0xf0) | tos >> 4);
 		hdr[1] = (uint8_t)((hdr[1] & 0x0f) | tos << 4);

@@ -6,7 +6,6 @@
 #include "base/ct.h"
 #include "engine/control.h"
 #include "engine/engine.h"
-#include "engine/protocol.h"
 #include "wire/ip.h"
 
 _Static_assert(sizeof(struct tdo_offender) % sizeof(uint64_t) == 0, "copied in words");
@@ -26,6 +25,8 @@ tdo_worker_new(struct tdo_engine *e, unsigned i)
 	r = tdo_event_ring_new(w);
 	if (r == 0)
 		r = tdo_flow_cache_new(e, &w->cache);
+	if (r == 0)
+		r = tdo_ah_saved_new(w);
 	/* A worker that never says anything must not lose what it reads: it starts resumed. */
 	tdo_qsbr_online(&e->qsbr, i);
 	return r;
@@ -40,8 +41,8 @@ tdo_worker_free(struct tdo_worker *w)
 		return;
 	e = w->engine;
 	tdo_flow_cache_free(e, w->cache);
+	tdo_ah_saved_free(w);
 	tdo_event_ring_free(w);
-	tdo_ipcomp_work_free(w);
 	tdo_wipe(w->random_pool, sizeof(w->random_pool));
 	tdo_line_free(&e->cfg.mem, w, sizeof(*w));
 }

@@ -9,22 +9,23 @@ enum {
 };
 
 static bool
-listed(const struct tdo_crypto *crypto, const struct tdo_alg *a, bool auth)
+listed(const struct tdo_crypto *crypto, const struct tdo_alg *a, bool auth, uint8_t satype)
 {
-	if ((a->kind == TDO_ALG_AUTH) != auth)
+	if ((a->kind == TDO_ALG_AUTH) != auth || (a->ah_only && satype == TDO_SATYPE_ESP))
 		return false;
 	return auth ? tdo_crypto_supports(crypto, NULL, a) : tdo_crypto_supports(crypto, a, NULL);
 }
 
 static void
-put_list(struct tdo_wr *w, const struct tdo_crypto *crypto, enum tdo_sadb_ext_type ext, bool auth)
+put_list(struct tdo_wr *w, const struct tdo_crypto *crypto, enum tdo_sadb_ext_type ext, bool auth,
+    uint8_t satype)
 {
 	struct tdo_sadb_alg list[ALGS_MAX];
 	const struct tdo_alg *a;
 	unsigned n = 0;
 
 	for (unsigned i = 0; n < ALGS_MAX && (a = tdo_alg_at(i)) != NULL; i++)
-		if (listed(crypto, a, auth))
+		if (listed(crypto, a, auth, satype))
 			list[n++] = (struct tdo_sadb_alg){.id = a->pfkey,
 			    .ivlen = a->iv_len,
 			    .minbits = a->key_min,
@@ -38,9 +39,9 @@ void
 tdo_pfkey_put_supported(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype)
 {
 	if (satype != TDO_SATYPE_IPCOMP)
-		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_AUTH, true);
+		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_AUTH, true, satype);
 	if (satype == TDO_SATYPE_ESP || satype == TDO_SATYPE_UNSPEC)
-		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_ENCRYPT, false);
+		put_list(w, crypto, TDO_SADB_EXT_SUPPORTED_ENCRYPT, false, satype);
 }
 
 /* ---- proposals ---------------------------------------------------------------------- */

@@ -8,7 +8,6 @@
 
 #include "base/addr.h"
 #include "base/be.h"
-#include "testudo/comp.h"
 #include "wire/ip.h"
 
 #define CHECK(x)                                                                                   \
@@ -94,10 +93,13 @@ fx_addr(const char *text)
 	return a;
 }
 
-static uint8_t
-satype_of(const struct fx_sa *sa)
+static struct tdo_sa_key
+key_of(const struct fx_sa *sa)
 {
-	return sa->comp ? TDO_SATYPE_IPCOMP : TDO_SATYPE_ESP;
+	return (struct tdo_sa_key){.satype = sa->satype ? sa->satype : TDO_SATYPE_ESP,
+	    .spi = sa->spi,
+	    .src = fx_addr(sa->src),
+	    .dst = fx_addr(sa->dst)};
 }
 
 int
@@ -109,7 +111,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	struct rng keys = {sa->spi};
 	struct tdo_err err = {0};
 	struct tdo_sa_param p = {
-	    .key = {satype_of(sa), sa->spi, fx_addr(sa->src), fx_addr(sa->dst)},
+	    .key = key_of(sa),
 	    .mode = sa->mode,
 	    .reqid = sa->reqid,
 	    .flags = sa->flags,
@@ -135,12 +137,6 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 		p.aalg = auth->pfkey;
 		p.akey_bits = sa->akey_bits ? sa->akey_bits : auth->key_min;
 	}
-	if (sa->comp) {
-		const struct tdo_comp_alg *comp = tdo_comp_alg_by_name(sa->comp);
-
-		CHECK(comp);
-		p.ealg = comp->pfkey;
-	}
 	r = tdo_sa_add(f->e, &p, f->now, &err);
 	if (r != 0)
 		printf("# SA %s %s: %d %s\n", sa->enc, sa->auth, r, err.text ? err.text : "");
@@ -156,7 +152,7 @@ fx_add_sa(struct fx *f, const struct fx_sa *sa)
 void
 fx_delete_sa(struct fx *f, const struct fx_sa *sa)
 {
-	struct tdo_sa_key k = {satype_of(sa), sa->spi, fx_addr(sa->src), fx_addr(sa->dst)};
+	struct tdo_sa_key k = key_of(sa);
 
 	CHECK(tdo_sa_delete(f->e, &k) == 0);
 }
@@ -199,9 +195,7 @@ request(char *text)
 	struct tdo_req r = {0};
 	char *word = strsep(&text, "/");
 
-	r.proto = strcmp(word, "esp") == 0      ? TDO_IPPROTO_ESP
-		  : strcmp(word, "ipcomp") == 0 ? TDO_IPPROTO_IPCOMP
-						: TDO_IPPROTO_AH;
+	r.proto = strcmp(word, "esp") == 0 ? TDO_IPPROTO_ESP : TDO_IPPROTO_AH;
 	word = strsep(&text, "/");
 	r.mode = strcmp(word, "tunnel") == 0 ? TDO_MODE_TUNNEL : TDO_MODE_TRANSPORT;
 	word = strsep(&text, "/");

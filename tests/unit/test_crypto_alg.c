@@ -54,6 +54,9 @@ static const struct expected auth[] = {
     {{"hmac-sha256-96", "hmac-sha2-256-96"}, 248, 0, 0, 1, 12, {256}, 0, TDO_LEVEL_MAY},
     {{"keyed-md5", "md5"}, 249, 0, 0, 1, 12, {128}, 0, TDO_LEVEL_MUST_NOT},
     {{"keyed-sha1", "sha"}, 250, 0, 0, 1, 12, {160}, 0, TDO_LEVEL_MUST_NOT},
+    {{"aes-128-gmac"}, 11, 4, 8, 1, 16, {160}, 0, TDO_LEVEL_MAY},
+    {{"aes-192-gmac"}, 12, 4, 8, 1, 16, {224}, 0, TDO_LEVEL_MAY},
+    {{"aes-256-gmac"}, 13, 4, 8, 1, 16, {288}, 0, TDO_LEVEL_MAY},
     {{"null"}, 251, 0, 0, 1, 12, {0}, 0, TDO_LEVEL_MUST_NOT},
 };
 

@@ -350,9 +350,11 @@ register_lists_what_works(void **state)
 	assert_true(list_has(TDO_SADB_EXT_SUPPORTED_ENCRYPT, 12));
 	assert_true(list_has(TDO_SADB_EXT_SUPPORTED_ENCRYPT, 20));
 	assert_true(list_has(TDO_SADB_EXT_SUPPORTED_AUTH, 5));
-	assert_false(list_has(TDO_SADB_EXT_SUPPORTED_AUTH, 12));
+	assert_false(list_has(TDO_SADB_EXT_SUPPORTED_AUTH, 20));
+	assert_true(list_has(TDO_SADB_EXT_SUPPORTED_AUTH, 12)); /* GMAC, which is for AH */
 	say_base(w->a, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
 	hear(w->a, TDO_SADB_REGISTER, 0);
+	assert_false(list_has(TDO_SADB_EXT_SUPPORTED_AUTH, 12));
 	say_base(w->a, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
 	hear(w->a, TDO_SADB_REGISTER, EEXIST);
 	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP); /* the first one is told */

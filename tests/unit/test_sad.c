@@ -86,8 +86,8 @@ bad_names_are_refused(void **state)
 	p.key.src = p.key.dst = (struct tdo_addr){0};
 	refused(&p, -EINVAL, "one family");
 	p = ctl_sa(A, B, 256, 1);
-	p.key.satype = TDO_SATYPE_AH;
-	refused(&p, -EOPNOTSUPP, "AH");
+	p.key.satype = TDO_SATYPE_IPCOMP;
+	refused(&p, -EOPNOTSUPP, "IPComp");
 	p.key.satype = 77;
 	refused(&p, -EINVAL, "SA type 77");
 }
@@ -357,8 +357,13 @@ spis_come_from_the_range(void **state)
 	assert_int_equal(tdo_sa_getspi(c.e, &p, UINT32_MAX, UINT32_MAX, c.now, &spi), 0);
 	assert_int_equal(tdo_sa_getspi(c.e, &p, 255, 300, c.now, &spi), -EINVAL);
 	assert_int_equal(tdo_sa_getspi(c.e, &p, 301, 300, c.now, &spi), -EINVAL);
-	p.key.satype = TDO_SATYPE_AH;
-	assert_int_equal(tdo_sa_getspi(c.e, &p, 300, 301, c.now, &spi), -EOPNOTSUPP);
+	/* Each protocol has SPIs of its own. */
+	for (uint32_t i = 0x1000; i < 0x1010; i++) {
+		p.key.satype = TDO_SATYPE_AH;
+		assert_int_equal(tdo_sa_getspi(c.e, &p, i, i, c.now, &spi), 0);
+		assert_int_equal(spi, i);
+	}
+	assert_int_equal(tdo_sa_getspi(c.e, &p, 0x1000, 0x100f, c.now, &spi), -ENOENT);
 }
 
 static void
