@@ -84,6 +84,7 @@ tdo_used_slot(uint8_t proto, uint8_t alg, bool authenticated)
 }
 
 struct tdo_acquire_ring; /* event.c */
+struct tdo_ipcomp_work;  /* ipcomp.h */
 
 /* How the outer headers of the packets of one SA and policy are made (tunnel.c). */
 struct tdo_tunnel_plan {
@@ -113,7 +114,8 @@ struct tdo_worker {
 	uint16_t ip_id;
 	struct tdo_tunnel_plan tunnel; /* of the last packet that got an outer header */
 	struct tdo_acquire_ring *acquire;
-	struct tdo_ah_saved *ah_saved; /* ah.h */
+	struct tdo_ah_saved *ah_saved;          /* ah.h */
+	struct tdo_ipcomp_work *_Atomic ipcomp; /* NULL until control makes it (ipcomp.c) */
 };
 
 struct tdo_engine {
@@ -149,6 +151,22 @@ struct tdo_engine {
 /* The SA for an inbound packet: destination, SPI, protocol number; NULL when there is none. */
 struct tdo_sa *tdo_sad_find_in(
     const struct tdo_engine *e, const struct tdo_addr *dst, uint32_t spi, uint8_t proto);
+/*
+ * The same for IPComp: a CPI below 256 names an algorithm, and of several SAs with that the one
+ * that fits best what IPComp carries, next, and the source.
+ */
+struct tdo_sa *tdo_sad_find_cpi(
+    const struct tdo_engine *e, const struct tdo_flow *f, uint32_t cpi, uint8_t next);
+/*
+ * The IPComp tunnel to which an IP packet in IP of these addresses belongs, because its sender
+ * found that it does not get smaller; NULL when there is none.
+ */
+struct tdo_sa *tdo_sad_find_bare(const struct tdo_engine *e, const struct tdo_flow *f);
+/*
+ * An SA of mode any carries an IP packet: is that the packet of such a tunnel between the same
+ * ends?  Policies can ask for the SA itself as a tunnel; then it is not.
+ */
+bool tdo_sad_carries_bare(const struct tdo_sa *sa);
 /* Which SA an outbound packet needs next. */
 struct tdo_sa_ask {
 	const struct tdo_req *req;

@@ -83,12 +83,17 @@ tdo_layer_strip_tunnel(
 	return tdo_tunnel_ecn_out(w, sa, outer_tos, c->start, &p->ip);
 }
 
-/* An SA of mode any is a tunnel when it carries an IP packet, as in BSD. */
+/*
+ * An SA of mode any is a tunnel when it carries an IP packet, as in BSD; unless that packet belongs
+ * to an IPComp tunnel inside of it.
+ */
 static inline bool
 tdo_layer_carries_tunnel(const struct tdo_sa *sa, uint8_t next)
 {
-	return sa->id.mode != TDO_MODE_TRANSPORT &&
-	       (next == TDO_IPPROTO_IPIP || next == TDO_IPPROTO_IPV6);
+	if (next != TDO_IPPROTO_IPIP && next != TDO_IPPROTO_IPV6)
+		return false;
+	return sa->id.mode == TDO_MODE_TUNNEL ||
+	       (sa->id.mode == TDO_MODE_ANY && !tdo_sad_carries_bare(sa));
 }
 
 /*

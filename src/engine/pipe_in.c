@@ -5,6 +5,7 @@
  */
 #include "base/addr.h"
 #include "engine/check.h"
+#include "engine/ipcomp.h"
 #include "engine/path.h"
 #include "wire/ip.h"
 
@@ -155,13 +156,20 @@ parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 /*
  * True when the packet carries an IPsec header that this host has to remove.  The first one was
  * sent to us by the contract of tdo_in(), and so is everything below it in transport mode; what
- * came out of a tunnel may be somebody else's.
+ * came out of a tunnel may be somebody else's.  An IP packet in an IP packet counts when it belongs
+ * to an IPComp tunnel (tdo_sad_find_bare()).
  */
 static bool
 has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
-	if (!tdo_is_ipsec(p->ip.flow.proto))
+	uint8_t proto = p->ip.flow.proto;
+
+	if (proto == TDO_IPPROTO_IPIP || proto == TDO_IPPROTO_IPV6) {
+		if (p->ip.frag || tdo_sad_find_bare(w->engine, &p->ip.flow) == NULL)
+			return false;
+	} else if (!tdo_is_ipsec(proto)) {
 		return false;
+	}
 	if (p->tunnelled == 0)
 		return true;
 	/* A fragment goes to the host, which gives it back when it is whole. */
@@ -178,12 +186,17 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 	const struct tdo_flow *f = &p->ip.flow;
 
 	*ret_why = TDO_REASON_IN_NO_SA;
+	if (p->nsas < TDO_HIST_MAX && !tdo_is_ipsec(f->proto))
+		return tdo_sad_find_bare(w->engine, f);
 	if (p->ip.frag)
 		*ret_why = TDO_REASON_IN_FRAGMENT; /* RFC 4303 3.4.1, RFC 4302 3.4.1 */
 	else if (p->nsas == TDO_HIST_MAX)
 		*ret_why = TDO_REASON_IN_NESTED;
 	else if (!tdo_read_spi(p))
 		*ret_why = TDO_REASON_SHORT;
+	else if (f->proto == TDO_IPPROTO_IPCOMP)
+		return tdo_sad_find_cpi(
+		    w->engine, f, p->spi, tdo_pkt_data(p)[p->ip.l4_off + TDO_IPCOMP_NH_OFF]);
 	else if (last && last->id.spi == p->spi && last->id.proto == f->proto &&
 		 tdo_addr_equal(&last->id.dst, &f->dst))
 		return last;
@@ -274,6 +287,7 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	uint64_t bytes = 0;
 
 	tdo_worker_way(w, false);
+	tdo_ipcomp_forget(w);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
 		bytes += p[i]->len;

@@ -172,8 +172,25 @@ is_own_output(const struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_de
 		return false;
 	if (!tdo_read_spi(p))
 		return false;
-	sa = tdo_sad_find_in(w->engine, &f->dst, p->spi, f->proto);
+	if (f->proto == TDO_IPPROTO_IPCOMP)
+		sa = tdo_sad_find_cpi(w->engine, f, p->spi, TDO_IPPROTO_IPIP);
+	else
+		sa = tdo_sad_find_in(w->engine, &f->dst, p->spi, f->proto);
 	return sa && tdo_addr_equal(&sa->id.src, &f->src);
+}
+
+/*
+ * RFC 4303 3.3.4, RFC 4302 3.3.4: transport mode is for whole datagrams only.  IPComp leaves
+ * fragments as they are.
+ */
+static bool
+needs_whole(const struct tdo_decision *d)
+{
+	unsigned i = 0;
+
+	while (i < d->nsas && !(d->tunnelled >> i & 1) && d->sas[i]->id.proto == TDO_IPPROTO_IPCOMP)
+		i++;
+	return i < d->nsas && !(d->tunnelled >> i & 1);
 }
 
 static void
@@ -195,8 +212,7 @@ apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo
 		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_ENDPOINT_LOOP, now);
 		return;
 	}
-	/* RFC 4303 3.3.4, RFC 4302 3.3.4: transport mode is for whole datagrams only. */
-	if (d->verdict == TDO_VERDICT_PROTECT && p->ip.frag && !(d->tunnelled & 1)) {
+	if (d->verdict == TDO_VERDICT_PROTECT && p->ip.frag && needs_whole(d)) {
 		tdo_worker_drop(w, p, NULL, TDO_REASON_OUT_FRAGMENT, now);
 		return;
 	}

@@ -6,6 +6,7 @@
 static const struct tdo_protocol rows[] = {
     {TDO_SATYPE_AH, TDO_IPPROTO_AH, "AH", tdo_ah_check, tdo_ah_init},
     {TDO_SATYPE_ESP, TDO_IPPROTO_ESP, "ESP", tdo_esp_check, tdo_esp_init},
+    {TDO_SATYPE_IPCOMP, TDO_IPPROTO_IPCOMP, "IPComp", tdo_ipcomp_check, tdo_ipcomp_init},
 };
 
 const struct tdo_protocol *

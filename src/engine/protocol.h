@@ -49,4 +49,14 @@ TDO_MUST_CHECK int tdo_ah_check(
 TDO_MUST_CHECK int tdo_ah_init(
     struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
 
+/* ---- ipcomp.c ---- */
+
+TDO_MUST_CHECK int tdo_ipcomp_check(
+    struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err);
+TDO_MUST_CHECK int tdo_ipcomp_init(
+    struct tdo_engine *e, struct tdo_sa *sa, const struct tdo_alg *enc, const struct tdo_alg *auth);
+/* Frees what it made; for any SA. */
+void tdo_ipcomp_fini(struct tdo_engine *e, struct tdo_sa *sa);
+void tdo_ipcomp_work_free(struct tdo_worker *w);
+
 #endif

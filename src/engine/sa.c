@@ -22,6 +22,7 @@ sa_free(struct tdo_sa *sa)
 	tdo_session_free(sa->dec); /* uses the keys of enc */
 	tdo_session_free(sa->enc);
 	tdo_replay_fini(&sa->replay, mem);
+	tdo_ipcomp_fini(e, sa);
 	if (sa->keys) {
 		tdo_wipe(sa->keys, sa->keys_len);
 		mem->free(mem->ctx, sa->keys, sa->keys_len);

@@ -52,7 +52,8 @@ struct tdo_format {
 };
 
 struct tdo_worker;
-struct tdo_sa_set; /* sad_out.c */
+struct tdo_comp_sa; /* ipcomp.h */
+struct tdo_sa_set;  /* sad_out.c */
 
 /*
  * The place of an SA in a set of the outbound index; readers walk both ways.  An SA that becomes
@@ -108,6 +109,7 @@ struct tdo_sa {
 	_Atomic uint64_t frozen_seq; /* fault.c; 0: none */
 	struct tdo_tunnel_opt tunnel;
 	uint32_t flags;           /* TDO_SAF_... */
+	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */
 	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
 	struct tdo_sa *grow_next; /* ... above this one */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The SAD (RFC 4301 4.4.2): the inbound table by destination, protocol and SPI, and a list in
- * order of creation.  The outbound index is in sad_out.c.
+ * order of creation.  The outbound index is in sad_out.c, CPIs of IPComp are in sad_cpi.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,6 +69,8 @@ tdo_sad_new(struct tdo_engine *e)
 		r = tdo_htab_init(&d->sets, &e->cfg.mem, &e->qsbr);
 	if (r == 0)
 		r = tdo_htab_init(&d->by_reqid, &e->cfg.mem, &e->qsbr);
+	if (r == 0)
+		r = tdo_htab_init(&d->by_cpi, &e->cfg.mem, &e->qsbr);
 	return r;
 }
 
@@ -89,6 +91,7 @@ tdo_sad_fini(struct tdo_engine *e)
 	tdo_htab_fini(&d->by_spi);
 	tdo_htab_fini(&d->sets);
 	tdo_htab_fini(&d->by_reqid);
+	tdo_htab_fini(&d->by_cpi);
 	tdo_engine_release(e, d, sizeof(*d));
 }
 
@@ -124,6 +127,7 @@ tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa)
 	tdo_htab_insert(
 	    &d->by_spi, &sa->by_spi, hash_spi(e, &sa->id.dst, sa->id.spi, sa->id.proto));
 	tdo_sad_out_join(e, sa);
+	tdo_sad_cpi_join(e, sa);
 	tdo_engine_changed(e);
 }
 
@@ -182,6 +186,8 @@ tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 	sa->in_sad = true;
 	old->in_sad = false;
 	swap_name(e, old, sa);
+	tdo_sad_cpi_join(e, sa);
+	tdo_sad_cpi_leave(e, old);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &old->retired, let_go);
 }
@@ -202,6 +208,7 @@ tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa)
 	unlink_reqid(e, sa);
 	tdo_htab_remove(&d->by_spi, &sa->by_spi);
 	tdo_sad_out_leave(e, sa);
+	tdo_sad_cpi_leave(e, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &sa->retired, let_go);
 }

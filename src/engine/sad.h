@@ -14,6 +14,8 @@ struct tdo_sad {
 	struct tdo_htab by_spi;
 	struct tdo_htab sets;     /* struct tdo_sa_set */
 	struct tdo_htab by_reqid; /* SAs with a reqid from testudo's range */
+	struct tdo_htab by_cpi;   /* struct tdo_comp_sa */
+	_Atomic uint32_t ncomp;   /* nodes of it */
 	/* Counts removals; see tdo_sad_find_out(). */
 	_Atomic uint64_t removals;
 	/* control thread only */
@@ -81,5 +83,11 @@ bool tdo_sad_out_replace(struct tdo_sa *old, struct tdo_sa *sa);
 void tdo_sad_out_soften(struct tdo_sa *sa);
 /* An SA of the type and address pair of key, in whatever state; NULL when there is none. */
 struct tdo_sa *tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key);
+
+/* ---- sad_cpi.c ---- */
+
+/* For SAs of any protocol; only those of IPComp are entered. */
+void tdo_sad_cpi_join(struct tdo_engine *e, struct tdo_sa *sa);
+void tdo_sad_cpi_leave(struct tdo_engine *e, struct tdo_sa *sa);
 
 #endif

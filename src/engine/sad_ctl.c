@@ -51,6 +51,8 @@ warn(struct tdo_engine *e, const struct tdo_sa_param *p, tdo_ns now)
 	const struct tdo_alg *enc, *auth;
 	struct tdo_sad *d = e->sad;
 
+	if (p->key.satype == TDO_SATYPE_IPCOMP)
+		return; /* it promises nothing */
 	tdo_sa_algs(p, &enc, &auth);
 	warn_implicit_iv(e, enc);
 	warn_weak(e, enc, &d->warned_enc[p->ealg], now);

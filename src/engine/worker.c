@@ -6,6 +6,7 @@
 #include "base/ct.h"
 #include "engine/control.h"
 #include "engine/engine.h"
+#include "engine/protocol.h"
 #include "wire/ip.h"
 
 _Static_assert(sizeof(struct tdo_offender) % sizeof(uint64_t) == 0, "copied in words");
@@ -43,6 +44,7 @@ tdo_worker_free(struct tdo_worker *w)
 	tdo_flow_cache_free(e, w->cache);
 	tdo_ah_saved_free(w);
 	tdo_event_ring_free(w);
+	tdo_ipcomp_work_free(w);
 	tdo_wipe(w->random_pool, sizeof(w->random_pool));
 	tdo_line_free(&e->cfg.mem, w, sizeof(*w));
 }

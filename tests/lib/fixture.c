@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "base/be.h"
+#include "testudo/comp.h"
 #include "wire/ip.h"
 
 #define CHECK(x)                                                                                   \
@@ -96,7 +97,9 @@ fx_addr(const char *text)
 static struct tdo_sa_key
 key_of(const struct fx_sa *sa)
 {
-	return (struct tdo_sa_key){.satype = sa->satype ? sa->satype : TDO_SATYPE_ESP,
+	return (struct tdo_sa_key){.satype = sa->satype ? sa->satype
+					     : sa->comp ? TDO_SATYPE_IPCOMP
+							: TDO_SATYPE_ESP,
 	    .spi = sa->spi,
 	    .src = fx_addr(sa->src),
 	    .dst = fx_addr(sa->dst)};
@@ -136,6 +139,12 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	if (auth) {
 		p.aalg = auth->pfkey;
 		p.akey_bits = sa->akey_bits ? sa->akey_bits : auth->key_min;
+	}
+	if (sa->comp) {
+		const struct tdo_comp_alg *comp = tdo_comp_alg_by_name(sa->comp);
+
+		CHECK(comp);
+		p.ealg = comp->pfkey;
 	}
 	r = tdo_sa_add(f->e, &p, f->now, &err);
 	if (r != 0)
@@ -195,7 +204,9 @@ request(char *text)
 	struct tdo_req r = {0};
 	char *word = strsep(&text, "/");
 
-	r.proto = strcmp(word, "esp") == 0 ? TDO_IPPROTO_ESP : TDO_IPPROTO_AH;
+	r.proto = strcmp(word, "esp") == 0      ? TDO_IPPROTO_ESP
+		  : strcmp(word, "ipcomp") == 0 ? TDO_IPPROTO_IPCOMP
+						: TDO_IPPROTO_AH;
 	word = strsep(&text, "/");
 	r.mode = strcmp(word, "tunnel") == 0 ? TDO_MODE_TUNNEL : TDO_MODE_TRANSPORT;
 	word = strsep(&text, "/");

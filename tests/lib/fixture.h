@@ -33,6 +33,7 @@ struct fx_sa {
 	uint8_t mode;
 	const char *enc, *auth; /* names; NULL: none */
 	uint8_t satype;         /* 0: ESP */
+	const char *comp;       /* name: an IPComp SA */
 	uint32_t reqid, flags, replay;
 	struct tdo_lifetime hard;
 	struct tdo_tunnel_opt tunnel;
@@ -40,7 +41,8 @@ struct fx_sa {
 	uint16_t ekey_bits, akey_bits; /* 0: the shortest keys */
 };
 
-/* Adds a mature SA with a key made from its SPI: equal in all engines. */
+/* Adds a mature SA, of ESP unless a field says otherwise, with a key made from its SPI: equal in
+ * all engines. */
 void fx_add_sa(struct fx *f, const struct fx_sa *sa);
 int fx_try_sa(struct fx *f, const struct fx_sa *sa);
 void fx_delete_sa(struct fx *f, const struct fx_sa *sa);

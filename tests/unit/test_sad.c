@@ -86,8 +86,6 @@ bad_names_are_refused(void **state)
 	p.key.src = p.key.dst = (struct tdo_addr){0};
 	refused(&p, -EINVAL, "one family");
 	p = ctl_sa(A, B, 256, 1);
-	p.key.satype = TDO_SATYPE_IPCOMP;
-	refused(&p, -EOPNOTSUPP, "IPComp");
 	p.key.satype = 77;
 	refused(&p, -EINVAL, "SA type 77");
 }
