@@ -18,8 +18,9 @@ struct tdo_comp_alg {
 };
 
 /* CPIs below name an algorithm; those from here on an association (RFC 3173 3.3). */
-#define TDO_CPI_NEGOTIATED 256u
-#define TDO_CPI_MAX        0xffffu
+#define TDO_CPI_NEGOTIATED     256u
+#define TDO_CPI_NEGOTIATED_MAX 61439u /* above: for private use */
+#define TDO_CPI_MAX            0xffffu
 
 /* The row with this PF_KEY number, well-known CPI or name; NULL. */
 const struct tdo_comp_alg *tdo_comp_alg(uint8_t pfkey);

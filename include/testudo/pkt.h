@@ -58,6 +58,10 @@ struct tdo_ip_info {
 };
 
 struct tdo_pkt {
+	/*
+	 * The memory.  What tdo_in() decompresses may be too large for it: then the packet has
+	 * memory of the engine's, good until the next tdo_in() of the same worker.
+	 */
 	uint8_t *buf; /* start of the memory */
 	uint32_t cap; /* bytes of memory */
 	uint32_t off; /* first byte of the packet */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Algorithms towards key managers: the lists of REGISTER, the proposal of ACQUIRE. */
 #include "pfkey/endpoint.h"
+#include "testudo/comp.h"
 
 enum {
 	ALGS_MAX = 64,   /* of one list */
@@ -34,7 +35,10 @@ put_list(struct tdo_wr *w, const struct tdo_crypto *crypto, enum tdo_sadb_ext_ty
 		tdo_sadb_put_supported(w, ext, list, n);
 }
 
-/* RFC 2367 3.1.7; AH has no encryption, IPComp has neither keys nor ciphers. */
+/*
+ * RFC 2367 3.1.7; AH has no encryption.  For compression there is no list; libipsec keeps one
+ * list of each kind, so one of IPComp would take the place of ESP's.
+ */
 void
 tdo_pfkey_put_supported(struct tdo_wr *w, const struct tdo_crypto *crypto, uint8_t satype)
 {
@@ -136,6 +140,22 @@ add_esp(const struct limits *l, bool pairs, struct tdo_sadb_comb *list)
 	return n;
 }
 
+/* A compression algorithm stands where others have the cipher, as in the SA extension. */
+static unsigned
+add_ipcomp(const struct limits *l, struct tdo_sadb_comb *list)
+{
+	const struct tdo_comp_alg *a;
+	unsigned n = 0;
+
+	for (unsigned i = 0; n < COMBS_MAX && (a = tdo_comp_alg_at(i)) != NULL; i++) {
+		if (a->not_there)
+			continue;
+		list[n] = comb(l, NULL, NULL);
+		list[n++].encrypt = a->pfkey;
+	}
+	return n;
+}
+
 void
 tdo_pfkey_put_proposal(struct tdo_wr *w, struct tdo_engine *e, uint8_t satype)
 {
@@ -149,5 +169,7 @@ tdo_pfkey_put_proposal(struct tdo_wr *w, struct tdo_engine *e, uint8_t satype)
 		n = add_pairs(&l, NULL, list, n);
 	else if (satype == TDO_SATYPE_ESP)
 		n = add_esp(&l, tdo_knob_get(e, TDO_KNOB_ESP_AUTH, TDO_AF_INET) != 0, list);
+	else if (satype == TDO_SATYPE_IPCOMP)
+		n = add_ipcomp(&l, list);
 	tdo_sadb_put_proposal(w, REPLAY, list, n);
 }

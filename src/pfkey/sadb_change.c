@@ -4,6 +4,7 @@
 
 #include "base/ct.h"
 #include "pfkey/endpoint.h"
+#include "testudo/comp.h"
 
 /*
  * The SPI range of a request.  RFC 2367 3.1.1: the range is the user's; without one (or
@@ -12,15 +13,19 @@
 static int
 spi_range(const struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
 {
+	bool ipcomp = call->m->base.satype == TDO_SATYPE_IPCOMP;
 	struct tdo_sadb_spirange r = {0};
 
 	tdo_sadb_get_spirange(call->m, &r);
 	if (r.max == 0) {
 		r.min = (uint32_t)tdo_knob_get(call->e, TDO_KNOB_SPI_MIN, TDO_AF_INET);
 		r.max = (uint32_t)tdo_knob_get(call->e, TDO_KNOB_SPI_MAX, TDO_AF_INET);
+		/* RFC 3173 3.3: those above are for peers that agreed upon it. */
+		if (ipcomp && r.max > TDO_CPI_NEGOTIATED_MAX)
+			r.max = TDO_CPI_NEGOTIATED_MAX;
 	}
-	if (call->m->base.satype == TDO_SATYPE_IPCOMP && r.max > UINT16_MAX)
-		r.max = UINT16_MAX; /* RFC 3173 3.3: a CPI has 16 bits */
+	if (ipcomp && r.max > TDO_CPI_MAX)
+		r.max = TDO_CPI_MAX;
 	if (r.min < TDO_SPI_MIN)
 		r.min = TDO_SPI_MIN;
 	if (r.min > r.max)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Parts of the statements about SAs: protocol, SPI, extensions, algorithms. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "setkey/algname.h"
 #include "setkey/build.h"
 #include "setkey/build_int.h"
+#include "testudo/comp.h"
 
 static const struct stmt_proto protos[] = {
     {"esp", TDO_SATYPE_ESP, false, false},
@@ -397,14 +399,17 @@ tdo_build_auth(struct parse *p, struct text name, struct text key)
 bool
 tdo_build_comp(struct parse *p, struct text name, bool raw)
 {
-	if (strcmp(name.s, "deflate") == 0)
-		p->cur.sa.comp = STMT_COMP_DEFLATE;
-	else if (strcmp(name.s, "oui") == 0)
-		p->cur.sa.comp = STMT_COMP_OUI;
-	else if (strcmp(name.s, "lzs") == 0)
-		p->cur.sa.comp = STMT_COMP_LZS;
-	else
+	const struct tdo_comp_alg *a = tdo_comp_alg_by_name(name.s);
+	char text[128];
+
+	if (!a)
 		return tdo_build_fail_text(p, name, "unsupported algorithm");
+	/* The statements behind this one are carried out, as with every SA that is refused. */
+	if (a->not_there) {
+		snprintf(text, sizeof(text), "WARNING: %s", a->not_there);
+		tdo_build_warn(p, name.loc.first, name.s, text);
+	}
+	p->cur.sa.comp = a->pfkey;
 	if (raw)
 		p->cur.sa.flags |= TDO_SAF_RAWCPI;
 	tdo_stmt_free(name.s);

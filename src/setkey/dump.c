@@ -14,6 +14,7 @@
 #include "setkey/algname.h"
 #include "setkey/option.h"
 #include "setkey/print.h"
+#include "testudo/comp.h"
 #include "wire/policy_text.h"
 
 #define DATE_STRLEN 32
@@ -118,12 +119,12 @@ put_alg(FILE *f, const char *letter, const char *name, unsigned number,
 static void
 put_algs(FILE *f, const struct tdo_sadb_msg *m, const struct tdo_sadb_sa *sa)
 {
-	static const char *const comp[] = {NULL, "oui", "deflate", "lzs"};
+	const struct tdo_comp_alg *comp = tdo_comp_alg(sa->encrypt);
 	const struct tdo_alg *enc = tdo_alg_enc(sa->encrypt);
 
 	if (m->base.satype == TDO_SATYPE_IPCOMP) {
 		fputs("\tC: ", f);
-		put_name(f, sa->encrypt < 4 ? comp[sa->encrypt] : NULL, sa->encrypt);
+		put_name(f, comp ? comp->name : NULL, sa->encrypt);
 		fputc('\n', f);
 		return;
 	}

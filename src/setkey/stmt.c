@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/ct.h"
 #include "setkey/option.h"
+#include "testudo/comp.h"
 
 /* Size in front of the bytes, so that tdo_stmt_free knows how much to wipe. */
 union head {
@@ -273,9 +274,6 @@ enc_name(const struct stmt_sa *a)
 static void
 print_algorithms(FILE *f, const struct stmt_sa *a)
 {
-	static const char *const comp[] = {
-	    [STMT_COMP_OUI] = "oui", [STMT_COMP_DEFLATE] = "deflate", [STMT_COMP_LZS] = "lzs"};
-
 	if (a->enc) {
 		fprintf(f, " -E %s", enc_name(a));
 		print_key(f, &a->ekey);
@@ -285,7 +283,8 @@ print_algorithms(FILE *f, const struct stmt_sa *a)
 		print_key(f, &a->akey);
 	}
 	if (a->comp != 0)
-		fprintf(f, " -C %s%s", comp[a->comp], a->flags & TDO_SAF_RAWCPI ? " -R" : "");
+		fprintf(f, " -C %s%s", tdo_comp_alg(a->comp)->name,
+		    a->flags & TDO_SAF_RAWCPI ? " -R" : "");
 }
 
 static void

@@ -46,10 +46,7 @@ struct stmt_proto {
 	bool udp; /* esp-udp: ESP in UDP, RFC 3948 */
 };
 
-#define STMT_TCP_SPI      0x1000 /* the one SPI that tcp entries have */
-#define STMT_COMP_OUI     1
-#define STMT_COMP_DEFLATE 2
-#define STMT_COMP_LZS     3
+#define STMT_TCP_SPI 0x1000 /* the one SPI that tcp entries have */
 
 /* Settings by "-o"; see struct tdo_sa_param and struct tdo_sp_param. */
 struct stmt_opt {
@@ -79,7 +76,7 @@ struct stmt_sa {
 	struct tdo_lifetime hard, soft;
 	bool has_hard, has_soft;
 	const struct tdo_alg *enc, *auth;
-	uint8_t comp; /* STMT_COMP_..., 0 = none */
+	uint8_t comp; /* PF_KEY number of a compression algorithm, 0 = none */
 	struct stmt_key ekey, akey;
 	struct stmt_opt opt;
 	bool has_sel; /* -sel */

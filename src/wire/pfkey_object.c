@@ -238,12 +238,13 @@ tdo_sadb_put_sa_head(struct tdo_wr *w, const struct tdo_sa_param *p)
 
 /*
  * RFC 2367 2.3.4: key extensions where there are keys.  The null algorithms have none, but
- * old kernels demand the extension (spec 2.4): an empty one says both.
+ * old kernels demand the extension (spec 2.4): an empty one says both.  IPComp has an algorithm in
+ * the place of the cipher, and no keys.
  */
 static void
 put_ekey(struct tdo_wr *w, const struct tdo_sa_param *p)
 {
-	if (p->ealg != 0)
+	if (p->ealg != 0 && p->key.satype != TDO_SATYPE_IPCOMP)
 		tdo_sadb_put_key(w, TDO_SADB_EXT_KEY_ENCRYPT, p->ekey, p->ekey_bits);
 }
 

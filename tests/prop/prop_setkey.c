@@ -333,7 +333,7 @@ random_algs(struct sa_case *c)
 	const struct tdo_alg *e = NULL, *a = NULL;
 
 	if (c->p.key.satype == TDO_SATYPE_IPCOMP) {
-		c->p.ealg = STMT_COMP_DEFLATE;
+		c->p.ealg = 2;
 		c->p.key.spi &= 0xffff;
 		return;
 	}

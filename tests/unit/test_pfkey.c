@@ -119,6 +119,43 @@ getspi(struct world *w, const struct tdo_sadb_spirange *range, int err, uint32_t
 	*ret_spi = sa.spi;
 }
 
+/* RFC 3173 3.3: a CPI has 16 bits; without a range it is one of those to be negotiated. */
+static void
+getspi_of_ipcomp_stays_in_16_bits(void **state)
+{
+	static const struct {
+		struct tdo_sadb_spirange range;
+		bool given;
+		int err;
+		uint32_t min, max;
+	} t[] = {
+	    {{0, 0}, false, 0, 256, 61439},
+	    {{0, 0}, true, 0, 256, 61439},
+	    {{65000, 100000}, true, 0, 65000, 65535},
+	    {{65535, 65535}, true, 0, 65535, 65535},
+	    {{65536, 70000}, true, EINVAL, 0, 0},
+	    {{1, 255}, true, EINVAL, 0, 0},
+	};
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < COUNT(t); i++) {
+		struct tdo_sadb_sa sa;
+
+		for (unsigned k = 0; k < (t[i].min == t[i].max ? 1 : 20); k++) {
+			begin(TDO_SADB_GETSPI, TDO_SATYPE_IPCOMP);
+			tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+			if (t[i].given)
+				tdo_sadb_put_spirange(&wr, &t[i].range);
+			say(w->a, NOW);
+			hear(w->a, TDO_SADB_GETSPI, t[i].err);
+			if (t[i].err)
+				continue;
+			assert_true(tdo_sadb_get_sa(&got, &sa));
+			assert_in_range(sa.spi, t[i].min, t[i].max);
+		}
+	}
+}
+
 static void
 getspi_then_update(void **state)
 {
@@ -369,6 +406,8 @@ register_lists_what_works(void **state)
 	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_IPCOMP);
 	hear(w->b, TDO_SADB_REGISTER, 0);
 	assert_int_equal(got.next, 0);
+	assert_false(tdo_sadb_has(&got, TDO_SADB_EXT_SUPPORTED_ENCRYPT));
+	assert_false(tdo_sadb_has(&got, TDO_SADB_EXT_SUPPORTED_AUTH));
 }
 
 static void
@@ -747,6 +786,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(add_get_delete),
 	    T(sas_that_are_refused),
+	    T(getspi_of_ipcomp_stays_in_16_bits),
 	    T(getspi_then_update),
 	    T(delete_without_spi_deletes_the_pair),
 	    T(flush_is_told_to_all),

@@ -511,6 +511,30 @@ d16_d40_proposals_are_complete_and_strong(void **state)
 	assert_true(n > 0 && c[0].encrypt_minbits < 256);
 }
 
+/* KAME: the compression algorithm in the place of the cipher, without bits of a key. */
+static void
+ipcomp_is_proposed_without_keys(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	struct tdo_sadb_comb c[128];
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] = (struct tdo_req){
+	    .proto = TDO_IPPROTO_IPCOMP, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_REQUIRE};
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_IPCOMP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(proposal(w, c, COUNT(c)), 1);
+	assert_int_equal(got.base.satype, TDO_SATYPE_IPCOMP);
+	assert_int_equal(c[0].encrypt, 2);
+	assert_int_equal(c[0].encrypt_minbits + c[0].encrypt_maxbits, 0);
+	assert_int_equal(c[0].auth + c[0].auth_minbits + c[0].auth_maxbits, 0);
+	assert_int_equal(c[0].hard.addtime, 86400);
+}
+
 /* ---- UPDATE ---------------------------------------------------------------------------------- */
 
 static struct tdo_sa_info
@@ -924,6 +948,7 @@ main(void)
 	    T(an_inbound_policy_without_requests_lets_nothing_pass),
 	    T(d45_acquire_of_a_flow_has_its_selectors),
 	    T(d16_d40_proposals_are_complete_and_strong),
+	    T(ipcomp_is_proposed_without_keys),
 	    T(an_update_changes_what_it_says),
 	    T(a_larval_sa_is_completed_by_its_name),
 	    T(d51_messages_may_be_long),

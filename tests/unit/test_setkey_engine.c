@@ -273,6 +273,42 @@ d11_long_request_ids_are_in_dumps(void **state)
 	dumped(w, " reqid=4294967295(0xffffffff)\n");
 }
 
+/* The algorithm stands where others have the cipher; there are no keys, also not empty ones. */
+static void
+ipcomp_goes_in_and_comes_out(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 ipcomp 10000 -m tunnel -C deflate;"
+				"add 10.0.0.1 10.0.0.2 ipcomp 3000 -C deflate -R;"
+				"add ::1 ::2 ipcomp 0x10200 -C deflate -R;"
+				"get 10.0.0.1 10.0.0.2 ipcomp 10000;"),
+	    0);
+	assert_false(tdo_sadb_has(&w->m, TDO_SADB_EXT_KEY_ENCRYPT));
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 3);
+	dumped(w, "10.0.0.1 10.0.0.2 \n"
+		  "\tipcomp mode=tunnel spi=10000(0x00002710) reqid=0(0x00000000)\n"
+		  "\tC: deflate\n"
+		  "\tseq=0x00000000 replay=0 flags=0x00000040 state=mature \n");
+	dumped(w, "spi=3000(0x00000bb8) reqid=0(0x00000000)\n\tC: deflate\n"
+		  "\tseq=0x00000000 replay=0 flags=0x000000c0 state=mature \n");
+	dumped(w, "spi=66048(0x00010200)");
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.3 ipcomp 3000 -C lzs;"), EOPNOTSUPP);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.3 ipcomp 3000 -C oui;"), EOPNOTSUPP);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.3 ipcomp 200 -C deflate -R;"), EINVAL);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 ipcomp 3000 -C deflate;"), EEXIST);
+	/* The number belongs to the protocol. */
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 esp 10000 -E null;"), 0);
+	assert_int_equal(run(w, "update 10.0.0.1 10.0.0.2 ipcomp 3000 -C deflate;"), 0);
+	assert_int_equal(run(w, "delete 10.0.0.1 10.0.0.2 ipcomp 3000;"), 0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 3);
+	assert_int_equal(run(w, "deleteall 10.0.0.1 10.0.0.2 ipcomp;"), 0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 2);
+	assert_int_equal(run(w, "flush ipcomp;"), 0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 1);
+	dumped(w, "\tesp mode=any spi=10000");
+}
+
 static void
 d44_an_update_moves_the_sa(void **state)
 {
@@ -297,6 +333,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(d41_ranges_and_type_0_in_policies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(settings_of_a_policy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d11_long_request_ids_are_in_dumps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ipcomp_goes_in_and_comes_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d44_an_update_moves_the_sa, setup, teardown),
 	};
 
