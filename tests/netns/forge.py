@@ -2,6 +2,7 @@
 import logging
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
+from scapy.utils import checksum  # noqa: E402
 from scapy.layers.inet import ICMP, IP, IPOption, TCP, UDP  # noqa: E402
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
@@ -45,6 +46,15 @@ def fragments(packet, size):
     return [head / IPv6ExtHdrFragment(nh=packet.nh, id=4711, offset=at // 8,
                                       m=int(at + size < len(data))) / data[at:at + size]
             for at in range(0, len(data), size)]
+
+
+def right_checksum(packet):
+    """The packet with the checksum that its IPv4 header must have."""
+    packet = bytearray(packet)
+    if packet[0] >> 4 == 4:
+        packet[10:12] = b"\0\0"
+        packet[10:12] = checksum(bytes(packet[:(packet[0] & 15) * 4])).to_bytes(2, "big")
+    return bytes(packet)
 
 
 def send(host, *frames):

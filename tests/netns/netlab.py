@@ -341,6 +341,25 @@ class Packet:
                 n = 8 if self.proto == 44 else 8 * (self.payload[1] + 1)
                 self.proto, self.payload = self.payload[0], self.payload[n:]
 
+    def chain(self):
+        """The IPsec headers that can be seen, from outside: AH of a later fragment hides what follows."""
+        proto, p, found = self.proto, self.payload, []
+        while proto in (50, 51, 108):
+            found.append(proto)
+            if proto != 51 or not self.first or len(p) < 8:
+                break
+            proto, p = p[0], p[(p[1] + 2) * 4:]
+        return tuple(found)
+
+    def numbers(self):
+        """SPI and sequence number of each IPsec header that can be seen, from outside."""
+        found, p = [], self.payload
+        for proto in self.chain():
+            at = {50: 0, 51: 4, 108: 0}[proto]
+            found.append(p[at:at + 8])
+            p = p[(p[1] + 2) * 4:]
+        return found
+
     def is_neighbour_discovery(self):
         return (self.ip is not None and self.version == 6 and self.proto == 58 and
                 self.first and self.payload[:1] and
@@ -396,9 +415,10 @@ class Capture:
         return [p for p in self.packets() if p.ip is not None and inside(p.src) and inside(p.dst)
                 and not p.is_neighbour_discovery()]
 
-    def clear(self, nets):
-        """Those of them that are not ESP: leaks, when policies cover the networks."""
-        return [p for p in self.between(nets) if p.proto != 50]
+    def clear(self, nets, chain=(50,)):
+        """Those of them that have not exactly these headers: leaks, when policies cover the networks."""
+        return [p for p in self.between(nets)
+                if p.chain() != (chain if p.first else chain[:1])]
 
     def esp(self, nets):
         return [p for p in self.between(nets) if p.proto == 50]

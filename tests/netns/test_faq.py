@@ -1,4 +1,5 @@
-"""The FAQ's examples 1, 2, 5 and 6 run unchanged; each has its IPv6 twin and its negatives."""
+"""The FAQ's examples run unchanged, except for those with IKE; each has its IPv6 twin and its
+negatives."""
 import os
 import re
 
@@ -70,6 +71,91 @@ def test_host_to_host(lab, example, af):
     assert not c.clear([A, B])
     assert len(c.esp([A, B])) > 20
     assert {int.from_bytes(p.payload[:4], "big") for p in c.esp([A, B])} == {9876, 10000}
+
+
+def dissected(c):
+    """What tshark says of the headers of each IPv4 and IPv6 packet."""
+    out = netlab.sh("tshark", "-n", "-r", c.path, "-T", "fields", "-e", "frame.protocols")
+    return {line.split(":", 2)[2] for line in out.splitlines() if ":ip" in line}
+
+
+@pytest.mark.parametrize("af", [4, 6])
+@pytest.mark.parametrize("example,chain", [("3", (51,)), ("4", (51, 50))])
+def test_host_to_host_authentication(lab, example, chain, af):
+    """Example 3: packets look like IP AH payload; example 4: IP AH ESP payload."""
+    w, a, b, A, B = host_pair(lab, af, example)
+    with w.capture() as c:
+        assert a.ping(B, 3) == 3 and b.ping(A, 3) == 3
+        tcp(a, b, B)
+        tcp(b, a, A)
+        udp(a, b, B, 1200)
+    assert not c.clear([A, B], chain)
+    seen = c.between([A, B])
+    assert len(seen) > 20
+    assert {int.from_bytes(p.payload[4:8], "big") for p in seen} == {9877, 10001}
+    if example == "4":
+        assert {int.from_bytes(p.payload[24:28], "big") for p in seen} >= {9876, 10000}
+    ip = "ip" if af == 4 else "ipv6"
+    shapes = {s for s in dissected(c) if ":ah" in s}
+    if example == "4":
+        assert shapes == {f"{ip}:ah:esp"}
+    else:
+        assert {f"{ip}:ah:{s}" for s in ("icmp:data" if af == 4 else "icmpv6:data", "tcp")} <= shapes
+
+
+@pytest.mark.parametrize("af", [4, 6])
+@pytest.mark.parametrize("example,request_in", [
+    ("3", "ah/transport//require"), ("4", "esp/transport//require ah/transport//require")])
+def test_authentication_optional_require(lab, example, request_in, af):
+    """With an `in ... require` policy, what lacks one of the headers is rejected."""
+    w, a, b, A, B = host_pair(lab, af, example)
+    a.setkey(f"spdadd {B} {A} any -P in ipsec {request_in};")
+    assert a.ping(B, 2) == 2
+    # The peer leaves out one header after the other, and at last both.
+    for left in (["esp/transport//use"] if example == "4" else []) + (
+            ["ah/transport//use"] if example == "4" else []):
+        b.setkey(f"spdupdate {B} {A} any -P out ipsec {left};")
+        before = a.drops("in-wrong-protection")
+        assert b.ping(A, 2) == 0
+        assert a.drops("in-wrong-protection") == before + 2, left
+    b.setkey("spdflush;")
+    before = a.drops("in-clear-but-required")
+    assert b.ping(A, 2) == 0
+    assert tcp_fails(b, a, A)
+    assert a.drops("in-clear-but-required") > before
+
+
+@pytest.mark.parametrize("af", [4, 6])
+@pytest.mark.parametrize("example", ["3", "4"])
+def test_authentication_wrong_key(lab, example, af):
+    w, a, b, A, B = host_pair(lab, af, example)
+    b.setkey(f"delete {A} {B} ah 9877;\nadd {A} {B} ah 9877 -A hmac-md5 0x{'11' * 16};")
+    assert a.ping(B, 3) == 0
+    assert b.drops("in-icv-mismatch") == 3
+
+
+@pytest.mark.parametrize("af", [4, 6])
+def test_authenticated_packet_changed_on_the_way(lab, af):
+    """AH covers addresses and payload, and not what routers change."""
+    w, a, b, A, B = host_pair(lab, af, "3")
+    m = lab.host("m")
+    w.plug(m)
+    with w.capture() as c:
+        assert a.ping(B, 1) == 1
+    (packet,) = [p.raw[14:] for p in c.between([A, B]) if p.src == A]
+    ttl, source, last = (8, 15, len(packet) - 1) if af == 4 else (7, 23, len(packet) - 1)
+
+    def changed(at):
+        p = bytearray(packet)
+        p[at] ^= 1
+        return forge.right_checksum(p)
+    delivered = b.stat("in-delivered")
+    forge.send_ip(w, b, m, changed(ttl))
+    netlab.wait_for("the packet is delivered", lambda: b.stat("in-delivered") == delivered + 1)
+    assert b.drops("in-icv-mismatch") == 0
+    for n, at in enumerate((source, last), 1):
+        forge.send_ip(w, b, m, changed(at))
+        netlab.wait_for("the packet is dropped", lambda: b.drops("in-icv-mismatch") == n)
 
 
 @pytest.mark.parametrize("af", [4, 6])
