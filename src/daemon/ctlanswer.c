@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "daemon/counters.h"
 #include "daemon/process.h"
 #include "os/clock.h"
 
@@ -173,6 +174,15 @@ stats(const struct tdo_process *d, const struct tdo_ipc_status *st)
 	return j;
 }
 
+static json_t *
+netstat(const struct tdo_process *d, const struct tdo_ipc_status *st)
+{
+	const struct tdo_counter_from from = {
+	    .e = d->engine, .pfkey = tdo_pfkey_stats(d->pfkey), .guard_drops = st->guard_drops};
+
+	return tdo_counters_json(&from);
+}
+
 json_t *
 tdo_process_answer(void *ctx, const json_t *request)
 {
@@ -186,6 +196,8 @@ tdo_process_answer(void *ctx, const json_t *request)
 		return tdo_process_sysctl(d, request);
 	if (tdo_parentlink_status(&d->parent, &st) != 0)
 		return json_pack("{s:s}", "error", "the parent process does not answer");
+	if (strcmp(op, "netstat") == 0)
+		return netstat(d, &st);
 	if (strcmp(op, "stats") == 0)
 		return stats(d, &st);
 	if (strcmp(op, "status") == 0)

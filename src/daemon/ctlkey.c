@@ -3,11 +3,13 @@
  * The nodes of net.key that are no settings: dumpsa, dumpsp, stats.  Here they are numbers; the
  * databases themselves come over the PF_KEY socket, as "testudo sysctl -b" has them.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/process.h"
+#include "testudo/counter.h"
 #include "wire/pfkey_msg.h"
 
 static void
@@ -15,6 +17,24 @@ add(json_t *list, const char *name, uint64_t value, const char *help)
 {
 	(void)json_array_append_new(list,
 	    json_pack("{s:s, s:I, s:s}", "name", name, "value", (json_int_t)value, "help", help));
+}
+
+static void
+lower(char *s)
+{
+	for (; *s != '\0'; s++)
+		*s = (char)tolower((unsigned char)*s);
+}
+
+/* The label of a counter in its plural form. */
+static void
+without_asterisk(char *to, size_t len, const char *label)
+{
+	size_t n = 0;
+
+	for (; *label != '\0' && n + 1 < len; label++)
+		to[n++] = *label == '*' ? 's' : *label;
+	to[n] = '\0';
 }
 
 /* How many SAs of a type; the name may end in its number. */
@@ -41,35 +61,44 @@ count_sas(const struct tdo_process *d, const char *suffix, uint64_t *ret)
 	return true;
 }
 
+/* One counter, or the slots of a histogram that are not 0. */
+static void
+add_counter(const struct tdo_counter_from *from, json_t *list, enum tdo_counter c)
+{
+	const struct tdo_counter_info *info = tdo_counter_info(c);
+	uint64_t slot[TDO_COUNTER_SLOTS];
+	char name[96], help[96];
+
+	(void)snprintf(name, sizeof(name), "net.key.stats.%s", info->name);
+	lower(name);
+	without_asterisk(help, sizeof(help), info->label);
+	if (info->slots == 1) {
+		add(list, name, tdo_counter_read(from, c), help);
+		return;
+	}
+	tdo_counter_slots(from, c, slot);
+	for (unsigned i = 0; i <= TDO_SADB_MAX; i++) {
+		char full[160];
+
+		if (slot[i] == 0)
+			continue;
+		(void)snprintf(full, sizeof(full), "%s.%s", name, tdo_sadb_type_name(i));
+		add(list, full, slot[i], "of this type");
+	}
+}
+
 static void
 add_stats(const struct tdo_process *d, json_t *list)
 {
 	const struct tdo_pfkey_stats *s = tdo_pfkey_stats(d->pfkey);
-	char name[96];
+	const struct tdo_counter_from from = {.e = d->engine, .pfkey = s};
 
-#define ADD(member, help) add(list, "net.key.stats." #member, s->member, help)
-	ADD(out_total, "messages from users");
-	ADD(out_bytes, "their bytes");
-	ADD(out_invlen, "messages whose length is wrong");
-	ADD(out_invsatype, "messages for SA types that are not served");
-	ADD(out_invaddr, "messages with an unknown address family");
-	ADD(out_inval, "messages that are malformed otherwise");
-	ADD(out_refused, "requests that were refused");
-	ADD(in_total, "messages to users");
-	ADD(in_bytes, "their bytes");
-	ADD(in_one, "answers to one user");
-	ADD(in_all, "messages for all");
-	ADD(in_registered, "messages for those who are registered");
-#undef ADD
-	add(list, "net.key.stats.in_nomem", tdo_pfkey_lost(d->pfkey),
-	    "messages that were lost because users did not read, or for want of memory");
-	for (unsigned t = 1; t <= TDO_SADB_MAX; t++) {
-		if (s->out_msgtype[t] == 0)
-			continue;
-		(void)snprintf(
-		    name, sizeof(name), "net.key.stats.out_msgtype.%s", tdo_sadb_type_name(t));
-		add(list, name, s->out_msgtype[t], "of this type");
-	}
+	for (unsigned c = 0; c < TDO_COUNTER_COUNT; c++)
+		if (tdo_counter_info((enum tdo_counter)c)->group == TDO_COUNTER_GROUP_PFKEY)
+			add_counter(&from, list, (enum tdo_counter)c);
+	/* The BSDs have no names for these. */
+	add(list, "net.key.stats.out_inval", s->out_inval, "messages that are malformed otherwise");
+	add(list, "net.key.stats.out_refused", s->out_refused, "requests that were refused");
 }
 
 json_t *

@@ -62,7 +62,9 @@ deliver(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	if (p->gso != TDO_GSO_NONE)
 		tdo_gro_finish(p);
 	if (tdo_tun_write(&w->tun, p) != 0)
-		tdo_worker_count_drop(w->handle, TDO_AT_IN, TDO_REASON_TUN_WRITE, 1);
+		tdo_worker_count_drop(w->handle,
+		    tdo_at_of(p->nsas > 0 ? p->sas[p->nsas - 1]->id.proto : 0, false),
+		    TDO_REASON_TUN_WRITE, 1);
 }
 
 /* Writes head i and closes the gap. */

@@ -267,6 +267,8 @@ bool tdo_acquire_was_refused(const struct tdo_engine *e, uint64_t key, tdo_ns si
 
 /* ---- worker.c ---- */
 
+/* The place of a drop; proto: of the header that was removed or put on, other than IPsec: none. */
+enum tdo_at tdo_at_of(uint8_t proto, bool out);
 /* n random bytes from the worker's pool. */
 void tdo_worker_random(struct tdo_worker *w, void *buf, size_t n);
 /* Drops p: verdict, counter, per-SA and per-policy counter, last offender. */

@@ -113,9 +113,8 @@ tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, u
 	bump(&w->drops[at][r], n);
 }
 
-/* proto: of the header that was removed or put on; anything else than IPsec: none. */
-static enum tdo_at
-place(const struct tdo_worker *w, uint8_t proto)
+enum tdo_at
+tdo_at_of(uint8_t proto, bool out)
 {
 	enum tdo_at at = proto == TDO_IPPROTO_ESP      ? TDO_AT_ESP_IN
 			 : proto == TDO_IPPROTO_AH     ? TDO_AT_AH_IN
@@ -126,7 +125,7 @@ place(const struct tdo_worker *w, uint8_t proto)
 			   TDO_AT_AH_OUT == TDO_AT_AH_IN + 1 &&
 			   TDO_AT_IPCOMP_OUT == TDO_AT_IPCOMP_IN + 1,
 	    "pairs");
-	return (enum tdo_at)(at + w->out);
+	return (enum tdo_at)(at + out);
 }
 
 /*
@@ -170,7 +169,7 @@ drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, uint8_t proto, 
 	o.when = now ? now : 1;
 	o.flow = p->ip.flow;
 	tdo_pkt_drop(p, r);
-	tdo_worker_count_drop(w, place(w, proto), r, 1);
+	tdo_worker_count_drop(w, tdo_at_of(proto, w->out), r, 1);
 	o.spi = p->spi;
 	o.seq = p->seq;
 	if (sa) {

@@ -12,12 +12,14 @@
 
 static const char usage[] =
     "usage: testudo [--json] stats [--all]\n"
+    "       testudo [--json] netstat [-s [-s]] [-p protocol]\n"
     "       testudo [--json] sysctl [-adeiNnqtWwx] [-f file] [name[=value] ...]\n"
     "       testudo sysctl -b net.key.dumpsa[.type] | net.key.dumpsp\n"
     "       testudo [--json] doctor\n"
     "       testudo version\n"
     "\n"
     "stats    counters, dropped packets with their reasons and what to do about them\n"
+    "netstat  counters under their BSD names, as netstat -s has them; -ss: without zeros\n"
     "sysctl   settings under their BSD names\n"
     "doctor   checks the host and the daemon; exit status 1 when something is wrong\n";
 
@@ -26,6 +28,7 @@ static const struct {
 	int (*run)(const struct tdo_cmd_opts *o, int argc, char **argv);
 	bool own_options; /* those behind its name, except --json, are its own business */
 } commands[] = {
+    {"netstat", tdo_cmd_netstat, true},
     {"stats", tdo_cmd_stats, false},
     {"sysctl", tdo_cmd_sysctl, true},
     {"doctor", tdo_cmd_doctor, false},

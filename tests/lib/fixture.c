@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/be.h"
 #include "testudo/comp.h"
+#include "testudo/counter.h"
 #include "wire/ip.h"
 
 #define CHECK(x)                                                                                   \
@@ -75,9 +76,32 @@ fx_open(struct fx *f, const char *driver)
 	tdo_worker_resume(f->w);
 }
 
+/* Whatever was dropped in a test: counter.def must know reasons at the places where they happen. */
+static void
+check_counters(const struct fx *f)
+{
+	const struct tdo_counter_source *s;
+
+	for (unsigned r = TDO_REASON_NONE + 1; r < TDO_REASON_COUNT; r++)
+		for (unsigned at = 0; at < TDO_AT_COUNT; at++) {
+			bool known = tdo_counter_not_for((enum tdo_reason)r) != NULL;
+
+			for (unsigned i = 0; (s = tdo_counter_source_at(i)) != NULL; i++)
+				known |= s->kind == TDO_SOURCE_DROP && s->what == r &&
+					 (s->where >> at & 1);
+			if (known ||
+			    tdo_drops_read_at(f->e, (enum tdo_at)at, (enum tdo_reason)r) == 0)
+				continue;
+			fprintf(stderr, "%s at place %u counts into nothing: see counter.def\n",
+			    tdo_reason_info((enum tdo_reason)r)->name, at);
+			CHECK(known);
+		}
+}
+
 void
 fx_close(struct fx *f)
 {
+	check_counters(f);
 	tdo_worker_idle(f->w);
 	tdo_engine_free(f->e);
 	tdo_crypto_free(f->crypto);
