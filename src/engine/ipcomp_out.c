@@ -126,11 +126,11 @@ apply(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, struct t
 
 	if (tunnel && front == 0)
 		return TDO_REASON_OUT_FAMILY;
-	if (!tunnel && p->ip.frag)
-		return TDO_REASON_NONE; /* RFC 3173 2.1: compression is for whole datagrams */
 	r = tdo_layer_ready(p, tunnel, &payload);
 	if (r != TDO_REASON_NONE)
 		return r;
+	if (!tunnel && p->ip.frag)
+		return TDO_REASON_NONE; /* RFC 3173 2.1: compression is for whole datagrams */
 	if (front > p->off)
 		return TDO_REASON_NO_ROOM;
 	n = compress(w, sa->comp, tdo_pkt_data(p) + p->len - payload, payload);
