@@ -83,6 +83,7 @@ struct tdo_sa_param {
 	uint32_t seq, pid;       /* of the message that made it, for dumps */
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive;      /* the replay window grows up to TDO_REPLAY_MAX with the reordering */
+	uint8_t align;      /* AH: its header is a multiple of 4 or 8 bytes; 0: as RFC 4302 says */
 	bool has_sel;       /* sel is given: the SA carries nothing else (RFC 4301 4.4.2.1, D48) */
 	struct tdo_sel sel; /* of the packets inside */
 	uint16_t cpu;       /* RFC 9611: preferred by worker cpu - 1; 0 = by none */

@@ -57,10 +57,15 @@ tdo_ah_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err 
 	return tdo_driver_check(e, NULL, auth, err);
 }
 
-/* RFC 4302 2.6: the header is a multiple of 4 bytes on IPv4, of 8 on IPv6 (D25). */
+/*
+ * RFC 4302 2.6: the header is a multiple of 4 bytes on IPv4, of 8 on IPv6 (D25).  Some peers want
+ * it otherwise: Linux, without its flag align4, takes nothing but multiples of 8.
+ */
 static unsigned
 alignment(const struct tdo_sa *sa)
 {
+	if (sa->param.align != 0)
+		return sa->param.align;
 	return sa->id.dst.af == TDO_AF_INET6 ? 8 : 4;
 }
 

@@ -43,6 +43,11 @@ check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 	if (!tdo_tunnel_opt_ok(&p->tunnel))
 		return tdo_refuse(e, err, -EINVAL,
 		    "ECN, DF, DSCP or flow label setting of a tunnel is out of range");
+	if (p->align != 0 && p->key.satype != TDO_SATYPE_AH)
+		return tdo_refuse(e, err, -EINVAL, "only AH headers have an alignment to choose");
+	if (p->align != 0 && p->align != 4 && p->align != 8)
+		return tdo_refuse(e, err, -EINVAL, "AH headers are aligned to 4 or 8 bytes, not %u",
+		    (unsigned)p->align);
 	if (p->replay > TDO_REPLAY_MAX)
 		return tdo_refuse(e, err, -EINVAL, "replay window of %u packets; at most %u",
 		    (unsigned)p->replay, TDO_REPLAY_MAX);

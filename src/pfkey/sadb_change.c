@@ -116,6 +116,7 @@ keep_unsaid(const struct tdo_pfkey_call *call, struct tdo_sa_param *p)
 		p->tunnel = old.param.tunnel;
 		p->adaptive = old.param.adaptive;
 		p->cpu = old.param.cpu;
+		p->align = old.param.align;
 	}
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_SEL)) {
 		p->has_sel = old.param.has_sel;

@@ -381,13 +381,25 @@ tdo_build_enc(struct parse *p, struct text name, struct text key)
 	return take_key(p, a, name, key, &p->cur.sa.ekey);
 }
 
+/* True when SAs of this type can have the authentication algorithm. */
+static bool
+goes_with(const struct stmt_proto *type, const struct tdo_alg *a)
+{
+	bool tcp = type->satype == TDO_SADB_SATYPE_TCPSIGNATURE;
+
+	if (tcp || a->pfkey == ALGNAME_TCP_MD5)
+		return tcp && a->pfkey == ALGNAME_TCP_MD5;
+	if (type->satype != TDO_SATYPE_AH)
+		return !a->ah_only;
+	return !type->old || tdo_alg_ah_old(a->pfkey) != NULL;
+}
+
 bool
 tdo_build_auth(struct parse *p, struct text name, struct text key)
 {
-	bool tcp = p->cur.sa.proto->satype == TDO_SADB_SATYPE_TCPSIGNATURE;
 	const struct tdo_alg *a = tdo_algname_auth(name.s);
 
-	if (!a || tcp != (a->pfkey == ALGNAME_TCP_MD5)) {
+	if (!a || !goes_with(p->cur.sa.proto, a)) {
 		tdo_stmt_free(key.s);
 		return tdo_build_fail_text(
 		    p, name, a ? "algorithm mismatched" : "unsupported algorithm");

@@ -184,7 +184,8 @@ put_settings(FILE *f, const struct tdo_sadb_msg *m)
 	struct stmt_opt o;
 
 	tdo_sadb_get_tdo_sa(m, &own);
-	o = (struct stmt_opt){.tunnel = own.tunnel, .adaptive = own.adaptive, .cpu = own.cpu};
+	o = (struct stmt_opt){
+	    .tunnel = own.tunnel, .adaptive = own.adaptive, .cpu = own.cpu, .align = own.align};
 	if (!tdo_option_none(&o)) {
 		fputs("\toptions:", f);
 		tdo_option_print(f, " ", &o);

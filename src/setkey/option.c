@@ -139,6 +139,17 @@ take_cpu(const char *s, struct stmt_opt *o)
 }
 
 static bool
+take_align(const char *s, struct stmt_opt *o)
+{
+	unsigned n;
+
+	if (!number(s, 4, 8, &n) || n % 4 != 0)
+		return false;
+	o->align = (uint8_t)n;
+	return true;
+}
+
+static bool
 take_hold(const char *s, struct stmt_opt *o)
 {
 	(void)s;
@@ -182,6 +193,7 @@ static const struct option {
     {"flowlabel", BOTH, true, take_flowlabel},
     {"window", SA, true, take_window},
     {"cpu", SA, true, take_cpu},
+    {"align", SA, true, take_align},
     {"hold", SP, false, take_hold},
     {"pfp", SP, true, take_pfp},
 };
@@ -223,7 +235,7 @@ tdo_option_none(const struct stmt_opt *o)
 	const struct tdo_tunnel_opt *t = &o->tunnel;
 
 	return !t->ecn && !t->df && !t->dscp && !t->hop_limit && !t->flow_label && !o->adaptive &&
-	       !o->cpu && !o->hold && !o->pfp;
+	       !o->cpu && !o->align && !o->hold && !o->pfp;
 }
 
 static void
@@ -264,6 +276,8 @@ tdo_option_print(FILE *f, const char *before, const struct stmt_opt *o)
 		fprintf(f, "%swindow=adaptive", before);
 	if (o->cpu)
 		fprintf(f, "%scpu=%u", before, o->cpu - 1u);
+	if (o->align)
+		fprintf(f, "%salign=%u", before, (unsigned)o->align);
 	if (o->hold)
 		fprintf(f, "%shold", before);
 	if (o->pfp)

@@ -227,8 +227,8 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 
 	if (ext == TDO_SADB_X_EXT_TDO_SA && tdo_sadb_get_tdo_sa(m, &sa)) {
 		print_tunnel(f, "sadb_x_tdo_sa", &sa.tunnel);
-		fprintf(f, " adaptive=%d cpu=%u window=%" PRIu32 " }\n", sa.adaptive, sa.cpu,
-		    sa.window);
+		fprintf(f, " adaptive=%d align=%u cpu=%u window=%" PRIu32 " }\n", sa.adaptive,
+		    sa.align, sa.cpu, sa.window);
 	} else if (ext == TDO_SADB_X_EXT_TDO_SP && tdo_sadb_get_tdo_sp(m, &sp)) {
 		print_tunnel(f, "sadb_x_tdo_sp", &sp.tunnel);
 		fprintf(f, " hold=%d pfp=0x%02x", sp.hold, sp.pfp);

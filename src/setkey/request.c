@@ -49,6 +49,7 @@ sa_param(const struct stmt_sa *a, const struct tdo_addr *src, const struct tdo_a
 	    .tunnel = a->opt.tunnel,
 	    .adaptive = a->opt.adaptive,
 	    .cpu = a->opt.cpu,
+	    .align = a->opt.align,
 	    .has_sel = a->has_sel,
 	    .sel = a->sel,
 	    .new_src = a->new_src,

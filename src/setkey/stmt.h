@@ -53,6 +53,7 @@ struct stmt_opt {
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive; /* SAs only */
 	uint16_t cpu;
+	uint8_t align;
 	bool hold; /* policies only */
 	uint8_t pfp;
 };

@@ -19,7 +19,8 @@
  *	40 TDO_SA, 16 bytes, settings of an SA
  *	    0  length, type      u16, u16
  *	    4  ecn df dscp hop_limit flow_label    u8 each, struct tdo_tunnel_opt
- *	    9  flags             u8: 1 the replay window is adaptive; others 0
+ *	    9  flags             u8: 1 the replay window is adaptive; 2, 4 AH headers are multiples
+ *	                        of 4, of 8 bytes whatever the family; others 0
  *	   10  cpu               u16: worker + 1, 0 none
  *	   12  window            u32: packets, as it is now; 0 in requests
  *
@@ -192,6 +193,7 @@ struct tdo_sadb_comb {
 struct tdo_sadb_tdo_sa {
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive;
+	uint8_t align; /* 0, 4 or 8 */
 	uint16_t cpu;
 	uint32_t window; /* packets, 0 = not said */
 };

@@ -169,6 +169,7 @@ get_sa_extra(const struct tdo_sadb_msg *m, struct tdo_sa_param *p)
 		p->tunnel = own.tunnel;
 		p->adaptive = own.adaptive;
 		p->cpu = own.cpu;
+		p->align = own.align;
 	}
 	p->has_sel = tdo_sadb_get_tdo_sel(m, &p->sel);
 }
@@ -262,12 +263,13 @@ put_akey(struct tdo_wr *w, const struct tdo_sa_param *p)
 static bool
 put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
 {
-	bool needed = is_set(&p->tunnel) || p->adaptive || p->cpu != 0;
+	bool needed = is_set(&p->tunnel) || p->adaptive || p->cpu != 0 || p->align != 0;
 
 	if (needed)
 		tdo_sadb_put_tdo_sa(w, &(struct tdo_sadb_tdo_sa){.tunnel = p->tunnel,
 					   .adaptive = p->adaptive,
 					   .cpu = p->cpu,
+					   .align = p->align,
 					   .window = window});
 	if (p->has_sel)
 		tdo_sadb_put_tdo_sel(w, &p->sel);

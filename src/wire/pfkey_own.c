@@ -11,6 +11,8 @@
 
 enum {
 	SA_ADAPTIVE = 1,
+	SA_ALIGN4 = 2,
+	SA_ALIGN8 = 4,
 	SP_HOLD = 1,
 	ECN_MAX = 3 + TDO_OPT_ECN,
 	DF_MAX = 2 + 1,
@@ -66,10 +68,13 @@ decode_sa(const struct tdo_sadb_ext *e, struct tdo_sadb_tdo_sa *ret)
 	uint8_t flags = tdo_rd_u8(&r);
 
 	ret->adaptive = (flags & SA_ADAPTIVE) != 0;
+	ret->align = flags & SA_ALIGN4 ? 4 : flags & SA_ALIGN8 ? 8 : 0;
 	ret->cpu = tdo_rd_h16(&r);
 	ret->window = tdo_rd_h32(&r);
-	if (!wrong && flags & ~SA_ADAPTIVE)
+	if (!wrong && flags & ~(SA_ADAPTIVE | SA_ALIGN4 | SA_ALIGN8))
 		wrong = "flag is unknown";
+	if (!wrong && (flags & SA_ALIGN4) && (flags & SA_ALIGN8))
+		wrong = "flags contradict each other";
 	return wrong;
 }
 
@@ -85,7 +90,9 @@ tdo_sadb_put_tdo_sa(struct tdo_wr *w, const struct tdo_sadb_tdo_sa *sa)
 {
 	tdo_sadb_put_header(w, TDO_SADB_X_EXT_TDO_SA, TDO_SADB_TDO_SA_LEN);
 	put_tunnel(w, &sa->tunnel);
-	tdo_wr_u8(w, sa->adaptive ? SA_ADAPTIVE : 0);
+	tdo_wr_u8(w, (uint8_t)((sa->adaptive ? SA_ADAPTIVE : 0) | (sa->align == 4      ? SA_ALIGN4
+								      : sa->align == 8 ? SA_ALIGN8
+										       : 0)));
 	tdo_wr_h16(w, sa->cpu);
 	tdo_wr_h32(w, sa->window);
 }

@@ -144,6 +144,7 @@ random_opt(bool sa)
 		o.tunnel.flow_label = (uint8_t)below(4);
 	if (sa) {
 		o.adaptive = chance(3);
+		o.align = (uint8_t)(chance(3) ? 4 + 4 * below(2) : 0);
 		o.cpu = (uint16_t)(chance(3) ? below(65536) : 0);
 	} else {
 		o.hold = chance(3);
@@ -307,7 +308,7 @@ static const char *const encs[] = {"aes-cbc", "aes-ctr", "aes-gcm-16", "3des-cbc
     "aes-ccm-16", "aes-gcm-16-iiv", "twofish-cbc"};
 static const char *const auths[] = {"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512",
     "hmac-md5", "aes-xcbc-mac", "hmac-ripemd160", "null", "aes-cmac", "keyed-md5", "keyed-sha1",
-    "hmac-sha256-96"};
+    "hmac-sha256-96", "aes-128-gmac", "aes-192-gmac", "aes-256-gmac"};
 
 struct sa_case {
 	struct tdo_sa_param p;
@@ -344,8 +345,12 @@ random_algs(struct sa_case *c)
 		c->p.ekey_bits = (uint16_t)random_key(e, c->ekey);
 	}
 	if (!e || (e->kind != TDO_ALG_AEAD && chance(2))) {
-		c->auth = auths[below(sizeof(auths) / sizeof(auths[0]))];
-		a = tdo_algname_auth(c->auth);
+		do {
+			c->auth = auths[below(sizeof(auths) / sizeof(auths[0]))];
+			a = tdo_algname_auth(c->auth);
+		} while (c->p.key.satype == TDO_SATYPE_ESP
+			     ? a->ah_only
+			     : (c->p.flags & TDO_SAF_OLD) && !tdo_alg_ah_old(a->pfkey));
 		c->p.aalg = a->pfkey;
 		c->p.akey_bits = (uint16_t)random_key(a, c->akey);
 	}
@@ -382,6 +387,7 @@ random_sa(struct sa_case *c)
 	    .tunnel = c->opt.tunnel,
 	    .adaptive = c->opt.adaptive,
 	    .cpu = c->opt.cpu,
+	    .align = c->opt.align,
 	    .has_sel = chance(2),
 	};
 	c->p.hard.addtime = chance(2) ? 1 + below(100000) : 0;
@@ -524,7 +530,7 @@ sa_differs(const struct tdo_sa_param *a, const struct tdo_sa_param *b)
 	    !same_lifetime(&a->hard, &b->hard) || !same_lifetime(&a->soft, &b->soft))
 		return "lifetimes";
 	if (memcmp(&a->tunnel, &b->tunnel, sizeof(a->tunnel)) != 0 || a->adaptive != b->adaptive ||
-	    a->cpu != b->cpu)
+	    a->cpu != b->cpu || a->align != b->align)
 		return "settings";
 	if (a->has_sel != b->has_sel || (a->has_sel && !same_sel(&a->sel, &b->sel)))
 		return "selectors";

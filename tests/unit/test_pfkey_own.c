@@ -88,14 +88,14 @@ static void
 the_formats_are_as_the_table_says(void **state)
 {
 	static const uint8_t want[] = {
-	    2, 0, 40, 0, 4, 2, 47, 64, 3, 1, 3, 0, 0, 1, 0, 0,                       /* TDO_SA */
+	    2, 0, 40, 0, 4, 2, 47, 64, 3, 5, 3, 0, 0, 1, 0, 0,                       /* TDO_SA */
 	    6, 0, 41, 0, 17, 32, 32, 0, 0x03, 0xe8, 0x07, 0xd0, 0, 0, 0, 0,          /* TDO_SEL */
 	    16, 2, 0, 0, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,                        /* */
 	    16, 2, 0, 0, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0,                        /* */
 	    3, 0, 42, 0, 0, 0, 0, 0, 0, 1, 3, 2, 7, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, /* TDO_SP */
 	};
 	const struct tdo_sadb_tdo_sa sa = {
-	    .tunnel = {4, 2, 47, 64, 3}, .adaptive = true, .cpu = 3, .window = 256};
+	    .tunnel = {4, 2, 47, 64, 3}, .adaptive = true, .align = 8, .cpu = 3, .window = 256};
 	const struct tdo_sel sel = sel4((struct tdo_range){1000, 2000}, (struct tdo_range){0, 0});
 	const struct tdo_sadb_tdo_sp sp = {
 	    .hold = true, .pfp = TDO_PFP_SRC | TDO_PFP_DST, .nreq = 2, .reqid = {7, 0x10000}};
@@ -153,7 +153,10 @@ static const struct {
     {2, 40, -EINVAL, {0, 0, 65}},
     {2, 40, -EINVAL, {0, 0, 254}},
     {2, 40, -EINVAL, {[4] = 4}},
-    {2, 40, -EINVAL, {[5] = 2}},
+    {2, 40, 0, {[5] = 2}},
+    {2, 40, 0, {[5] = 5}},
+    {2, 40, -EINVAL, {[5] = 6}},
+    {2, 40, -EINVAL, {[5] = 8}},
     /* TDO_SP: 12 bytes and 4 for each reqid, in units of 8 */
     {2, 42, 0, {[5] = 1, 0x1f, 0}},
     {2, 42, 0, {[7] = 1}},

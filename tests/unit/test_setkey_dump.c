@@ -530,7 +530,7 @@ extensions_of_testudo(void **state)
 		"SADB_UPDATE\n"
 		"sadb_x_new_address_src{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
 		"sadb_x_new_address_dst{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
-		"sadb_x_tdo_sa{ ecn=1 df=2 dscp=3 hop_limit=4 flow_label=3 adaptive=1 cpu=5 "
+		"sadb_x_tdo_sa{ ecn=1 df=2 dscp=3 hop_limit=4 flow_label=3 adaptive=1 align=0 cpu=5 "
 		"window=6 }\n"
 		"sadb_x_tdo_sel{ proto=17 src=192.0.2.10/32[1-2] dst=192.0.2.20/32[0-65535] }\n"
 		"sadb_x_tdo_sp{ ecn=0 df=0 dscp=0 hop_limit=0 flow_label=0 hold=1 pfp=0x03 "
