@@ -15,8 +15,8 @@
 
 #define TDO_BURST_MAX  64  /* packets in one call */
 #define TDO_HIST_MAX   8   /* IPsec headers removed from, or put on, one packet */
-#define TDO_HEADROOM   192 /* bytes in front that every back end leaves */
-#define TDO_TAILROOM   288 /* bytes behind: padding, trailer, ICV of all layers */
+#define TDO_HEADROOM   704 /* bytes in front that every back end leaves: 8 IPv6 tunnels of AH */
+#define TDO_TAILROOM   448 /* bytes behind: padding, trailer, ICV of all layers */
 #define TDO_PKT_MAXLEN 65535
 
 struct tdo_sa;

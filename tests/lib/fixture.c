@@ -144,6 +144,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	    .flags = sa->flags,
 	    .replay = sa->replay,
 	    .adaptive = sa->adaptive,
+	    .align = sa->align,
 	    .hard = sa->hard,
 	    .tunnel = sa->tunnel,
 	    .has_hard = sa->hard.allocations || sa->hard.bytes,

@@ -38,6 +38,7 @@ struct fx_sa {
 	struct tdo_lifetime hard;
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive;
+	uint8_t align;
 	uint16_t ekey_bits, akey_bits; /* 0: the shortest keys */
 };
 

@@ -526,19 +526,20 @@ extensions_of_testudo(void **state)
 	    &w, &(struct tdo_sadb_tdo_sp){.hold = true, .pfp = 3, .nreq = 2, .reqid = {0, 70000}});
 	tdo_sadb_put_tdo_late(&w, &late);
 	end(&w);
-	PRINTED("sadb_msg{ version=2 type=2 errno=0 satype=3 len=54 reserved=1 seq=0 pid=4711 } "
-		"SADB_UPDATE\n"
-		"sadb_x_new_address_src{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
-		"sadb_x_new_address_dst{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
-		"sadb_x_tdo_sa{ ecn=1 df=2 dscp=3 hop_limit=4 flow_label=3 adaptive=1 align=0 cpu=5 "
-		"window=6 }\n"
-		"sadb_x_tdo_sel{ proto=17 src=192.0.2.10/32[1-2] dst=192.0.2.20/32[0-65535] }\n"
-		"sadb_x_tdo_sp{ ecn=0 df=0 dscp=0 hop_limit=0 flow_label=0 hold=1 pfp=0x03 "
-		"reqid=0,70000 }\n"
-		"sadb_x_tdo_late{\n"
-		"  late{ packets=1 accepted=5 dropped=0 }\n"
-		"  late{ packets=65536 accepted=1 dropped=2 }\n"
-		"}\n",
+	PRINTED(
+	    "sadb_msg{ version=2 type=2 errno=0 satype=3 len=54 reserved=1 seq=0 pid=4711 } "
+	    "SADB_UPDATE\n"
+	    "sadb_x_new_address_src{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
+	    "sadb_x_new_address_dst{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
+	    "sadb_x_tdo_sa{ ecn=1 df=2 dscp=3 hop_limit=4 flow_label=3 adaptive=1 align=0 cpu=5 "
+	    "window=6 }\n"
+	    "sadb_x_tdo_sel{ proto=17 src=192.0.2.10/32[1-2] dst=192.0.2.20/32[0-65535] }\n"
+	    "sadb_x_tdo_sp{ ecn=0 df=0 dscp=0 hop_limit=0 flow_label=0 hold=1 pfp=0x03 "
+	    "reqid=0,70000 }\n"
+	    "sadb_x_tdo_late{\n"
+	    "  late{ packets=1 accepted=5 dropped=0 }\n"
+	    "  late{ packets=65536 accepted=1 dropped=2 }\n"
+	    "}\n",
 	    tdo_print_message(f, buf, len));
 }
 
