@@ -174,16 +174,34 @@ cover_default(void *ctx, uint8_t af, bool discard)
 
 /* ---- tunnel packets of IPComp that are not compressed ------------------------------- */
 
+/* The hook that queues packets sees IPv4 reassembled, IPv6 only when it is asked for. */
+static void
+bare_reassemble(struct tdo_process *d)
+{
+	uint8_t on = d->bare_ip6 > 0;
+
+	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_REASSEMBLE, &on, sizeof(on));
+}
+
 static int
 bare_add(void *ctx, const struct tdo_sel *sel)
 {
-	return widen(ctx, TDO_DIR_IN, sel);
+	struct tdo_process *d = ctx;
+	int r = widen(d, TDO_DIR_IN, sel);
+
+	if (r == 0 && sel->src.af == TDO_AF_INET6 && d->bare_ip6++ == 0)
+		bare_reassemble(d);
+	return r;
 }
 
 static void
 bare_del(void *ctx, const struct tdo_sel *sel)
 {
-	narrow(ctx, TDO_DIR_IN, sel);
+	struct tdo_process *d = ctx;
+
+	narrow(d, TDO_DIR_IN, sel);
+	if (sel->src.af == TDO_AF_INET6 && --d->bare_ip6 == 0)
+		bare_reassemble(d);
 }
 
 static const struct tdo_bare_ops bare_ops = {bare_add, bare_del};
@@ -481,6 +499,7 @@ restore(struct tdo_process *d)
 		rc = wait_for_policies(d);
 	if (rc == 0)
 		rc = bare_sweep(d);
+	bare_reassemble(d); /* a predecessor may have wanted something else */
 	return rc != 0 ? rc : tdo_journal_listen(&d->journal, d->pfkey);
 }
 

@@ -146,6 +146,21 @@ delete_table(struct tdo_fence *f, unsigned letter)
 	f->taken &= ~(1u << letter);
 }
 
+/* By itself, so that a kernel which cannot has all the rest. */
+static void
+commit_reassembly(struct tdo_fence *f)
+{
+	int r;
+
+	tdo_fence_reassembly(f, f->table, f->reassemble);
+	r = tdo_nft_commit(f->nft);
+	if (r < 0 && f->reassemble)
+		tdo_logf(TDO_LOG_WARN,
+		    "nftables cannot make IPv6 fragments whole here (%s): tunnel packets of IPComp "
+		    "that are not compressed are lost when they come in fragments",
+		    strerror(-r));
+}
+
 int
 tdo_fence_rebuild(struct tdo_fence *f)
 {
@@ -169,6 +184,8 @@ tdo_fence_rebuild(struct tdo_fence *f)
 		delete_table(f, letter_of(f->table));
 	}
 	memcpy(f->table, name, sizeof(name));
+	if (f->reassemble)
+		commit_reassembly(f);
 	return 0;
 }
 
@@ -366,6 +383,17 @@ int
 tdo_fence_del(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel)
 {
 	return tdo_cover_del(f->cover, dir, sel);
+}
+
+void
+tdo_fence_reassemble(struct tdo_fence *f, bool on)
+{
+	if (on == f->reassemble)
+		return;
+	f->reassemble = on;
+	/* What waits must not fail with it; afterwards the table may be another one. */
+	if (tdo_fence_flush(f) == 0)
+		commit_reassembly(f);
 }
 
 bool

@@ -11,6 +11,7 @@
  *	infwd    forward            covered: NFQUEUE
  *	notrack  output, raw        protected packets are not tracked
  *	keep     output, late       own packets have the mark that their socket has
+ *	whole    prerouting         there while IPv6 fragments have to be put together
  *
  * The chains out4, guard4, in4 and so on hold the lookups; NAME-late those for packets whose
  * upper layer cannot be read.  A change that widens is in force when a call returns; one that
@@ -52,6 +53,11 @@ int tdo_fence_default(struct tdo_fence *f, uint8_t af, bool all);
 int tdo_fence_del(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel);
 bool tdo_fence_pending(const struct tdo_fence *f);
 int tdo_fence_flush(struct tdo_fence *f);
+/*
+ * IPv6 fragments are put together before the hook input sees them, as IPv4 fragments always are;
+ * where this kernel can.
+ */
+void tdo_fence_reassemble(struct tdo_fence *f, bool on);
 /* As tdo_cover_age() and tdo_cover_drop_aged(). */
 void tdo_fence_age(struct tdo_fence *f);
 void tdo_fence_drop_aged(struct tdo_fence *f);

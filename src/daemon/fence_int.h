@@ -17,6 +17,7 @@ struct tdo_fence {
 	uint32_t orphans;               /* of those, left by a crashed run */
 	uint32_t flags;                 /* TDO_NFT_F_ */
 	bool use_queue, use_socket;     /* what this kernel has */
+	bool reassemble;                /* tdo_fence_reassemble() */
 	bool broken;                    /* the kernel refused a change: make the table anew */
 	uint64_t guard_drops;           /* counted by tables that are gone */
 };
@@ -27,6 +28,8 @@ void tdo_fence_set_new(struct tdo_fence *f, const char *table, const struct tdo_
 void tdo_fence_set_gone(struct tdo_fence *f, const char *table, const struct tdo_cover_shape *s);
 void tdo_fence_set_entry(struct tdo_fence *f, const char *table, const struct tdo_cover_shape *s,
     const uint8_t *key, bool add);
+/* Adds or removes the chain that makes the kernel reassemble IPv6. */
+void tdo_fence_reassembly(struct tdo_fence *f, const char *table, bool on);
 /* Replaces the lookups of one side, all in one transaction. */
 void tdo_fence_lookups(struct tdo_fence *f, const char *table, enum tdo_dir dir, uint8_t af);
 

@@ -336,6 +336,28 @@ tdo_fence_skeleton(struct tdo_fence *f, const char *table)
 	fill_in(f, table, "infwd");
 }
 
+/*
+ * The kernel reassembles IPv6 in prerouting as long as some rule might have to know the ports of
+ * what it gives to another socket.  This one never does that: it is for TCP and UDP alone.
+ */
+void
+tdo_fence_reassembly(struct tdo_fence *f, const char *table, bool on)
+{
+	static const struct tdo_nft_hook hook = {
+	    "filter", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST + 10};
+	struct tdo_nft *n = f->nft;
+
+	if (!on) {
+		tdo_nft_chain_del(n, table, "whole");
+		return;
+	}
+	tdo_nft_chain_add(n, table, "whole", &hook);
+	tdo_nft_rule_begin(n, table, "whole");
+	if_meta8(n, NFT_META_L4PROTO, IPPROTO_RAW);
+	tdo_nft_tproxy6(n, R(0));
+	tdo_nft_rule_end(n);
+}
+
 /* ---- sets --------------------------------------------------------------------------- */
 
 static void

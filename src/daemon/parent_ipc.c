@@ -201,6 +201,17 @@ on_recovered(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body
 }
 
 static int
+on_reassemble(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
+{
+	const uint8_t *on = body;
+
+	if (*on > 1)
+		return -EPROTO;
+	tdo_fence_reassemble(p->attach.fence, *on);
+	return 0;
+}
+
+static int
 on_verdict(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
 {
 	struct tdo_ipc_verdict v;
@@ -247,6 +258,7 @@ static const struct verb {
     [TDO_IPC_VERDICT] = {on_verdict, sizeof(struct tdo_ipc_verdict), 0, false},
     [TDO_IPC_LOG] = {on_log, 1, TDO_IPC_MSG_MAX, false},
     [TDO_IPC_INCOMPLETE] = {on_incomplete, 0, 0, false},
+    [TDO_IPC_REASSEMBLE] = {on_reassemble, sizeof(uint8_t), 0, false},
 };
 
 static int

@@ -41,6 +41,7 @@ struct tdo_process {
 	struct tdo_worker *clear; /* engine handle for queued packets, of this thread */
 	uint8_t *clear_buf;
 	struct tdo_bare bare;    /* where some of them may be of IPComp tunnels: */
+	unsigned bare_ip6;       /* selectors of these in IPv6 */
 	struct tdo_tun bare_tun; /* where these go */
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 	struct tdo_sandbox sandbox;

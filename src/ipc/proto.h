@@ -40,6 +40,7 @@ enum tdo_ipc_type {
 	TDO_IPC_STOP,  /* finish in order */
 	/* data -> parent again, not answered */
 	TDO_IPC_INCOMPLETE, /* before READY: policies were lost, covers stay until RECOVERED */
+	TDO_IPC_REASSEMBLE, /* uint8_t 1: IPv6 fragments must be whole when they are queued; 0 */
 };
 
 struct tdo_ipc_hdr {

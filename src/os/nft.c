@@ -257,6 +257,18 @@ tdo_nft_chain_flush(struct tdo_nft *n, const char *table, const char *chain)
 }
 
 void
+tdo_nft_chain_del(struct tdo_nft *n, const char *table, const char *chain)
+{
+	struct nlmsghdr *m;
+
+	tdo_nft_chain_flush(n, table, chain);
+	m = tdo_nft_msg(n, NFT_MSG_DELCHAIN, 0);
+	mnl_attr_put_strz(m, NFTA_CHAIN_TABLE, table);
+	mnl_attr_put_strz(m, NFTA_CHAIN_NAME, chain);
+	tdo_nft_msg_end(n);
+}
+
+void
 tdo_nft_set_add(
     struct tdo_nft *n, const char *table, const char *set, uint32_t key_type, uint32_t key_len)
 {

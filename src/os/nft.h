@@ -54,6 +54,8 @@ struct tdo_nft_hook {
 /* hook is NULL for a chain that is jumped to.  The policy of base chains is accept. */
 void tdo_nft_chain_add(
     struct tdo_nft *n, const char *table, const char *chain, const struct tdo_nft_hook *hook);
+/* Removes a chain that nothing refers to, with its rules. */
+void tdo_nft_chain_del(struct tdo_nft *n, const char *table, const char *chain);
 /* Removes all rules of a chain. */
 void tdo_nft_chain_flush(struct tdo_nft *n, const char *table, const char *chain);
 
@@ -95,6 +97,8 @@ void tdo_nft_bitwise(
 void tdo_nft_cmp(
     struct tdo_nft *n, enum nft_cmp_ops op, uint32_t sreg, const void *data, uint16_t len);
 void tdo_nft_lookup(struct tdo_nft *n, const char *set, uint32_t sreg);
+/* IPv6 tproxy to the port in sreg: a rule that has it makes the kernel reassemble first. */
+void tdo_nft_tproxy6(struct tdo_nft *n, uint32_t sreg);
 void tdo_nft_counter(struct tdo_nft *n, const char *name);
 void tdo_nft_notrack(struct tdo_nft *n);
 /* The xt target NFQUEUE: nft's own queue expression is missing on some kernels. */

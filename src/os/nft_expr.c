@@ -167,6 +167,16 @@ tdo_nft_lookup(struct tdo_nft *n, const char *set, uint32_t sreg)
 }
 
 void
+tdo_nft_tproxy6(struct tdo_nft *n, uint32_t sreg)
+{
+	struct expr e = begin(n, "tproxy");
+
+	put_u32(n, NFTA_TPROXY_FAMILY, NFPROTO_IPV6);
+	put_u32(n, NFTA_TPROXY_REG_PORT, sreg);
+	end(n, e);
+}
+
+void
 tdo_nft_counter(struct tdo_nft *n, const char *name)
 {
 	struct expr e = begin(n, "objref");

@@ -110,6 +110,35 @@ def test_d29_tunnel_mode(lab, inner, outer):
         assert g.stats()["attachment"]["queued"] == g.stat("ipcomp-in-bare")
 
 
+@pytest.mark.parametrize("inner,outer", PAIRS)
+def test_fragmented_tunnel_packets(lab, inner, outer):
+    """What does not get smaller and does not fit comes in fragments of the outer packet."""
+    w, gws, (h1, h2) = gateways(lab, inner, outer)
+    A, B = ENDS[inner]
+    netlab.wait_for("large packets", lambda: h1.ping(B, 1, size=4000) == 1, 5)
+    with w.capture() as c:
+        udp(h1, h2, B, 20000)
+        udp(h2, h1, A, 20000)
+    if inner == 4:  # IPv6 senders have learned to send smaller ones
+        assert [p for p in c.between(GATES[outer]) if p.fragment and p.proto == 4]
+
+
+@pytest.mark.parametrize("af", [4, 6])
+def test_fragmented_tunnel_packets_between_hosts(lab, af):
+    w, a, b, A, B = hosts(lab, af, "tunnel")
+    with w.capture() as c:
+        udp(a, b, B, 20000)
+        udp(b, a, A, 20000)
+    assert set(protocols(c, A, B)) == {IPIP[af]}
+    for h in (a, b):
+        rules = h.run("nft", "list", "table", "inet", "testudo-a")
+        assert ("chain whole" in rules) == (af == 6)
+        h.setkey("flush;")
+        netlab.wait_for("nothing is shown any more", lambda: not shown(h))
+        netlab.wait_for("no reassembly", lambda: "chain whole" not in
+                        h.run("nft", "list", "table", "inet", "testudo-a"))
+
+
 RAW_COUNT = """
 import socket, sys, time
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
