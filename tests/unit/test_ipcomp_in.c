@@ -3,6 +3,8 @@
  * Inbound IPComp: hostile streams, buffers that are too small for what comes out, tunnels whose
  * packets come uncompressed, the inbound check.
  */
+#include <stdio.h>
+
 #include "ipcomp_common.h"
 
 /* ---- hostile input ---------------------------------------------------------------------- */
@@ -352,6 +354,43 @@ bundle_carries_small_and_large_packets(void **state)
 	assert_true(stat(TDO_STAT_IPCOMP_IN) > 10 && stat(TDO_STAT_IPCOMP_IN_BARE) > 10);
 }
 
+/* The same with AH around it, over each pair of families: R35, and an ICV that covers what is sent.
+ */
+static void
+ah_carries_small_and_large_packets(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool in6 = i & 1, out6 = i >> 1;
+		char req[200];
+
+		tdo_sa_flush(f.e, 0);
+		tdo_sp_flush(f.e);
+		add_sa(gate[out6][0], gate[out6][1], SPI, TDO_MODE_ANY, 0);
+		fx_add_sa(&f, &(struct fx_sa){.src = gate[out6][0],
+				  .dst = gate[out6][1],
+				  .spi = SPI,
+				  .satype = TDO_SATYPE_AH,
+				  .auth = "hmac-sha256"});
+		snprintf(req, sizeof(req), "ipcomp/tunnel/%s-%s/use ah/transport//require",
+		    gate[out6][0], gate[out6][1]);
+		add_policies(host[in6][0], host[in6][1], req);
+		for (uint32_t size = 0; size < 3000; size += 500) {
+			struct tdo_pkt *p = echo(in6, size, size == 1500);
+			struct copy c = copy_of(p);
+
+			out(p);
+			assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+			assert_int_equal(p->ip.flow.proto, TDO_IPPROTO_AH);
+			in(p);
+			assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+			assert_same(p, &c);
+			assert_int_equal(p->nsas, 2);
+			fx_pkt_free(p);
+		}
+	}
+}
+
 /* IPComp is never required, but ESP around it is. */
 static void
 esp_around_ipcomp_is_required(void **state)
@@ -543,6 +582,7 @@ main(void)
 	    T(every_size_passes_in_every_pair_of_families),
 	    T(largest_packets_need_room),
 	    T(bundle_carries_small_and_large_packets),
+	    T(ah_carries_small_and_large_packets),
 	    T(esp_around_ipcomp_is_required),
 	    T(clear_packets_satisfy_ipcomp),
 	    T(ip_in_ip_of_others_stays_closed),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* PF_KEY endpoint towards key managers: ACQUIRE, GETSPI, UPDATE, EXPIRE, proposals. */
 #include "pfkey_world.h"
+#include "testudo/comp.h"
 
 static void
 at(struct world *w, tdo_ns now)
@@ -527,8 +528,10 @@ ipcomp_is_proposed_without_keys(void **state)
 	hear(w->b, TDO_SADB_REGISTER, 0);
 	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
 	hear(w->b, TDO_SADB_X_SPDADD, 0);
-	assert_int_equal(proposal(w, c, COUNT(c)), 1);
+	assert_int_equal(proposal(w, c, COUNT(c)), tdo_comp_alg(2)->not_there ? 0 : 1);
 	assert_int_equal(got.base.satype, TDO_SATYPE_IPCOMP);
+	if (tdo_comp_alg(2)->not_there)
+		return; /* built without libdeflate */
 	assert_int_equal(c[0].encrypt, 2);
 	assert_int_equal(c[0].encrypt_minbits + c[0].encrypt_maxbits, 0);
 	assert_int_equal(c[0].auth + c[0].auth_minbits + c[0].auth_maxbits, 0);
