@@ -618,11 +618,46 @@ scenario(void)
 	tdo_sa_snap_free(s);
 }
 
+/* The first IPComp SA makes the workers' memory, and the others find it there. */
+static void
+ipcomp_scenario(void)
+{
+	struct tdo_sa_param p = ctl_sa(A, B, 1000, 1);
+	uint32_t spi;
+	int r;
+
+	p.key.satype = TDO_SATYPE_IPCOMP;
+	p.ealg = 2;
+	p.aalg = 0;
+	p.ekey_bits = p.akey_bits = 0;
+	for (unsigned i = 0; i < 3; i++, p.key.spi++) {
+		unsigned before = tdo_engine_counts(c.e).sas;
+
+		r = tdo_sa_add(c.e, &p, c.now, NULL);
+		assert_true(r == 0 || r == -ENOMEM || r == -EOPNOTSUPP);
+		assert_int_equal(tdo_engine_counts(c.e).sas, before + (r == 0));
+		if (r == 0) {
+			r = tdo_sa_update(c.e, &p, c.now, NULL);
+			assert_true(r == 0 || r == -ENOMEM);
+			assert_int_equal(tdo_engine_counts(c.e).sas, before + 1);
+		}
+	}
+	r = tdo_sa_getspi(c.e, &p, 0x2000, 0x2fff, c.now, &spi);
+	if (r != 0)
+		return;
+	p.key.spi = spi;
+	r = tdo_sa_update(c.e, &p, c.now, NULL);
+	assert_true(r == 0 || r == -ENOMEM || r == -EOPNOTSUPP);
+	(void)tdo_sa_flush(c.e, TDO_SATYPE_IPCOMP);
+	assert_int_equal(tdo_engine_counts(c.e).sas, 0);
+}
+
 static void
 failing_allocations_change_nothing(void **state)
 {
 	(void)state;
 	assert_true(ctl_fail_each(&c, scenario) > 100);
+	assert_true(ctl_fail_each(&c, ipcomp_scenario) > 30);
 }
 
 int
