@@ -22,7 +22,7 @@ except ImportError:
 warnings.simplefilter('ignore')
 
 ORIGIN = """# {title}
-# Origin: our own computation with the Python packages cryptography (OpenSSL) and hashlib; mkesp.py.
+# Origin: our own computation with the Python packages cryptography (OpenSSL) and hashlib; {by}.
 """
 # kind, bytes of salt, bytes of ICV, bytes of key, whether the IV is in the packet
 AEAD = {'aes-gcm-16': ('gcm', 4, 16, (16, 24, 32), True),
@@ -81,7 +81,7 @@ def xcbc(key, data):
     state = bytes(16)
     for block in (*blocks, last):
         state = crypt(algorithms.AES(k1), modes.ECB(), xor(state, block))
-    return state[:12]
+    return state
 
 
 def keyed(name, key, data):
@@ -89,20 +89,27 @@ def keyed(name, key, data):
     fill = key + b'\x80'
     fill = fill.ljust(len(fill) + (56 - len(fill)) % 64, b'\0')
     fill += struct.pack('<Q' if name == 'md5' else '>Q', 8 * len(key))
-    return hashlib.new(name, fill + data + key).digest()[:12]
+    return hashlib.new(name, fill + data + key).digest()
 
 
-def mac(name, key, data):
+def whole_mac(name, key, data):
     if name == 'aes-xcbc-mac':
         return xcbc(key, data)
     if name == 'aes-cmac':
         c = CMAC(algorithms.AES(key))
         c.update(data)
-        return c.finalize()[:12]
+        return c.finalize()
     if name.startswith('keyed-'):
         return keyed(name[6:], key, data)
-    digest = name[5:].removesuffix('-96')
-    return hmac.new(key, data, digest).digest()[:12 if name.endswith('-96') else ICV[digest]]
+    return hmac.new(key, data, name[5:].removesuffix('-96')).digest()
+
+
+def icv_len(name):
+    return 12 if name.endswith('-96') else ICV.get(name.removeprefix('hmac-'), 12)
+
+
+def mac(name, key, data):
+    return whole_mac(name, key, data)[:icv_len(name)]
 
 
 # ---- packets --------------------------------------------------------------------------
@@ -151,9 +158,9 @@ def encrypt(name, key, iv, text):
 
 
 class Writer:
-    def __init__(self, name, title):
+    def __init__(self, name, title, by='mkesp.py'):
         self.file = open(name, 'w')
-        self.file.write(ORIGIN.format(title=title))
+        self.file.write(ORIGIN.format(title=title, by=by))
         self.n = 0
 
     def add(self, comment, **fields):
@@ -239,6 +246,7 @@ def macs_alone():
             out.add(label, auth=name, akey=key, plain=data, icv=mac(name, key, data))
 
 
-packets()
-half_iv()
-macs_alone()
+if __name__ == '__main__':
+    packets()
+    half_iv()
+    macs_alone()
