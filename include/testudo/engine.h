@@ -241,6 +241,33 @@ struct tdo_offender {
 };
 void tdo_offender_read(const struct tdo_engine *e, enum tdo_reason r, struct tdo_offender *ret);
 
+/* What was dropped for one SA, or because of one policy, for one reason. */
+struct tdo_blame {
+	uint64_t owner; /* which of them; never that of another one */
+	bool is_sp;
+	uint16_t reason;      /* enum tdo_reason */
+	uint32_t sp_id;       /* of a policy */
+	struct tdo_sa_key sa; /* of an SA: its name when the last packet was dropped */
+	uint64_t count;
+	struct tdo_offender last;
+};
+
+/* Sorted by owner, then by reason. */
+struct tdo_blame_list {
+	struct tdo_blame *blame;
+	size_t n, cap;
+};
+
+/*
+ * All SAs, or all policies, for which packets were dropped, and which still are there; an SA or
+ * policy that was updated is the same.  0 or -ENOMEM.
+ */
+TDO_MUST_CHECK int tdo_blame_list(
+    struct tdo_engine *e, bool of_policies, struct tdo_blame_list *ret);
+void tdo_blame_list_free(struct tdo_engine *e, struct tdo_blame_list *l);
+/* Drops that the lists do not have: too many SAs and policies dropped packets. */
+uint64_t tdo_blame_lost(const struct tdo_engine *e);
+
 struct tdo_spd_counts {
 	unsigned sas, sps;
 };

@@ -194,6 +194,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
 	tdo_debug_tick(e);
+	tdo_blame_tick(e);
 	freed = e->qsbr.n;
 	freed -= tdo_qsbr_poll(&e->qsbr, e, TDO_RECLAIM_TICK);
 	e->busy |= freed >= TDO_RECLAIM_TICK;

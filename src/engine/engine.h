@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/htab.h"
 #include "base/qsbr.h"
+#include "engine/blame.h"
 #include "engine/sa.h"
 #include "testudo/engine.h"
 #include "wire/ip.h"
@@ -43,6 +44,7 @@ struct tdo_sp {
 	struct tdo_hnode by_id;
 	struct tdo_wheel_node timer; /* when its lifetime may end */
 	struct tdo_event_link expired;
+	bool continued;          /* a successor has its id */
 	size_t size;             /* bytes of this object */
 	struct tdo_sp_req req[]; /* param.nreq */
 };
@@ -108,6 +110,7 @@ struct tdo_worker {
 	_Atomic uint64_t drops[TDO_AT_COUNT][TDO_REASON_COUNT];
 	_Atomic uint64_t used[2][TDO_USED_SLOTS]; /* [out]: packets by tdo_used_slot() */
 	struct tdo_offender_slot offender[TDO_REASON_COUNT];
+	struct tdo_blame_table blame;
 	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
 	unsigned random_left;
 	uint32_t random_epoch; /* when the pool was filled */
@@ -127,6 +130,7 @@ struct tdo_engine {
 	_Atomic bool faulty;                     /* test_replay or test_integrity is set */
 	_Atomic uint32_t random_epoch; /* random bytes of an earlier one are not used any more */
 	tdo_ns random_since;           /* when it began */
+	uint64_t last_uid;             /* of an SA */
 	struct tdo_sad *sad;
 	struct tdo_spd *spd;
 	struct tdo_sa *_Atomic growing;  /* stack of SAs, see grow.c */

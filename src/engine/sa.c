@@ -157,6 +157,7 @@ tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval, tdo_
 	sa->engine = e;
 	sa->refs = 1;
 	sa->created = now;
+	sa->uid = ++e->last_uid;
 	set_constants(sa, p);
 	sa->out_seq = &sa->own_seq;
 	atomic_init(&sa->state, larval ? TDO_SA_LARVAL : TDO_SA_MATURE);
@@ -202,6 +203,8 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	copy_counter(&sa->bytes, &old->bytes);
 	copy_counter(&sa->last_use, &old->last_use);
 	copy_counter(&sa->drops, &old->drops);
+	sa->uid = old->uid;
+	old->continued = true;
 	sa->serial = old->serial;
 	if (old->out == NULL || !tdo_sa_same_keys(&sa->param, &old->param))
 		return;

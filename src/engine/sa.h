@@ -107,6 +107,7 @@ struct tdo_sa {
 	_Alignas(64) struct tdo_replay replay;
 	_Atomic uint64_t drops;
 	_Atomic uint64_t frozen_seq; /* fault.c; 0: none */
+	uint64_t uid;                /* the same in its successors; for blame.c */
 	struct tdo_tunnel_opt tunnel;
 	uint32_t flags;           /* TDO_SAF_... */
 	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */
@@ -125,6 +126,7 @@ struct tdo_sa {
 	uint64_t serial; /* order of becoming mature: what prefered_oldsa compares */
 	bool soft_sent;  /* EXPIRE soft was reported */
 	bool in_sad;
+	bool continued;           /* a successor has its uid */
 	uint8_t line;             /* of its sets: enum tdo_sa_state */
 	struct tdo_sa *seq_owner; /* referenced: out_seq is its own_seq (update, same keys) */
 	struct tdo_event_link soft_event, hard_event;

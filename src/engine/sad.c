@@ -139,6 +139,8 @@ let_go(void *ctx, struct tdo_qsbr_node *node)
 
 	/* Now it is on no stack any more. */
 	tdo_sad_grow(ctx);
+	if (!sa->continued)
+		tdo_blame_forget_sa(ctx, sa);
 	/* No worker has the object any more; whoever still refers to it only reads it. */
 	sa->replay.moved = NULL;
 	tdo_sa_unref(sa);

@@ -210,6 +210,8 @@ bury(void *ctx, struct tdo_qsbr_node *node)
 	struct tdo_engine *e = ctx;
 	struct tdo_sp *sp = TDO_CONTAINER_OF(node, struct tdo_sp, retired);
 
+	if (!sp->continued)
+		tdo_blame_forget_sp(e, sp);
 	tdo_shape_remove(e, sp);
 	for (unsigned i = 0; i < sp->param.nreq; i++)
 		if (in_tunnel_index(sp, i))
@@ -336,6 +338,7 @@ static void
 commit_update(struct tdo_engine *e, struct tdo_sp *old, struct tdo_sp *sp, struct plan *plan)
 {
 	sp->id = old->id;
+	old->continued = true;
 	atomic_init(&sp->packets, atomic_load_explicit(&old->packets, memory_order_relaxed));
 	atomic_init(&sp->drops, atomic_load_explicit(&old->drops, memory_order_relaxed));
 	atomic_init(&sp->last_use, atomic_load_explicit(&old->last_use, memory_order_relaxed));

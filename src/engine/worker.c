@@ -28,6 +28,8 @@ tdo_worker_new(struct tdo_engine *e, unsigned i)
 		r = tdo_flow_cache_new(e, &w->cache);
 	if (r == 0)
 		r = tdo_ah_saved_new(w);
+	if (r == 0)
+		r = tdo_blame_new(e, &w->blame);
 	/* A worker that never says anything must not lose what it reads: it starts resumed. */
 	tdo_qsbr_online(&e->qsbr, i);
 	return r;
@@ -43,6 +45,7 @@ tdo_worker_free(struct tdo_worker *w)
 	e = w->engine;
 	tdo_flow_cache_free(e, w->cache);
 	tdo_ah_saved_free(w);
+	tdo_blame_free(e, &w->blame);
 	tdo_event_ring_free(w);
 	tdo_ipcomp_work_free(w);
 	tdo_wipe(w->random_pool, sizeof(w->random_pool));
@@ -183,6 +186,7 @@ drop(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa, uint8_t proto, 
 		atomic_fetch_add_explicit(&sp->drops, 1, memory_order_relaxed);
 	}
 	write_offender(&w->offender[r], &o);
+	tdo_blame(w, sa, p->sp, r, &o);
 }
 
 void
