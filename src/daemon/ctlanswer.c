@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/addr.h"
+#include "daemon/blames.h"
 #include "daemon/counters.h"
 #include "daemon/process.h"
 #include "os/clock.h"
@@ -25,25 +25,10 @@ number(uint64_t v)
 static json_t *
 offender(const struct tdo_process *d, enum tdo_reason r, tdo_ns now)
 {
-	char src[TDO_ADDR_STRLEN], dst[TDO_ADDR_STRLEN];
 	struct tdo_offender o;
-	json_t *j;
 
 	tdo_offender_read(d->engine, r, &o);
-	if (o.when == 0)
-		return json_null();
-	j = json_pack("{s:s, s:s, s:i, s:o}", "src", tdo_addr_str(&o.flow.src, src), "dst",
-	    tdo_addr_str(&o.flow.dst, dst), "proto", (int)o.flow.proto, "seconds-ago",
-	    number(now > o.when ? (now - o.when) / TDO_SEC : 0));
-	if (j != NULL && o.flow.has_ports) {
-		(void)json_object_set_new(j, "sport", json_integer(o.flow.sport));
-		(void)json_object_set_new(j, "dport", json_integer(o.flow.dport));
-	}
-	if (j != NULL && o.spi != 0) {
-		(void)json_object_set_new(j, "spi", number(o.spi));
-		(void)json_object_set_new(j, "seq", number(o.seq));
-	}
-	return j;
+	return tdo_offender_json(&o, now);
 }
 
 static json_t *
@@ -192,6 +177,8 @@ tdo_process_answer(void *ctx, const json_t *request)
 
 	if (op == NULL)
 		return NULL;
+	if (strcmp(op, "drops") == 0)
+		return tdo_blames_json(d->engine, TDO_BLAMES_MAX, tdo_clock_now());
 	if (strcmp(op, "sysctl") == 0)
 		return tdo_process_sysctl(d, request);
 	if (tdo_parentlink_status(&d->parent, &st) != 0)

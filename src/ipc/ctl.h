@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control protocol between testudo(8) and testudod: a request is one JSON object in one
- * datagram, {"op": "stats" | "status" | "netstat" | "sysctl", ...}; the answer is one JSON object
- * in as many datagrams as it needs.  Each begins with a byte: TDO_CTL_MORE or TDO_CTL_LAST. An
- * answer to what failed is {"error": "text"}.
+ * datagram, {"op": "stats" | "status" | "netstat" | "drops" | "sysctl", ...}; the answer is one
+ * JSON object in as many datagrams as it needs.  Each begins with a byte: TDO_CTL_MORE or
+ * TDO_CTL_LAST. An answer to what failed is {"error": "text"}.
  *
  * sysctl: {"op": "sysctl", "name": N} or without name for all; with "value": V it is set.
  * Answer: {"knobs": [{"name": N, "value": V, "old": O (when set), "help": H}, ...]}.
+ *
+ * netstat: see daemon/counters.h; drops: see daemon/blames.h.
  */
 #ifndef TDO_IPC_CTL_H
 #define TDO_IPC_CTL_H

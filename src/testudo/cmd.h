@@ -14,6 +14,7 @@ struct tdo_cmd_opts {
 
 /* Exit status; argv[0] is the name of the command. */
 int tdo_cmd_stats(const struct tdo_cmd_opts *o, int argc, char **argv);
+int tdo_cmd_drops(const struct tdo_cmd_opts *o, int argc, char **argv);
 int tdo_cmd_netstat(const struct tdo_cmd_opts *o, int argc, char **argv);
 int tdo_cmd_sysctl(const struct tdo_cmd_opts *o, int argc, char **argv);
 int tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv);

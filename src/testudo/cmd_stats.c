@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "testudo/cmd.h"
+#include "testudo/drops_print.h"
 
 #define NUM "%12" JSON_INTEGER_FORMAT
 
@@ -84,22 +85,6 @@ print_io(const json_t *s, bool all)
 }
 
 static void
-print_last(const json_t *last)
-{
-	if (!json_is_object(last))
-		return;
-	printf("               last: %s -> %s protocol %" JSON_INTEGER_FORMAT,
-	    tdo_cmd_str(last, "src"), tdo_cmd_str(last, "dst"), tdo_cmd_int(last, "proto"));
-	if (json_object_get(last, "sport") != NULL)
-		printf(" ports %" JSON_INTEGER_FORMAT " -> %" JSON_INTEGER_FORMAT,
-		    tdo_cmd_int(last, "sport"), tdo_cmd_int(last, "dport"));
-	if (json_object_get(last, "spi") != NULL)
-		printf(" spi 0x%08x seq %" JSON_INTEGER_FORMAT, (unsigned)tdo_cmd_int(last, "spi"),
-		    tdo_cmd_int(last, "seq"));
-	printf(", %" JSON_INTEGER_FORMAT " s ago\n", tdo_cmd_int(last, "seconds-ago"));
-}
-
-static void
 print_drops(const json_t *s, bool all)
 {
 	const json_t *list = json_object_get(s, "drops"), *d;
@@ -115,7 +100,7 @@ print_drops(const json_t *s, bool all)
 		printf("  " NUM " %s: %s\n", tdo_cmd_int(d, "count"), tdo_cmd_str(d, "name"),
 		    tdo_cmd_str(d, "text"));
 		printf("               remedy: %s\n", tdo_cmd_str(d, "remedy"));
-		print_last(json_object_get(d, "last"));
+		tdo_last_print(stdout, json_object_get(d, "last"));
 	}
 	if (none)
 		puts("             0");

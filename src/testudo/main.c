@@ -12,6 +12,7 @@
 
 static const char usage[] =
     "usage: testudo [--json] stats [--all]\n"
+    "       testudo [--json] drops [sa | sp]\n"
     "       testudo [--json] netstat [-s [-s]] [-p protocol]\n"
     "       testudo [--json] sysctl [-adeiNnqtWwx] [-f file] [name[=value] ...]\n"
     "       testudo sysctl -b net.key.dumpsa[.type] | net.key.dumpsp\n"
@@ -19,6 +20,7 @@ static const char usage[] =
     "       testudo version\n"
     "\n"
     "stats    counters, dropped packets with their reasons and what to do about them\n"
+    "drops    the SAs and policies for which packets were dropped, and why\n"
     "netstat  counters under their BSD names, as netstat -s has them; -ss: without zeros\n"
     "sysctl   settings under their BSD names\n"
     "doctor   checks the host and the daemon; exit status 1 when something is wrong\n";
@@ -28,6 +30,7 @@ static const struct {
 	int (*run)(const struct tdo_cmd_opts *o, int argc, char **argv);
 	bool own_options; /* those behind its name, except --json, are its own business */
 } commands[] = {
+    {"drops", tdo_cmd_drops, false},
     {"netstat", tdo_cmd_netstat, true},
     {"stats", tdo_cmd_stats, false},
     {"sysctl", tdo_cmd_sysctl, true},

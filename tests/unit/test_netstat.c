@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "testudo netstat": the very lines, and the form of the JSON. */
+/* "testudo netstat" and "testudo drops": the very lines, and the form of the JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -9,8 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/addr.h"
+#include "daemon/blames.h"
 #include "daemon/counters.h"
 #include "engine/engine.h"
+#include "testudo/drops_print.h"
 #include "testudo/netstat_print.h"
 #include "wire/pfkey_proto.h"
 
@@ -391,6 +394,142 @@ large_numbers_stay_exact(void **state)
 	free(text);
 }
 
+/* ---- drops by SA and policy ---- */
+
+#define NOW (1000 * TDO_SEC)
+
+static struct tdo_addr
+address(const char *s)
+{
+	struct tdo_addr a;
+
+	assert_int_equal(tdo_addr_parse(s, strlen(s), &a), 0);
+	return a;
+}
+
+static void
+drop_for(struct tdo_sa *sa, const struct tdo_sp *sp, enum tdo_reason r, uint32_t seconds_ago)
+{
+	struct tdo_pkt p = {.sp = sp, .seq = 7};
+
+	p.ip.flow = (struct tdo_flow){.src = address("10.0.0.1"),
+	    .dst = address("10.0.0.2"),
+	    .proto = 17,
+	    .has_ports = true,
+	    .sport = 1000,
+	    .dport = 2000};
+	tdo_worker_drop(tdo_engine_worker(engine, 0), &p, sa, r, NOW - seconds_ago * TDO_SEC);
+}
+
+static struct tdo_sa *
+an_sa(uint32_t spi)
+{
+	static const uint8_t key[36] = {1};
+	struct tdo_sa_param p = {
+	    .key = {TDO_SATYPE_ESP, spi, address("192.0.2.1"), address("192.0.2.2")},
+	    .mode = TDO_MODE_TRANSPORT,
+	    .ealg = tdo_alg_enc_by_name("aes-gcm-16")->pfkey,
+	    .ekey = key,
+	    .ekey_bits = 160,
+	};
+
+	assert_int_equal(tdo_sa_add(engine, &p, NOW, NULL), 0);
+	return tdo_sad_find_in(engine, &p.key.dst, spi, TDO_IPPROTO_ESP);
+}
+
+static const struct tdo_sp *
+a_policy(void)
+{
+	struct tdo_sp_param p = {.dir = TDO_DIR_OUT,
+	    .type = TDO_POLICY_DISCARD,
+	    .prio = TDO_PRIO_DEFAULT,
+	    .sel = {.src = address("10.0.0.0"),
+		.dst = address("10.0.0.2"),
+		.src_plen = 8,
+		.dst_plen = 32,
+		.proto = 17,
+		.sport = TDO_RANGE_ANY,
+		.dport = {1999, 2001}}};
+	struct tdo_flow f = {.src = address("10.0.0.1"),
+	    .dst = address("10.0.0.2"),
+	    .proto = 17,
+	    .has_ports = true,
+	    .sport = 1000,
+	    .dport = 2000};
+
+	assert_int_equal(tdo_sp_add(engine, &p, NOW, NULL, NULL), 0);
+	return tdo_spd_match(engine, TDO_DIR_OUT, &f).sp;
+}
+
+static void
+expect_drops(const json_t *j, const char *kind, const char *want)
+{
+	char *got = NULL;
+	size_t len;
+	FILE *f = open_memstream(&got, &len);
+
+	assert_non_null(f);
+	tdo_drops_print(f, j, kind);
+	assert_int_equal(fclose(f), 0);
+	assert_string_equal(got, want);
+	free(got);
+}
+
+#define REPLAY_LINES                                                                               \
+	"             3 in-sequence-zero: the sequence number is zero\n"                           \
+	"               remedy: the peer is not conforming, or sends test traffic\n"
+#define LAST "               last: 10.0.0.1 -> 10.0.0.2 protocol 17 ports 1000 -> 2000"
+#define POLICY_LINES                                                                               \
+	"policy 1 out 10.0.0.0/8[any] 10.0.0.2/32[1999-2001] 17: 1 dropped\n"                      \
+	"             1 out-policy-discard: an outbound policy says discard\n"                     \
+	"               remedy: setkey -DP shows the policies in the order in which they are "     \
+	"searched\n" LAST ", 40 s ago\n"
+
+static void
+drops_are_named(void **state)
+{
+	struct tdo_sa *one = an_sa(0x1000), *two = an_sa(0x1001);
+	json_t *j = tdo_blames_json(engine, 100, NOW), *sa;
+
+	expect_drops(j, NULL, "");
+	json_decref(j);
+	drop_for(one, NULL, TDO_REASON_IN_REPLAY_ZERO, 9);
+	for (unsigned i = 0; i < 3; i++)
+		drop_for(two, NULL, TDO_REASON_IN_REPLAY_ZERO, 3 - i);
+	drop_for(NULL, a_policy(), TDO_REASON_OUT_POLICY_DISCARD, 40);
+	j = tdo_blames_json(engine, 100, NOW);
+	expect_drops(j, "sas",
+	    "SA 192.0.2.1 192.0.2.2 esp 0x00001001: 3 dropped\n" REPLAY_LINES LAST
+	    " spi 0x00001001 seq 7, 1 s ago\n"
+	    "SA 192.0.2.1 192.0.2.2 esp 0x00001000: 1 dropped\n"
+	    "             1 in-sequence-zero: the sequence number is zero\n"
+	    "               remedy: the peer is not conforming, or sends test traffic\n" LAST
+	    " spi 0x00001000 seq 7, 9 s ago\n");
+	expect_drops(j, "policies", POLICY_LINES);
+	sa = json_array_get(json_object_get(j, "sas"), 0);
+	assert_int_equal(get_int(sa, "spi"), 0x1001);
+	assert_int_equal(get_int(sa, "drops"), 3);
+	assert_string_equal(get_str(sa, "satype"), "esp");
+	assert_string_equal(get_str(sa, "src"), "192.0.2.1");
+	sa = json_array_get(json_object_get(sa, "reasons"), 0);
+	assert_string_equal(get_str(sa, "name"), "in-sequence-zero");
+	assert_int_equal(get_int(sa, "count"), 3);
+	assert_true(get_str(sa, "remedy")[0] != '\0');
+	assert_int_equal(get_int(json_object_get(sa, "last"), "sport"), 1000);
+	json_decref(j);
+	/* The worst come first, and it is said how many do not come. */
+	j = tdo_blames_json(engine, 1, NOW);
+	assert_int_equal(json_array_size(json_object_get(j, "sas")), 1);
+	assert_int_equal(get_int(j, "more-sas"), 1);
+	assert_int_equal(get_int(j, "more-policies"), 0);
+	assert_int_equal(get_int(j, "unattributed"), 0);
+	expect_drops(j, NULL,
+	    "SA 192.0.2.1 192.0.2.2 esp 0x00001001: 3 dropped\n" REPLAY_LINES LAST
+	    " spi 0x00001001 seq 7, 1 s ago\n"
+	    "and 1 more SAs with fewer drops\n" POLICY_LINES);
+	json_decref(j);
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, open_all, close_all)
 
 int
@@ -402,6 +541,7 @@ main(void)
 	    T(kame_has_its_own_names),
 	    T(json_has_a_schema),
 	    T(large_numbers_stay_exact),
+	    T(drops_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
