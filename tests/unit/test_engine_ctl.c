@@ -217,6 +217,11 @@ random_bytes_in_stock_are_replaced(void **state)
 	tdo_worker_random(w, got, 12);
 	assert_memory_not_equal(w->random_pool, stock, 100);
 	assert_int_equal(w->random_left, sizeof(w->random_pool) - 12);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_RANDOM_INT, TDO_AF_INET, 5), 0);
+	memcpy(stock, w->random_pool, 100);
+	ctl_pass(&c, 6);
+	tdo_worker_random(w, got, 12);
+	assert_memory_not_equal(w->random_pool, stock, 100);
 }
 
 /* ---- acquires ---- */
@@ -290,6 +295,33 @@ acquires_are_repeated_after_a_time(void **state)
 	ctl_pass(&c, 30);
 	ask(0, 1);
 	expect_acquire(1);
+}
+
+/* Both limits are settings. */
+static void
+acquires_are_repeated_as_the_settings_say(void **state)
+{
+	(void)state;
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_BLOCKACQ_COUNT, TDO_AF_INET, 2), 0);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_BLOCKACQ_LIFETIME, TDO_AF_INET, 3), 0);
+	ask(0, 1);
+	expect_acquire(1);
+	ask(0, 1);
+	ask(0, 1);
+	expect_nothing();
+	ask(0, 1);
+	expect_acquire(1);
+	c.now += 3 * TDO_SEC;
+	ask(0, 1);
+	expect_nothing();
+	c.now += TDO_SEC;
+	ask(0, 1);
+	expect_acquire(1);
+	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_BLOCKACQ_COUNT, TDO_AF_INET, 0), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		ask(0, 1);
+		expect_acquire(1);
+	}
 }
 
 static void
@@ -387,6 +419,7 @@ main(void)
 	    T(random_bytes_in_stock_are_replaced),
 	    T(acquires_are_not_repeated_for_every_packet),
 	    T(acquires_are_repeated_after_a_time),
+	    T(acquires_are_repeated_as_the_settings_say),
 	    T(getspi_answers_an_acquire),
 	    T(acquires_are_bounded),
 	    T(nothing_is_freed_under_a_worker),

@@ -433,6 +433,70 @@ what_is_in_use_is_not_switched_off(void **state)
 	assert_int_equal(tdo_sp_add(c.e, &p, c.now, NULL, NULL), 0);
 }
 
+/* ---- levels, SPIs ------------------------------------------------------------------- */
+
+/* Each of the eight settings is for one protocol, mode and family, and for no other. */
+static void
+each_default_level_has_its_place(void **state)
+{
+	static const struct {
+		enum tdo_knob knob;
+		uint8_t proto, mode;
+	} place[] = {
+	    {TDO_KNOB_ESP_TRANS_DEFLEV, 50, TDO_MODE_TRANSPORT},
+	    {TDO_KNOB_ESP_NET_DEFLEV, 50, TDO_MODE_TUNNEL},
+	    {TDO_KNOB_AH_TRANS_DEFLEV, 51, TDO_MODE_TRANSPORT},
+	    {TDO_KNOB_AH_NET_DEFLEV, 51, TDO_MODE_TUNNEL},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t af = i % 2 ? TDO_AF_INET6 : TDO_AF_INET;
+
+		set(place[i / 2].knob, af, 2);
+		for (unsigned j = 0; j < 8; j++) {
+			struct tdo_req r = {.proto = place[j / 2].proto, .mode = place[j / 2].mode};
+
+			assert_int_equal(tdo_req_level(c.e, &r, j % 2 ? TDO_AF_INET6 : TDO_AF_INET),
+			    i == j ? TDO_LEVEL_REQUIRE : TDO_LEVEL_USE);
+		}
+		set(place[i / 2].knob, af, 1);
+	}
+}
+
+/* How often a free SPI is found among four of which one is free. */
+static unsigned
+found_of(unsigned attempts)
+{
+	struct tdo_sa_param p = ctl_sa(A, B, 0, 1);
+	unsigned n = 0;
+	uint32_t spi;
+
+	for (unsigned i = 0; i < attempts; i++) {
+		if (tdo_sa_getspi(c.e, &p, 5000, 5003, c.now, &spi) != 0)
+			continue;
+		p.key.spi = spi;
+		assert_int_equal(spi, 5003);
+		assert_int_equal(tdo_sa_delete(c.e, &p.key), 0);
+		n++;
+	}
+	return n;
+}
+
+static void
+spis_are_tried_as_often_as_said(void **state)
+{
+	unsigned n;
+
+	(void)state;
+	for (uint32_t spi = 5000; spi < 5003; spi++)
+		add_sa(spi);
+	assert_int_equal(found_of(100), 100);
+	set(TDO_KNOB_SPI_TRY, TDO_AF_INET, 1);
+	n = found_of(100);
+	assert_true(n > 5 && n < 60);
+}
+
 /* ---- crypto_support ----------------------------------------------------------------- */
 
 /* The driver of a new SA, or NULL when it is refused. */
@@ -598,6 +662,8 @@ main(void)
 	    T(default_policy_tells_the_attachment),
 	    T(used_with_the_first_policy),
 	    T(what_is_in_use_is_not_switched_off),
+	    T(each_default_level_has_its_place),
+	    T(spis_are_tried_as_often_as_said),
 	    cmocka_unit_test_setup_teardown(
 		device_is_used_unless_software_is_required, setup_hardware, teardown),
 	    T(without_a_device_none_can_be_required),

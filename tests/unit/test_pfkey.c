@@ -176,6 +176,17 @@ getspi_then_update(void **state)
 	getspi(w, &(struct tdo_sadb_spirange){4096, 4096}, 0, &spi);
 	assert_int_equal(spi, 4096);
 	getspi(w, &(struct tdo_sadb_spirange){4096, 4096}, ENOENT, &spi);
+	/* The settings are for those who name no range. */
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_SPI_MIN, TDO_AF_INET, 5000), 0);
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_SPI_MAX, TDO_AF_INET, 5001), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		getspi(w, NULL, 0, &spi);
+		assert_true(spi == 5000 || spi == 5001);
+	}
+	getspi(w, NULL, ENOENT, &spi);
+	getspi(w, &(struct tdo_sadb_spirange){4097, 4097}, 0, &spi);
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_SPI_MIN, TDO_AF_INET, 5002), 0);
+	getspi(w, NULL, EINVAL, &spi);
 
 	p = sample(4096);
 	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
