@@ -17,6 +17,11 @@
 
 enum tdo_alg_kind { TDO_ALG_ENC, TDO_ALG_AEAD, TDO_ALG_AUTH };
 
+/* What is said about algorithms and formats that a build without legacy-algorithms has not. */
+#define TDO_NO_LEGACY                                                                              \
+	"legacy algorithms are not in this build of testudo (meson configure "                     \
+	"-Dlegacy-algorithms=enabled)"
+
 /* What RFC 8221 requires of implementations, from best to worst. */
 enum tdo_alg_level {
 	TDO_LEVEL_MUST,
@@ -43,6 +48,7 @@ struct tdo_alg {
 	bool no_auth;              /* AUTH: has an ICV that proves nothing */
 	bool ah_only;              /* AUTH: GMAC in AH, see struct tdo_op */
 	uint8_t level;             /* enum tdo_alg_level */
+	const char *not_there;     /* NULL, or why this build does not have it */
 };
 
 /* True for what one should not use any more; warned about once. */

@@ -9,6 +9,12 @@
 
 #include "testudo/crypto.h"
 
+#ifdef TDO_LEGACY
+#define LEGACY NULL
+#else
+#define LEGACY TDO_NO_LEGACY
+#endif
+
 /* What rows have in common: AEADs with IV and with the sequence number instead (RFC 8750). */
 #define AEAD(min, max, salt, icv)                                                                  \
 	.kind = TDO_ALG_AEAD, .key_min = (min), .key_max = (max), .key_step = 64,                  \
@@ -124,22 +130,26 @@ static const struct tdo_alg algs[] = {
 	.aliases = "",
 	CBC(192, 192, 0, 8),
 	.pfkey = TDO_EALG_3DES_CBC,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_SHOULD_NOT},
     {.name = "blowfish-cbc",
 	.aliases = "",
 	CBC(40, 448, 8, 8),
 	.pfkey = TDO_EALG_BLOWFISH_CBC,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     {.name = "cast128-cbc",
 	.aliases = "",
 	CBC(40, 128, 8, 8),
 	.pfkey = TDO_EALG_CAST128_CBC,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     /* RFC 2405 */
     {.name = "des-cbc",
 	.aliases = "",
 	CBC(64, 64, 0, 8),
 	.pfkey = TDO_EALG_DES_CBC,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     /* RFC 2410 */
     {.name = "null",
@@ -200,18 +210,21 @@ static const struct tdo_alg algs[] = {
 	.aliases = "",
 	AUTH(128, 12),
 	.pfkey = TDO_AALG_HMAC_MD5,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     /* RFC 1828; RFC 8221 6 calls it KPDK. */
     {.name = "keyed-md5",
 	.aliases = "md5",
 	AUTH(128, 12),
 	.pfkey = TDO_AALG_KEYED_MD5,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     /* RFC 1852 */
     {.name = "keyed-sha1",
 	.aliases = "sha",
 	AUTH(160, 12),
 	.pfkey = TDO_AALG_KEYED_SHA1,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT},
     /* RFC 4543 4: in AH, with an IV beside the ICV; RFC 8221 6.  ESP has "aes-gmac". */
     {.name = "aes-128-gmac",
@@ -239,6 +252,7 @@ static const struct tdo_alg algs[] = {
 	.block = 1,
 	.icv_len = 12,
 	.pfkey = TDO_AALG_NULL,
+	.not_there = LEGACY,
 	.level = TDO_LEVEL_MUST_NOT,
 	.no_auth = true},
 };
@@ -251,6 +265,7 @@ static const struct tdo_alg half_iv = {.name = "des-cbc",
     .key_min = 64,
     .key_max = 64,
     .block = 8,
+    .not_there = LEGACY,
     .level = TDO_LEVEL_MUST_NOT};
 
 /* The old AH (RFC 1826): 128 bits of ICV whatever the algorithm, as in KAME and the BSDs. */

@@ -41,8 +41,10 @@ static const struct cipher_row {
     {TDO_EALG_AES_CTR, IMB_CIPHER_CNTR, 12, ROUND_KEYS},
     {TDO_EALG_AES_CCM_16, IMB_CIPHER_CCM, 11, ROUND_KEYS},
     {TDO_EALG_CHACHA20_POLY1305, IMB_CIPHER_CHACHA20_POLY1305, 12, IMB_KEY_256_BYTES},
+#ifdef TDO_LEGACY
     {TDO_EALG_DES_CBC, IMB_CIPHER_DES, 8, IMB_DES_KEY_SCHED_SIZE},
     {TDO_EALG_3DES_CBC, IMB_CIPHER_DES3, 8, 3 * (IMB_DES_KEY_SCHED_SIZE + sizeof(void *))},
+#endif
 };
 
 static const struct hash_row {
@@ -52,7 +54,10 @@ static const struct hash_row {
 	uint8_t block;   /* HMAC */
 	uint16_t state;  /* HMAC: bytes of a digest state, rounded up */
 } hashes[] = {
+#ifdef TDO_LEGACY
     {TDO_AALG_HMAC_MD5, IMB_AUTH_MD5, 12, 64, 16},
+    {TDO_AALG_NULL, IMB_AUTH_NULL, 0, 0, 0},
+#endif
     {TDO_AALG_HMAC_SHA1, IMB_AUTH_HMAC_SHA_1, 12, 64, 32},
     {TDO_AALG_HMAC_SHA256, IMB_AUTH_HMAC_SHA_256, 16, 64, 32},
     {TDO_AALG_HMAC_SHA256_96, IMB_AUTH_HMAC_SHA_256, 16, 64, 32},
@@ -60,7 +65,6 @@ static const struct hash_row {
     {TDO_AALG_HMAC_SHA512, IMB_AUTH_HMAC_SHA_512, 32, 128, 64},
     {TDO_AALG_AES_XCBC_MAC, IMB_AUTH_AES_XCBC, 12, 0, 0},
     {TDO_AALG_AES_CMAC, IMB_AUTH_AES_CMAC, 12, 0, 0},
-    {TDO_AALG_NULL, IMB_AUTH_NULL, 0, 0, 0},
 };
 
 static const struct cipher_row *

@@ -53,11 +53,19 @@ struct nettle_session {
 	static const struct nettle_cipher name##_any = {#name, sizeof(struct type), (block), 0,    \
 	    NULL, NULL, name##_encrypt_any, name##_decrypt_any}
 
+CIPHER(twofish, twofish, twofish_ctx, TWOFISH_BLOCK_SIZE);
+
+static void
+set_twofish(void *ctx, size_t len, const uint8_t *key)
+{
+	twofish_set_key(ctx, len, key);
+}
+
+#ifdef TDO_LEGACY
 CIPHER(des, des, des_ctx, DES_BLOCK_SIZE);
 CIPHER(des3, des3, des3_ctx, DES3_BLOCK_SIZE);
 CIPHER(cast5, cast128, cast128_ctx, CAST128_BLOCK_SIZE);
 CIPHER(blowfish, blowfish, blowfish_ctx, BLOWFISH_BLOCK_SIZE);
-CIPHER(twofish, twofish, twofish_ctx, TWOFISH_BLOCK_SIZE);
 
 static void
 set_des(void *ctx, size_t len, const uint8_t *key)
@@ -79,12 +87,6 @@ set_cast5(void *ctx, size_t len, const uint8_t *key)
 	cast5_set_key(ctx, len, key);
 }
 
-static void
-set_twofish(void *ctx, size_t len, const uint8_t *key)
-{
-	twofish_set_key(ctx, len, key);
-}
-
 /* The key is used cyclically: said twice it is the same, and long enough for nettle. */
 static void
 set_blowfish(void *ctx, size_t len, const uint8_t *key)
@@ -100,6 +102,7 @@ set_blowfish(void *ctx, size_t len, const uint8_t *key)
 	blowfish_set_key(ctx, 2 * len, twice);
 	tdo_wipe(twice, sizeof(twice));
 }
+#endif
 
 static const struct cipher_row {
 	uint8_t pfkey;   /* tdo_cipher_of() */
@@ -126,10 +129,12 @@ static const struct cipher_row {
     {TDO_EALG_CAMELLIA_CBC, 24, MODE_CBC, &nettle_camellia192, NULL},
     {TDO_EALG_CAMELLIA_CBC, 32, MODE_CBC, &nettle_camellia256, NULL},
     {TDO_EALG_TWOFISH_CBC, 0, MODE_CBC, &twofish_any, set_twofish},
+#ifdef TDO_LEGACY
     {TDO_EALG_3DES_CBC, 0, MODE_CBC, &des3_any, set_des3},
     {TDO_EALG_DES_CBC, 0, MODE_CBC, &des_any, set_des},
     {TDO_EALG_CAST128_CBC, 0, MODE_CBC, &cast5_any, set_cast5},
     {TDO_EALG_BLOWFISH_CBC, 0, MODE_CBC, &blowfish_any, set_blowfish},
+#endif
 };
 
 /* key_len: without salt; 0 = the first. */

@@ -23,18 +23,20 @@ static const struct mac_row {
 	uint8_t kind;
 	const struct nettle_hash *hash;
 } rows[] = {
-    {TDO_AALG_HMAC_MD5, KIND_HMAC, &nettle_md5},
     {TDO_AALG_HMAC_SHA1, KIND_HMAC, &nettle_sha1},
     {TDO_AALG_HMAC_SHA256, KIND_HMAC, &nettle_sha256},
     {TDO_AALG_HMAC_SHA256_96, KIND_HMAC, &nettle_sha256},
     {TDO_AALG_HMAC_SHA384, KIND_HMAC, &nettle_sha384},
     {TDO_AALG_HMAC_SHA512, KIND_HMAC, &nettle_sha512},
     {TDO_AALG_HMAC_RIPEMD160, KIND_HMAC, &nettle_ripemd160},
-    {TDO_AALG_KEYED_MD5, KIND_KEYED, &nettle_md5},
-    {TDO_AALG_KEYED_SHA1, KIND_KEYED, &nettle_sha1},
     {TDO_AALG_AES_XCBC_MAC, KIND_CBC, NULL},
     {TDO_AALG_AES_CMAC, KIND_CBC, NULL},
+#ifdef TDO_LEGACY
+    {TDO_AALG_HMAC_MD5, KIND_HMAC, &nettle_md5},
+    {TDO_AALG_KEYED_MD5, KIND_KEYED, &nettle_md5},
+    {TDO_AALG_KEYED_SHA1, KIND_KEYED, &nettle_sha1},
     {TDO_AALG_NULL, KIND_ZERO, NULL},
+#endif
 };
 
 static const struct mac_row *

@@ -36,10 +36,12 @@ static const struct cipher_row {
     {TDO_EALG_CAMELLIA_CBC, 16, "CAMELLIA-128-CBC"},
     {TDO_EALG_CAMELLIA_CBC, 24, "CAMELLIA-192-CBC"},
     {TDO_EALG_CAMELLIA_CBC, 32, "CAMELLIA-256-CBC"},
+#ifdef TDO_LEGACY
     {TDO_EALG_3DES_CBC, 0, "DES-EDE3-CBC"},
     {TDO_EALG_DES_CBC, 0, "DES-CBC"}, /* from here on: legacy provider */
     {TDO_EALG_CAST128_CBC, 0, "CAST5-CBC"},
     {TDO_EALG_BLOWFISH_CBC, 0, "BF-CBC"},
+#endif
 };
 
 #define NCIPHERS (sizeof(cipher_rows) / sizeof(cipher_rows[0]))
@@ -92,7 +94,9 @@ fetch(struct ossl_state *st)
 	st->base = OSSL_PROVIDER_load(st->lib, "default");
 	if (st->base == NULL)
 		return -ENOTSUP;
+#ifdef TDO_LEGACY
 	st->legacy = OSSL_PROVIDER_load(st->lib, "legacy");
+#endif
 	for (unsigned i = 0; i < NCIPHERS; i++)
 		st->cipher[i] = EVP_CIPHER_fetch(st->lib, cipher_rows[i].name, NULL);
 	return 0;

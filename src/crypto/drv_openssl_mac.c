@@ -55,30 +55,34 @@ struct ossl_hash {
 	static const struct ossl_hash name = {sizeof(((union digest *)0)->member), (block), (len), \
 	    (big_endian), name##_init, name##_update, name##_final}
 
-HASH(md5, MD5, md5, 64, MD5_DIGEST_LENGTH, false);
 HASH(sha1, SHA1, sha1, 64, SHA_DIGEST_LENGTH, true);
 HASH(ripemd160, RIPEMD160, ripemd160, 64, RIPEMD160_DIGEST_LENGTH, false);
 HASH(sha256, SHA256, sha256, 64, SHA256_DIGEST_LENGTH, true);
 HASH(sha384, SHA384, sha512, 128, SHA384_DIGEST_LENGTH, true);
 HASH(sha512, SHA512, sha512, 128, SHA512_DIGEST_LENGTH, true);
+#ifdef TDO_LEGACY
+HASH(md5, MD5, md5, 64, MD5_DIGEST_LENGTH, false);
+#endif
 
 static const struct mac_row {
 	uint8_t pfkey;
 	uint8_t kind;
 	const struct ossl_hash *hash;
 } rows[] = {
-    {TDO_AALG_HMAC_MD5, KIND_HMAC, &md5},
     {TDO_AALG_HMAC_SHA1, KIND_HMAC, &sha1},
     {TDO_AALG_HMAC_SHA256, KIND_HMAC, &sha256},
     {TDO_AALG_HMAC_SHA256_96, KIND_HMAC, &sha256},
     {TDO_AALG_HMAC_SHA384, KIND_HMAC, &sha384},
     {TDO_AALG_HMAC_SHA512, KIND_HMAC, &sha512},
     {TDO_AALG_HMAC_RIPEMD160, KIND_HMAC, &ripemd160},
-    {TDO_AALG_KEYED_MD5, KIND_KEYED, &md5},
-    {TDO_AALG_KEYED_SHA1, KIND_KEYED, &sha1},
     {TDO_AALG_AES_XCBC_MAC, KIND_CBC, NULL},
     {TDO_AALG_AES_CMAC, KIND_CBC, NULL},
+#ifdef TDO_LEGACY
+    {TDO_AALG_HMAC_MD5, KIND_HMAC, &md5},
+    {TDO_AALG_KEYED_MD5, KIND_KEYED, &md5},
+    {TDO_AALG_KEYED_SHA1, KIND_KEYED, &sha1},
     {TDO_AALG_NULL, KIND_ZERO, NULL},
+#endif
 };
 
 static const struct mac_row *

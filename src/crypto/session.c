@@ -47,6 +47,8 @@ static const struct tdo_driver_slot *
 choose(const struct tdo_crypto *c, const struct tdo_alg *enc, const struct tdo_alg *auth,
     unsigned key_len, enum tdo_crypto_support by)
 {
+	if ((enc && enc->not_there) || (auth && auth->not_there))
+		return NULL;
 	for (unsigned i = 0; i < c->n; i++)
 		if (may_do_it(c->slot[i].driver, by) &&
 		    c->slot[i].driver->supports(c->slot[i].state, enc, auth, key_len))

@@ -130,11 +130,12 @@ status(const struct tdo_process *d, const struct tdo_ipc_status *st)
 	struct tdo_spd_counts n = tdo_engine_counts(d->engine);
 	const struct tdo_conf *c = d->env->conf;
 
-	return json_pack("{s:s, s:o, s:i, s:i, s:i, s:b, s:o, s:o,"
+	return json_pack("{s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:b, s:o, s:o,"
 			 " s:{s:s, s:i, s:i, s:i, s:i, s:s},"
 			 " s:{s:b, s:b, s:b}, s:{s:i, s:o, s:i}, s:{s:o, s:o, s:b}}",
-	    "version", TDO_VERSION, "uptime", number((tdo_clock_now() - d->started) / TDO_SEC),
-	    "workers", (int)d->nworkers, "sas", (int)n.sas, "policies", (int)n.sps, "recovering",
+	    "version", TDO_VERSION, "with", TDO_WITH, "without", TDO_WITHOUT, "uptime",
+	    number((tdo_clock_now() - d->started) / TDO_SEC), "workers", (int)d->nworkers, "sas",
+	    (int)n.sas, "policies", (int)n.sps, "recovering",
 	    (int)atomic_load_explicit(&d->recovering, memory_order_relaxed), "drivers", drivers(d),
 	    "attachment", attachment(st), "config", "tun", c->tun, "mark-mask", (int)c->mark_mask,
 	    "rule-priority", (int)c->rule_priority, "table", (int)c->table, "queue", (int)c->queue,

@@ -143,6 +143,7 @@ struct tdo_engine {
 		tdo_ns when; /* 0: never */
 	} ecn_log;
 	uint64_t debug_seen[TDO_REASON_COUNT]; /* debug.c: drops that were reported */
+	bool absent_told;                      /* that this build lacks something (sa_check.c) */
 	bool off_told;                         /* that policies are refused (knob.c) */
 	bool busy;                             /* the last tick left something to do */
 	struct tdo_events *events;

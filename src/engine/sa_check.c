@@ -33,6 +33,37 @@ tdo_spi_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err
 	return 0;
 }
 
+/* What this build does not have.  PF_KEY carries no text: the log has it, once. */
+static int
+check_built(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
+{
+	const struct tdo_alg *enc, *auth;
+	const char *what = NULL, *why = NULL;
+
+	if (p->key.satype == TDO_SATYPE_IPCOMP)
+		return 0;
+	tdo_sa_algs(p, &enc, &auth);
+#ifndef TDO_LEGACY
+	if (p->flags & TDO_SAF_OLD) {
+		what = p->key.satype == TDO_SATYPE_AH ? "ah-old" : "esp-old";
+		why = TDO_NO_LEGACY;
+	}
+#endif
+	if (enc && enc->not_there) {
+		what = enc->name;
+		why = enc->not_there;
+	} else if (auth && auth->not_there) {
+		what = auth->name;
+		why = auth->not_there;
+	}
+	if (why == NULL)
+		return 0;
+	if (!e->absent_told)
+		tdo_engine_log(e, TDO_LOG_WARN, "%s is refused: %s", what, why);
+	e->absent_told = true;
+	return tdo_refuse(e, err, -EOPNOTSUPP, "%s is refused: %s", what, why);
+}
+
 static int
 check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
@@ -239,6 +270,8 @@ tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_e
 {
 	int r = check_name(e, &p->key, err);
 
+	if (r == 0)
+		r = check_built(e, p, err);
 	if (r == 0)
 		r = check_flags(e, p, err);
 	if (r == 0)

@@ -7,18 +7,20 @@
 
 #include "setkey/dump.h"
 #include "setkey/request.h"
+#include "testudo/comp.h"
 
 #define RECV_SLICE_MS 250 /* between two looks at the clock for the progress line */
 
+/* why: NULL, or what else is known. */
 static void
-report(struct exec *x, unsigned line, const char *text)
+report(struct exec *x, unsigned line, const char *text, const char *why)
 {
 	x->failed++;
 	x->progress.failed++;
 	tdo_progress_hide(&x->progress);
 	if (x->opt.with_line)
 		fprintf(x->out, "The result of line %u: ", line);
-	fprintf(x->out, "%s.\n", text);
+	fprintf(x->out, "%s%s%s.\n", text, why ? ": " : "", why ? why : "");
 }
 
 static const char *
@@ -51,7 +53,8 @@ retire(struct exec *x)
 		const struct exec_pending *p = &x->ring[x->first];
 
 		if (p->err != 0 && !expected(p))
-			report(x, p->line, error_text(p->type, p->err));
+			report(x, p->line, error_text(p->type, p->err),
+			    p->err == EOPNOTSUPP ? p->absent : NULL);
 		x->first = (x->first + 1) % EXEC_WINDOW;
 		x->n--;
 		x->progress.done++;
@@ -208,7 +211,7 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 		if (m.base.type != type) /* a broadcast; dumps go to their requester only */
 			continue;
 		if (m.base.err != 0) {
-			report(x, line, error_text(type, m.base.err));
+			report(x, line, error_text(type, m.base.err), NULL);
 			break;
 		}
 		any = true;
@@ -265,12 +268,32 @@ satype_of(const struct stmt *s)
 	return s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
 }
 
+/* Why a build like this one refuses the SA, or NULL. */
+static const char *
+absent_of(const struct stmt_sa *a)
+{
+	const struct tdo_comp_alg *comp = tdo_comp_alg(a->comp);
+	const char *why = comp ? comp->not_there : NULL;
+
+	if (a->enc)
+		why = a->enc->not_there;
+	if (why == NULL && a->auth)
+		why = a->auth->not_there;
+#ifndef TDO_LEGACY
+	if (why == NULL && a->proto && a->proto->old)
+		why = TDO_NO_LEGACY;
+#endif
+	return why;
+}
+
 static int
 send_sa(
     struct exec *x, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
-	struct exec_pending p = {
-	    .line = s->line, .type = tdo_request_type(s->kind), .satype = satype_of(s)};
+	struct exec_pending p = {.line = s->line,
+	    .type = tdo_request_type(s->kind),
+	    .satype = satype_of(s),
+	    .absent = absent_of(&s->sa)};
 	struct tdo_wr w;
 
 	p.seq = tdo_client_begin(x->client, &w, p.type, p.satype);

@@ -32,7 +32,8 @@ struct exec_pending {
 	unsigned line;
 	uint8_t type; /* message type */
 	uint8_t satype;
-	bool quiet; /* the fwd copy of an in policy: it need not be new, nor be there */
+	const char *absent; /* NULL, or why a build like this one refuses it */
+	bool quiet;         /* the fwd copy of an in policy: it need not be new, nor be there */
 	bool answered;
 	uint8_t err;
 };

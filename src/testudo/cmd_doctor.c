@@ -139,6 +139,9 @@ ask_daemon(struct tdo_report *r, struct tdo_host *h)
 	}
 	tdo_report(r, TDO_OK, "daemon", NULL, "testudod %s answers: %d SAs, %d policies",
 	    tdo_cmd_str(s, "version"), (int)tdo_cmd_int(s, "sas"), (int)tdo_cmd_int(s, "policies"));
+	if (tdo_cmd_str(s, "without")[0] != '\0')
+		tdo_report(r, TDO_NOTE, "build", "meson configure build -D<name>=enabled",
+		    "this testudo was built without %s", tdo_cmd_str(s, "without"));
 	if (json_is_true(json_object_get(s, "recovering")))
 		tdo_report(r, TDO_FAIL, "recovering", "load the policies again with setkey",
 		    "an earlier testudod crashed and no policies were loaded since");

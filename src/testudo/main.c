@@ -142,6 +142,18 @@ take_options(struct tdo_cmd_opts *o, int argc, char **argv)
 	return n;
 }
 
+static int
+print_version(void)
+{
+	int n = printf("testudo %s\n", TDO_VERSION);
+
+	if (n > 0 && TDO_WITH[0] != '\0')
+		n = printf("with: %s\n", TDO_WITH);
+	if (n > 0 && TDO_WITHOUT[0] != '\0')
+		n = printf("without: %s\n", TDO_WITHOUT);
+	return n < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -150,7 +162,7 @@ main(int argc, char **argv)
 
 	argv++;
 	if (n == 1 && (strcmp(argv[0], "version") == 0 || strcmp(argv[0], "--version") == 0))
-		return printf("testudo %s\n", TDO_VERSION) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return print_version();
 	if (n == 1 && (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0))
 		return fputs(usage, stdout) == EOF ? EXIT_FAILURE : EXIT_SUCCESS;
 	for (unsigned i = 0; n > 0 && i < NCOMMANDS; i++)

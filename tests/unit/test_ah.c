@@ -4,6 +4,7 @@
  * becomes of it when somebody changes it on the way.
  */
 #include "ah_pair.h"
+#include "built.h"
 
 /* ---- format ---- */
 
@@ -78,6 +79,8 @@ every_shape_there_and_back(void **state)
 		bool tunnel = s->sa->mode == TDO_MODE_TUNNEL;
 		struct pair t;
 
+		if (!BUILT_LEGACY && (s->sa->flags & TDO_SAF_OLD))
+			continue;
 		open_pair(&t, s->sa);
 		for (uint32_t size = 0; size < 300; size++) {
 			struct tdo_pkt *p = fx_udp(&t.out.rng, s->src, s->dst, size), *clear;
@@ -130,6 +133,8 @@ d25_every_bit_is_authenticated_or_mutable(void **state)
 		struct pair t;
 		unsigned passed = 0;
 
+		if (!BUILT_LEGACY && (s->sa->flags & TDO_SAF_OLD))
+			continue;
 		open_pair(&t, s->sa);
 		p = fx_udp(&t.out.rng, s->src, s->dst, 11);
 		protect(&t.out, p);

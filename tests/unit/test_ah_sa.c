@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "ah_pair.h"
+#include "built.h"
 
 /* ---- settings ---- */
 
@@ -160,6 +161,8 @@ d36_numbers_do_not_wrap(void **state)
 	fx_pkt_free(p);
 	expect_out_drop(&f, fx_udp(&f.rng, A, B, 8), TDO_REASON_OUT_SEQ_WRAP);
 	fx_close(&f);
+	if (!BUILT_LEGACY)
+		return;
 	/* There are none in the old format. */
 	open_end(&f, &old4);
 	*sa_of(&f, &old4)->out_seq = UINT32_MAX;
@@ -209,6 +212,19 @@ null_authentication(void **state)
 	assert_int_equal(receive(&t.in, p, NULL), TDO_REASON_IN_ICV);
 	fx_pkt_free(p);
 	close_pair(&t);
+}
+
+/* Not in this build. */
+static void
+null_authentication_is_refused(void **state)
+{
+	static const struct fx_sa null = {AH(0x1001, A, B, TRANSPORT, "null"), .replay = 64};
+	struct fx f = {0};
+
+	(void)state;
+	fx_open(&f, NULL);
+	assert_int_equal(fx_try_sa(&f, &null), -EOPNOTSUPP);
+	fx_close(&f);
 }
 
 /* ---- bundles ---- */
@@ -272,7 +288,8 @@ open_bundle(struct fx *f, const char *requests)
 	*f = (struct fx){0};
 	fx_open(f, NULL);
 	for (unsigned i = 0; i < sizeof(all_sas) / sizeof(all_sas[0]); i++)
-		fx_add_sa(f, &all_sas[i]);
+		if (BUILT_LEGACY || !(all_sas[i].flags & TDO_SAF_OLD))
+			fx_add_sa(f, &all_sas[i]);
 	fx_add_sp(f, TDO_DIR_OUT, A, B, TDO_PROTO_ANY, requests);
 	fx_add_sp(f, TDO_DIR_IN, A, B, TDO_PROTO_ANY, requests);
 	/* What comes out of a tunnel is only looked into if it is for this host. */
@@ -287,6 +304,8 @@ d01_bundles_with_ah(void **state)
 		const struct bundle *b = &bundles[i];
 		struct pair t;
 
+		if (!BUILT_LEGACY && strstr(b->requests, "unique:5"))
+			continue;
 		open_bundle(&t.out, b->requests);
 		open_bundle(&t.in, b->requests);
 		for (uint32_t size = 0; size < 64; size++) {
@@ -448,7 +467,7 @@ d05_every_authentication_algorithm(void **state)
 	for (unsigned i = 0; (a = tdo_alg_at(i)) != NULL; i++) {
 		struct fx_sa sa = {.auth = a->name};
 
-		if (a->kind != TDO_ALG_AUTH)
+		if (a->kind != TDO_ALG_AUTH || a->not_there)
 			continue;
 		n += each_shape(&sa);
 		sa.flags = TDO_SAF_ESN;
@@ -457,10 +476,10 @@ d05_every_authentication_algorithm(void **state)
 			n += each_shape(&sa);
 		sa.flags = TDO_SAF_OLD;
 		sa.replay = 0;
-		if (tdo_alg_ah_old(a->pfkey))
+		if (BUILT_LEGACY && tdo_alg_ah_old(a->pfkey))
 			n += each_shape(&sa);
 	}
-	assert_true(n > 2000);
+	assert_true(n > (BUILT_LEGACY ? 2000 : 1000));
 }
 
 /* ---- parameters ---- */
@@ -476,6 +495,7 @@ what_an_sa_cannot_be(void **state)
 {
 	static const struct fx_sa ok = {AH(0x1001, A, B, TRANSPORT, "hmac-sha256")};
 	struct fx_sa sa;
+	const int legacy = BUILT_LEGACY ? -EINVAL : -EOPNOTSUPP;
 	struct fx f = {0};
 
 	(void)state;
@@ -489,19 +509,19 @@ what_an_sa_cannot_be(void **state)
 	sa = ok, sa.akey_bits = 128;
 	refused(&f, &sa, -EINVAL);
 	sa = ok, sa.auth = "null", sa.flags = TDO_SAF_ESN;
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.flags = TDO_SAF_DERIV;
 	refused(&f, &sa, -EINVAL);
 	sa = ok, sa.flags = TDO_SAF_OLD, sa.replay = 32;
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.flags = TDO_SAF_OLD, sa.adaptive = true;
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.flags = TDO_SAF_OLD | TDO_SAF_ESN;
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.flags = TDO_SAF_OLD, sa.auth = "aes-128-gmac";
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.flags = TDO_SAF_OLD, sa.auth = "aes-cmac";
-	refused(&f, &sa, -EINVAL);
+	refused(&f, &sa, legacy);
 	sa = ok, sa.align = 6;
 	refused(&f, &sa, -EINVAL);
 	sa = (struct fx_sa){
@@ -526,7 +546,7 @@ main(void)
 	    cmocka_unit_test(esn_crosses_the_boundary),
 	    cmocka_unit_test(d36_numbers_do_not_wrap),
 	    cmocka_unit_test(gmac_ivs_count),
-	    cmocka_unit_test(null_authentication),
+	    cmocka_unit_test(BUILT_LEGACY ? null_authentication : null_authentication_is_refused),
 	    cmocka_unit_test(d01_bundles_with_ah),
 	    cmocka_unit_test(eight_tunnels_of_ah),
 	    cmocka_unit_test(d01_the_wrong_ah_is_not_enough),

@@ -325,9 +325,19 @@ say_where(void **state)
 	return 0;
 }
 
-/* Runs the file over one driver; returns the number of vectors that it supports, marks them. */
+/* It is of an algorithm that this build does not have. */
+static bool
+is_absent(const struct vector *v)
+{
+	return (v->p.enc && v->p.enc->not_there) || (v->p.auth && v->p.auth->not_there);
+}
+
+/*
+ * Runs the file over one driver; returns the number of vectors that it supports, marks them, and
+ * those that cannot be.
+ */
 static unsigned
-run_file(struct tdo_crypto *c, const struct vector_file *f, bool *done)
+run_file(struct tdo_crypto *c, const struct vector_file *f, bool *done, unsigned *ret_absent)
 {
 	static struct vector v;
 	struct vector_reader r;
@@ -339,8 +349,12 @@ run_file(struct tdo_crypto *c, const struct vector_file *f, bool *done)
 		load(&r, &v);
 		assert_true(all < f->all);
 		if (run_vector(c, &v)) {
+			assert_false(is_absent(&v));
 			done[all] = true;
 			n++;
+		} else if (is_absent(&v)) {
+			done[all] = true;
+			(*ret_absent)++;
 		}
 		all++;
 	}
@@ -366,7 +380,7 @@ file_over_all_drivers(void **state)
 	assert_true(f->all <= VECTORS_MAX);
 	for (unsigned i = 0; i < NDRIVERS; i++) {
 		struct tdo_crypto *c = open_driver(drivers[i]);
-		unsigned n;
+		unsigned n, absent = 0;
 
 		if (c == NULL) {
 			all_here = false;
@@ -374,10 +388,10 @@ file_over_all_drivers(void **state)
 		}
 		at.file = f->name;
 		at.driver = drivers[i];
-		n = run_file(c, f, done);
+		n = run_file(c, f, done, &absent);
 		print_message("# %s: %s: %u of %u\n", f->name, drivers[i], n, f->all);
 		if (!legacy_missing(f, drivers[i], n))
-			assert_true(n >= f->least[i]);
+			assert_true(n + absent >= f->least[i]);
 		tdo_crypto_free(c);
 	}
 	/* Some driver has each vector. */

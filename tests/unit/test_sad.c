@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
+#include "built.h"
 #include "ctl.h"
 #include "engine/engine.h"
+#include "testudo/comp.h"
 
 #define A "192.0.2.1"
 #define B "192.0.2.2"
@@ -202,7 +204,7 @@ warnings_come_once(void **state)
 	p.ealg = 3; /* 3des-cbc */
 	p.ekey_bits = 192;
 	for (p.key.spi = 2000; p.key.spi < 2003; p.key.spi++)
-		add(&p);
+		assert_int_equal(tdo_sa_add(c.e, &p, c.now, NULL), BUILT_LEGACY ? 0 : -EOPNOTSUPP);
 	assert_int_equal(c.warnings, 2);
 	assert_non_null(strstr(c.last_warning, "3des-cbc"));
 	p = ctl_sa(A, B, 3000, 1);
@@ -657,7 +659,7 @@ failing_allocations_change_nothing(void **state)
 {
 	(void)state;
 	assert_true(ctl_fail_each(&c, scenario) > 100);
-	assert_true(ctl_fail_each(&c, ipcomp_scenario) > 30);
+	assert_true(ctl_fail_each(&c, ipcomp_scenario) > (tdo_comp_alg(2)->not_there ? 10 : 30));
 }
 
 int

@@ -22,6 +22,12 @@
 
 #define PID 4711
 
+#ifdef TDO_LEGACY
+#define REASON ""
+#else
+#define REASON ": " TDO_NO_LEGACY
+#endif
+
 struct fixture {
 	struct client client;
 	struct exec x;
@@ -210,6 +216,28 @@ add_becomes_a_message(void **state)
 	assert_int_equal(p.ekey[15], 0xff);
 	assert_int_equal(p.akey_bits, 160);
 	assert_memory_equal(p.akey, "12345678901234567890", 20);
+}
+
+/* Who is refused what a build like this one does not have is told. */
+static void
+absence_has_a_reason(void **state)
+{
+	struct fixture *t = *state;
+
+	answer(t, TDO_SADB_ADD, 1, PID, EOPNOTSUPP);
+	answer(t, TDO_SADB_ADD, 2, PID, EOPNOTSUPP);
+	answer(t, TDO_SADB_ADD, 3, PID, EOPNOTSUPP);
+	answer(t, TDO_SADB_ADD, 4, PID, EEXIST);
+	assert_int_equal(run(t, "add 10.0.0.1 10.0.0.2 esp 4096 -E des-cbc 0x0123456789abcdef;\n"
+				"add 10.0.0.1 10.0.0.2 ah 4096 -A hmac-md5 \"1234567890123456\";\n"
+				"add 10.0.0.1 10.0.0.2 esp-old 4096 -E null;\n"
+				"add 10.0.0.1 10.0.0.2 esp 4096 -E des-cbc 0x0123456789abcdef;\n"),
+	    0);
+	assert_int_equal(tdo_exec_wait(&t->x), 0);
+	printed(t, "The result of line 1: Operation not supported" REASON ".\n"
+		   "The result of line 2: Operation not supported" REASON ".\n"
+		   "The result of line 3: Operation not supported" REASON ".\n"
+		   "The result of line 4: File exists.\n");
 }
 
 static void
@@ -646,6 +674,7 @@ main(void)
 	    TEST(names_with_several_addresses),
 	    TEST(results_in_order_of_the_statements),
 	    TEST(without_line_numbers),
+	    TEST(absence_has_a_reason),
 	    TEST(forward_copies_are_quiet),
 	    TEST(no_answer_is_silent),
 	    TEST(d35_long_runs_are_pipelined_and_show_progress),
