@@ -216,6 +216,21 @@ add_ip6_headers(struct tdo_raw_rx *rx, unsigned i, uint8_t proto)
 	return true;
 }
 
+/* ---- IPv4 headers ------------------------------------------------------------------- */
+
+/*
+ * The kernel has checked the checksum, and after that perhaps filled in options, such as a record
+ * of the route, without a new one.
+ */
+static void
+mend_ip4_csum(struct tdo_pkt *p)
+{
+	uint8_t *ip = tdo_pkt_data(p);
+
+	if (p->len > TDO_IP4_HLEN && (ip[0] & 15) * 4 > TDO_IP4_HLEN && (ip[0] & 15u) * 4 <= p->len)
+		tdo_ip4_set_csum(ip);
+}
+
 /* ---- a burst ------------------------------------------------------------------------ */
 
 unsigned
@@ -240,6 +255,8 @@ tdo_raw_recv(
 		    (rx->af == TDO_AF_INET6 && !add_ip6_headers(rx, i, in->proto))) {
 			tdo_iostat_bump(&rx->stat->errors, 1);
 		} else {
+			if (rx->af == TDO_AF_INET)
+				mend_ip4_csum(&rx->pkt[i]);
 			bytes += rx->pkt[i].len;
 			pk[n++] = &rx->pkt[i];
 		}
