@@ -7,13 +7,16 @@
  *	   [esn] [seq=LAST]		LAST: the last sequence number that was sent
  *	sp in|out SRC/LEN DST/LEN transport
  *	sp in|out SRC/LEN DST/LEN tunnel TSRC TDST
+ *	start LAST	the last sequence number of the SAs that the next command adds
+ *	setkey TEXT	statements of the setkey language
+ *	local ADDRESS...	addresses of the host itself, beside those that it has
  *	flush		removes all of these
  *	out HEX		an IP packet that this host sends
  *	in HEX		a protected IP packet that this host receives
  *	clear HEX	an IP packet that this host receives without protection
  *	mtu HEX MTU	the largest packet like this one that fits when it is protected
  *	knob NAME VALUE [6]
- *	seq SRC DST SPI	last sequence number sent, highest one received
+ *	seq SRC DST SPI [ah]	last sequence number sent, highest one received
  *	algs		the table of algorithms
  *
  * Answers: "ok", "error TEXT", "send HEX", "pass HEX", "drop REASON", "mtu BYTES",
@@ -26,30 +29,19 @@
 #include <sys/random.h>
 
 #include "base/addr.h"
-#include "mem.h"
-#include "testudo/engine.h"
+#include "host.h"
 
-enum { SLOTS_MAX = 8192 };
+enum { SLOTS_MAX = 8192, LOCAL_MAX = 16384 };
 
-static struct tdo_engine *engine;
-static tdo_ns now = TDO_SEC;
+static struct host host;
 /* Sequence counters of the SAs that do not start at 0; the next SA takes start. */
 static _Atomic uint64_t slots[SLOTS_MAX];
-static unsigned nslots;
+static unsigned nslots, nlocal;
 static uint64_t start;
 
-static void
-random_bytes(void *ctx, void *buf, size_t len)
-{
-	(void)ctx;
-	if (getrandom(buf, len, 0) != (ssize_t)len)
-		abort();
-}
-
 static _Atomic uint64_t *
-seq_slot(void *ctx, const struct tdo_sa_param *sa)
+slot(const struct tdo_sa_param *sa)
 {
-	(void)ctx;
 	(void)sa;
 	if (start == 0 || nslots == SLOTS_MAX)
 		return NULL;
@@ -160,7 +152,7 @@ add_sa(char **w, int n)
 		return -EINVAL;
 	p.ekey_bits = (uint16_t)(8 * (strcmp(w[6], "-") ? unhex(w[6], ekey, sizeof(ekey)) : 0));
 	p.akey_bits = (uint16_t)(8 * (strcmp(w[8], "-") ? unhex(w[8], akey, sizeof(akey)) : 0));
-	rc = tdo_sa_add(engine, &p, now, &err);
+	rc = tdo_sa_add(host.e, &p, host.now, &err);
 	return rc == 0 ? 0 : say_error(&err, rc);
 }
 
@@ -186,7 +178,7 @@ add_sp(char **w, int n)
 		if (address(w[5], &p.req[0].src) != 0 || address(w[6], &p.req[0].dst) != 0)
 			return -EINVAL;
 	}
-	rc = tdo_sp_add(engine, &p, now, NULL, &err);
+	rc = tdo_sp_add(host.e, &p, host.now, NULL, &err);
 	return rc == 0 ? 0 : say_error(&err, rc);
 }
 
@@ -205,25 +197,25 @@ packet(char **w, int n)
 	static uint8_t buf[TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM];
 	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM};
 	struct tdo_pkt *burst[1] = {&p};
-	struct tdo_worker *worker = tdo_engine_worker(engine, 0);
+	struct tdo_worker *worker = host.w;
 	int rc = 0;
 
 	p.len = (uint32_t)unhex(w[1], buf + TDO_HEADROOM, TDO_PKT_MAXLEN);
 	tdo_worker_resume(worker);
 	if (n == 3 && strcmp(w[0], "mtu") == 0) {
-		tdo_out_classify(worker, burst, 1, now);
+		tdo_out_classify(worker, burst, 1, host.now);
 		if (p.verdict == TDO_VERDICT_PROTECT)
 			printf("mtu %u\n", tdo_out_inner_mtu(&p, (uint32_t)strtoul(w[2], NULL, 0)));
 		else
 			say_verdict(&p);
 	} else if (n == 2 && strcmp(w[0], "out") == 0) {
-		tdo_out(worker, burst, 1, now);
+		tdo_out(worker, burst, 1, host.now);
 		say_verdict(&p);
 	} else if (n == 2 && strcmp(w[0], "in") == 0) {
-		tdo_in(worker, burst, 1, now);
+		tdo_in(worker, burst, 1, host.now);
 		say_verdict(&p);
 	} else if (n == 2 && strcmp(w[0], "clear") == 0) {
-		tdo_in_clear(worker, burst, 1, now);
+		tdo_in_clear(worker, burst, 1, host.now);
 		say_verdict(&p);
 	} else {
 		rc = -ENOENT;
@@ -233,14 +225,15 @@ packet(char **w, int n)
 }
 
 static int
-say_seq(char **w)
+say_seq(char **w, int n)
 {
 	static struct tdo_sa_info info;
-	struct tdo_sa_key key = {.satype = TDO_SATYPE_ESP, .spi = (uint32_t)strtoul(w[3], NULL, 0)};
+	struct tdo_sa_key key = {.satype = n == 5 ? TDO_SATYPE_AH : TDO_SATYPE_ESP,
+	    .spi = (uint32_t)strtoul(w[3], NULL, 0)};
 	int rc = -EINVAL;
 
 	if (address(w[1], &key.src) == 0 && address(w[2], &key.dst) == 0)
-		rc = tdo_sa_get(engine, &key, &info);
+		rc = tdo_sa_get(host.e, &key, &info);
 	if (rc == 0)
 		printf("seq %llu %llu\n", (unsigned long long)info.out_seq,
 		    (unsigned long long)info.in_seq);
@@ -256,8 +249,8 @@ say_algs(void)
 
 	fputs("algs", stdout);
 	for (unsigned i = 0; (a = tdo_alg_at(i)) != NULL; i++)
-		if (tdo_crypto_supports(tdo_engine_crypto(engine),
-			a->kind == TDO_ALG_AUTH ? NULL : a, a->kind == TDO_ALG_AUTH ? a : NULL))
+		if (tdo_crypto_supports(host.crypto, a->kind == TDO_ALG_AUTH ? NULL : a,
+			a->kind == TDO_ALG_AUTH ? a : NULL))
 			printf(" %s:%s:%u:%u:%u", a->name, kinds[a->kind], a->key_min, a->key_max,
 			    a->key_step);
 	putchar('\n');
@@ -268,19 +261,9 @@ set_knob(char **w, int n)
 {
 	for (int k = 0; k < TDO_KNOB_COUNT; k++)
 		if (strcmp(tdo_knob_info((enum tdo_knob)k)->name4, w[1]) == 0)
-			return tdo_knob_set(engine, (enum tdo_knob)k,
+			return tdo_knob_set(host.e, (enum tdo_knob)k,
 			    n == 4 ? TDO_AF_INET6 : TDO_AF_INET, atoi(w[2]));
 	return -EINVAL;
-}
-
-static void
-flush(void)
-{
-	tdo_sa_flush(engine, TDO_SATYPE_UNSPEC);
-	tdo_sp_flush(engine);
-	tdo_engine_tick(engine, now);
-	tdo_engine_tick(engine, now);
-	nslots = 0;
 }
 
 /* Commands that answer "ok" or an error. */
@@ -293,11 +276,49 @@ change(char **w, int n)
 		return add_sp(w, n);
 	if ((n == 3 || n == 4) && strcmp(w[0], "knob") == 0)
 		return set_knob(w, n);
+	if (n == 2 && strcmp(w[0], "start") == 0) {
+		start = strtoull(w[1], NULL, 0);
+		return 0;
+	}
 	if (n == 1 && strcmp(w[0], "flush") == 0) {
-		flush();
+		host_flush(&host);
+		nslots = nlocal = 0;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+static int
+add_local(char *words)
+{
+	static struct tdo_addr local[LOCAL_MAX];
+	char *save = NULL;
+
+	for (char *t = strtok_r(words, " \n", &save); t; t = strtok_r(NULL, " \n", &save))
+		if (nlocal == LOCAL_MAX || address(t, &local[nlocal++]) != 0)
+			return -EINVAL;
+	return tdo_engine_set_local(host.e, local, nlocal);
+}
+
+/* Commands that take the rest of the line. */
+static bool
+text_command(char *line)
+{
+	int rc;
+
+	if (strncmp(line, "local ", 6) == 0)
+		rc = add_local(line + 6);
+	else if (strncmp(line, "setkey ", 7) == 0)
+		rc = host_setkey(&host, line + 7);
+	else
+		return false;
+	tdo_worker_idle(host.w);
+	start = 0;
+	if (rc == 0)
+		puts("ok");
+	else
+		printf("error %d %s\n", rc, strerror(rc < 0 ? -rc : rc));
+	return true;
 }
 
 static void
@@ -306,6 +327,8 @@ command(char *line)
 	char *w[16] = {0}, *save = NULL;
 	int n = 0, rc;
 
+	if (text_command(line))
+		return;
 	for (char *t = strtok_r(line, " \n", &save); t && n < 15; t = strtok_r(NULL, " \n", &save))
 		w[n++] = t;
 	if (n == 1 && strcmp(w[0], "algs") == 0) {
@@ -314,7 +337,7 @@ command(char *line)
 	}
 	if (n >= 2 && packet(w, n) == 0)
 		return;
-	if (n == 4 && strcmp(w[0], "seq") == 0 && say_seq(w) == 0)
+	if ((n == 4 || n == 5) && strcmp(w[0], "seq") == 0 && say_seq(w, n) == 0)
 		return;
 	said = false;
 	rc = change(w, n);
@@ -327,21 +350,19 @@ command(char *line)
 int
 main(int argc, char **argv)
 {
-	struct tdo_mem mem = TEST_MEM;
-	struct tdo_crypto_config cc = {
-	    .mem = mem, .nworkers = 1, .only = argc > 1 ? argv[1] : NULL};
-	struct tdo_engine_config ec = {
-	    .mem = mem, .random = random_bytes, .nworkers = 1, .seq_slot = seq_slot};
 	static char line[4 * TDO_PKT_MAXLEN];
 
-	if (tdo_crypto_new(&cc, &ec.crypto) != 0 || tdo_engine_new(&ec, &engine) != 0)
+	host_open(&host, argc > 1 ? argv[1] : NULL);
+	/* Not the IVs and nonces of another one of these. */
+	if (getrandom(&host.rng.state, sizeof(host.rng.state), 0) != sizeof(host.rng.state))
 		return 1;
+	host.slot = slot;
+	tdo_worker_idle(host.w); /* or its tables cannot grow */
 	while (fgets(line, sizeof(line), stdin)) {
 		command(line);
 		fflush(stdout);
-		now += TDO_SEC / 1000;
+		host.now += TDO_SEC / 1000;
 	}
-	tdo_engine_free(engine);
-	tdo_crypto_free(ec.crypto);
+	host_close(&host);
 	return 0;
 }

@@ -54,6 +54,8 @@ seq_slot(void *ctx, const struct tdo_sa_param *sa)
 {
 	struct host *h = ctx;
 
+	if (h->slot)
+		return h->slot(sa);
 	if (sa->key.spi < HOST_SPI || sa->key.spi >= HOST_SPI + HOST_SLOTS)
 		return NULL;
 	return &h->last[sa->key.spi - HOST_SPI];

@@ -24,6 +24,8 @@ struct host {
 	tdo_ns now;
 	size_t allocated; /* bytes not yet freed */
 	_Atomic uint64_t last[HOST_SLOTS];
+	/* NULL, or where SAs have their counters instead: see struct tdo_engine_config. */
+	_Atomic uint64_t *(*slot)(const struct tdo_sa_param *sa);
 	int refused; /* errno of the first answer that had one */
 };
 
