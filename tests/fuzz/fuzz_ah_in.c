@@ -43,7 +43,8 @@ open_engine(void)
 
 	fx_open(&f, NULL);
 	for (unsigned i = 0; i < sizeof(sas) / sizeof(sas[0]); i++)
-		fx_add_sa(&f, &sas[i]);
+		if (fx_built(&sas[i]))
+			fx_add_sa(&f, &sas[i]);
 	fx_add_sp(&f, TDO_DIR_IN, "10.0.0.1", "10.0.0.2", TDO_IPPROTO_UDP, "ah/transport//require");
 	fx_add_sp(&f, TDO_DIR_IN, "10.1.0.0/16", "10.2.0.0/16", TDO_PROTO_ANY,
 	    "ah/tunnel/10.0.0.1-10.0.0.2/require");

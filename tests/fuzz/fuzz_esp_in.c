@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "built.h"
 #include "engine/sa.h"
 #include "fixture.h"
 #include "fuzz.h"
@@ -19,12 +18,6 @@
 #define SECRET_ESN_SPI 0x100c
 
 static struct fx f;
-
-static bool
-is_legacy(const struct fx_sa *sa)
-{
-	return (sa->flags & TDO_SAF_OLD) || (sa->auth && strcmp(sa->auth, "null") == 0);
-}
 
 static void
 open_engine(void)
@@ -52,7 +45,7 @@ open_engine(void)
 
 	fx_open(&f, NULL);
 	for (unsigned i = 0; i < sizeof(sas) / sizeof(sas[0]); i++)
-		if (BUILT_LEGACY || !is_legacy(&sas[i]))
+		if (fx_built(&sas[i]))
 			fx_add_sa(&f, &sas[i]);
 	fx_add_sp(
 	    &f, TDO_DIR_IN, "10.0.0.1", "10.0.0.2", TDO_IPPROTO_UDP, "esp/transport//require");

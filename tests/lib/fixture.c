@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "base/be.h"
+#include "built.h"
 #include "testudo/comp.h"
 #include "testudo/counter.h"
 #include "wire/ip.h"
@@ -175,6 +176,17 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	if (r != 0)
 		printf("# SA %s %s: %d %s\n", sa->enc, sa->auth, r, err.text ? err.text : "");
 	return r;
+}
+
+bool
+fx_built(const struct fx_sa *sa)
+{
+	const struct tdo_alg *enc = sa->enc ? tdo_alg_enc_by_name(sa->enc) : NULL;
+	const struct tdo_alg *auth = sa->auth ? tdo_alg_auth_by_name(sa->auth) : NULL;
+
+	if (!BUILT_LEGACY && (sa->flags & TDO_SAF_OLD))
+		return false;
+	return !(enc && enc->not_there) && !(auth && auth->not_there);
 }
 
 void

@@ -45,6 +45,8 @@ struct fx_sa {
 /* Adds a mature SA, of ESP unless a field says otherwise, with a key made from its SPI: equal in
  * all engines. */
 void fx_add_sa(struct fx *f, const struct fx_sa *sa);
+/* False for one that this build does not have: a weak algorithm, an old format. */
+bool fx_built(const struct fx_sa *sa);
 int fx_try_sa(struct fx *f, const struct fx_sa *sa);
 void fx_delete_sa(struct fx *f, const struct fx_sa *sa);
 

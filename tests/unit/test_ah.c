@@ -4,7 +4,6 @@
  * becomes of it when somebody changes it on the way.
  */
 #include "ah_pair.h"
-#include "built.h"
 
 /* ---- format ---- */
 
@@ -79,7 +78,7 @@ every_shape_there_and_back(void **state)
 		bool tunnel = s->sa->mode == TDO_MODE_TUNNEL;
 		struct pair t;
 
-		if (!BUILT_LEGACY && (s->sa->flags & TDO_SAF_OLD))
+		if (!fx_built(s->sa))
 			continue;
 		open_pair(&t, s->sa);
 		for (uint32_t size = 0; size < 300; size++) {
@@ -133,7 +132,7 @@ d25_every_bit_is_authenticated_or_mutable(void **state)
 		struct pair t;
 		unsigned passed = 0;
 
-		if (!BUILT_LEGACY && (s->sa->flags & TDO_SAF_OLD))
+		if (!fx_built(s->sa))
 			continue;
 		open_pair(&t, s->sa);
 		p = fx_udp(&t.out.rng, s->src, s->dst, 11);

@@ -288,7 +288,7 @@ open_bundle(struct fx *f, const char *requests)
 	*f = (struct fx){0};
 	fx_open(f, NULL);
 	for (unsigned i = 0; i < sizeof(all_sas) / sizeof(all_sas[0]); i++)
-		if (BUILT_LEGACY || !(all_sas[i].flags & TDO_SAF_OLD))
+		if (fx_built(&all_sas[i]))
 			fx_add_sa(f, &all_sas[i]);
 	fx_add_sp(f, TDO_DIR_OUT, A, B, TDO_PROTO_ANY, requests);
 	fx_add_sp(f, TDO_DIR_IN, A, B, TDO_PROTO_ANY, requests);

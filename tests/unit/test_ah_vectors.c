@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/be.h"
+#include "built.h"
 #include "engine/path.h"
 #include "fixture.h"
 #include "vector_reader.h"
@@ -160,10 +161,12 @@ computed_packets(void **state)
 	while (vector_next(&r)) {
 		line = r.first;
 		load(&r, &v);
+		n++;
+		if (v.auth->not_there || (v.old && !BUILT_LEGACY))
+			continue; /* test_sa_check.c: it is refused */
 		run_received(&v);
 		if (vector_text(&r, "only") == NULL)
 			run_sent(&v);
-		n++;
 	}
 	vector_close(&r);
 	assert_int_equal(n, 160); /* blocks of the file */

@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "base/be.h"
-#include "built.h"
 #include "fixture.h"
 #include "wire/esp.h"
 
@@ -126,7 +125,7 @@ all_packets_have_one_number(void **state)
 		struct tdo_pkt *p[3];
 		struct pair x;
 
-		if (!BUILT_LEGACY && (s->sa.flags & TDO_SAF_DERIV))
+		if (!fx_built(&s->sa))
 			continue;
 		open_pair(&x, s);
 		assert_int_equal(pass_one(&x), TDO_REASON_NONE);
@@ -165,7 +164,7 @@ no_icv_is_right(void **state)
 		const struct shape *s = i < sizeof(shapes) / sizeof(shapes[0]) ? &shapes[i] : &bare;
 		struct pair x;
 
-		if (!BUILT_LEGACY && (s->sa.flags & TDO_SAF_DERIV))
+		if (!fx_built(&s->sa))
 			continue;
 		open_pair(&x, s);
 		fx_knob(&x.out, TDO_KNOB_TEST_INTEGRITY, 1);
