@@ -13,6 +13,7 @@
 
 #include "base/be.h"
 #include "fixture.h"
+#include "wire/ah.h"
 #include "wire/esp.h"
 
 #define A  "10.0.0.1"
@@ -22,7 +23,7 @@
 #define G  "192.0.2.1"
 #define H  "192.0.2.2"
 
-enum { ESP = 20, PAYLOAD = 40 }; /* where the header is; bytes of UDP payload */
+enum { HDR = 20, PAYLOAD = 40 }; /* where the header is; bytes of UDP payload */
 
 struct shape {
 	const char *name;
@@ -35,6 +36,8 @@ struct shape {
 
 #define TRANSPORT .src = A, .dst = B, .spi = 0x1001, .mode = TDO_MODE_TRANSPORT, .replay = 64
 #define TUNNEL    .src = G, .dst = H, .spi = 0x1002, .mode = TDO_MODE_TUNNEL, .replay = 64
+#define AH_TR     "ah/transport//require"
+#define AH_TU     "ah/tunnel/" G "-" H "/require"
 #define BY_TR     "esp/transport//require"
 #define BY_TU     "esp/tunnel/" G "-" H "/require"
 
@@ -48,6 +51,11 @@ static const struct shape shapes[] = {
     {"CTR", {TRANSPORT, .enc = "aes-ctr", .auth = "aes-cmac"}, BY_TR, 8, true, true},
     {"GMAC", {TRANSPORT, .enc = "aes-gmac"}, BY_TR, 8, true, true},
     {"NULL", {TRANSPORT, .enc = "null", .auth = "hmac-sha256"}, BY_TR, 0, true, true},
+    {"AH", {.satype = TDO_SATYPE_AH, TRANSPORT, .auth = "hmac-sha256"}, AH_TR, 0, true, true},
+    {"AH tunnel ESN",
+	{.satype = TDO_SATYPE_AH, TUNNEL, .auth = "hmac-sha512", .flags = TDO_SAF_ESN}, AH_TU, 0,
+	true, true},
+    {"AH GMAC", {.satype = TDO_SATYPE_AH, TRANSPORT, .auth = "aes-128-gmac"}, AH_TR, 8, true, true},
     /* The number is the nonce: it never comes again. */
     {"GCM IIV", {TRANSPORT, .enc = "aes-gcm-16-iiv"}, BY_TR, 0, false, true},
     {"des-deriv",
@@ -81,6 +89,15 @@ close_pair(struct pair *x)
 {
 	fx_close(&x->out);
 	fx_close(&x->in);
+}
+
+/* Where the sequence number is; an IV follows it. */
+static const uint8_t *
+number_of(const struct shape *s, const struct tdo_pkt *p)
+{
+	bool ah = s->sa.satype == TDO_SATYPE_AH;
+
+	return tdo_pkt_data(p) + HDR + (ah ? TDO_AH_SEQ_OFF : TDO_ESP_SEQ_OFF);
 }
 
 /* Sends a packet; the caller gives it to arrive(). */
@@ -132,20 +149,19 @@ all_packets_have_one_number(void **state)
 		fx_knob(&x.out, TDO_KNOB_TEST_REPLAY, 1);
 		for (unsigned k = 0; k < 3; k++) {
 			p[k] = send_one(&x, PAYLOAD);
-			assert_int_equal(tdo_be32(tdo_pkt_data(p[k]) + ESP + TDO_ESP_SEQ_OFF),
-			    s->same_number ? 2 : 2 + k);
+			assert_int_equal(tdo_be32(number_of(s, p[k])), s->same_number ? 2 : 2 + k);
 		}
 		/* But no IV comes again. */
 		if (s->iv_len > 0)
-			assert_memory_not_equal(tdo_pkt_data(p[0]) + ESP + TDO_ESP_HLEN,
-			    tdo_pkt_data(p[1]) + ESP + TDO_ESP_HLEN, s->iv_len);
+			assert_memory_not_equal(
+			    number_of(s, p[0]) + 4, number_of(s, p[1]) + 4, s->iv_len);
 		assert_int_equal(arrive(&x, p[0]), TDO_REASON_NONE);
 		assert_int_equal(arrive(&x, p[1]), expected);
 		assert_int_equal(arrive(&x, p[2]), expected);
 		/* Afterwards it goes on. */
 		fx_knob(&x.out, TDO_KNOB_TEST_REPLAY, 0);
 		p[0] = send_one(&x, PAYLOAD);
-		assert_int_equal(tdo_be32(tdo_pkt_data(p[0]) + ESP + TDO_ESP_SEQ_OFF), 5);
+		assert_int_equal(tdo_be32(number_of(s, p[0])), 5);
 		assert_int_equal(arrive(&x, p[0]), TDO_REASON_NONE);
 		close_pair(&x);
 	}
@@ -204,7 +220,7 @@ bursts_are_faulty_as_a_whole(void **state)
 	tdo_out(x.out.w, p, 8, x.out.now);
 	for (unsigned i = 0; i < 8; i++) {
 		assert_int_equal(p[i]->verdict, TDO_VERDICT_SEND);
-		assert_int_equal(tdo_be32(tdo_pkt_data(p[i]) + ESP + TDO_ESP_SEQ_OFF), 1);
+		assert_int_equal(tdo_be32(tdo_pkt_data(p[i]) + HDR + TDO_ESP_SEQ_OFF), 1);
 		if (i % 2)
 			fx_pkt_free(p[i]);
 		else
