@@ -98,6 +98,7 @@ GOES_OUT = {
     "esp": deep,
     "esp-small": ip4("10.5.0.1", "10.6.0.1", UDP_NR, UDP[:20]),
     "fragment": ip4(A, B, UDP_NR, UDP, frag=0x2000),
+    "checksum-ffff": (lambda p: p[:10] + b"\xff\xff" + p[12:])(ip4(A, B, 255, bytes(200))),
     "noise": ip4(A, B, UDP_NR, bytes(i * i * 7 % 251 for i in range(200))),
 }
 
