@@ -291,6 +291,7 @@ enum tdo_event_type {
 	TDO_EVENT_ACQUIRE,     /* acquire */
 	TDO_EVENT_SP_EXPIRE,   /* sp */
 	TDO_EVENT_SP_ACQUIRE,  /* acquire: the policy has no requests yet */
+	TDO_EVENT_NAT_MAPPING, /* sa, mapping: its packets come from another port or address */
 };
 
 struct tdo_event {
@@ -305,6 +306,10 @@ struct tdo_event {
 		bool has_sel;       /* the policy wants an SA for ... */
 		struct tdo_sel sel; /* ... this alone (D45) */
 	} acquire;
+	struct {
+		struct tdo_addr src;
+		uint16_t old_sport, sport;
+	} mapping; /* of the peer, by a NAT; a new port is followed already */
 };
 
 /*

@@ -39,7 +39,9 @@ enum {
 	TDO_PKT_FORWARDED = 1 << 1,    /* not sent by this host itself */
 	TDO_PKT_DF = 1 << 2,           /* IPv4 DF set, or IPv6: may not be fragmented by us.  Set by
 					  classification; after protection it follows an outer IPv4 header */
-	TDO_PKT_NO_CLEAR = 1 << 3,     /* it was held because it must be protected */
+	TDO_PKT_UDP_ENCAP = 1 << 4,    /* in: it came to the port of UDP-encapsulated ESP */
+	TDO_PKT_UDP_CSUM = 1 << 5, /* out: the kernel makes the checksum of the outer UDP header */
+	TDO_PKT_NO_CLEAR = 1 << 3, /* it was held because it must be protected */
 };
 
 /* What the parser of wire/ip.h found; offsets count from the first byte of the packet. */
@@ -91,6 +93,7 @@ struct tdo_pkt {
 	uint8_t tunnelled;
 	uint8_t layer; /* out: entries of sas that are applied already */
 	uint8_t outer_ecn;
+	uint8_t encap_len; /* in: bytes of UDP header and marker in front of ESP */
 	uint16_t
 	    path_mtu; /* out, set by the caller: MTU towards the outer destination; 0 unknown */
 	/*

@@ -61,6 +61,22 @@ struct tdo_tunnel_opt {
 #define TDO_OPT_ECN       2
 #define TDO_OPT_DSCP_COPY 255
 
+/* Forms of ESP in UDP (values of SADB_X_EXT_NAT_T_TYPE). */
+enum tdo_natt_type {
+	TDO_NATT_NONE,
+	TDO_NATT_NON_IKE,  /* eight zero bytes in front of ESP (draft-ietf-ipsec-udp-encaps-00) */
+	TDO_NATT_ESPINUDP, /* RFC 3948 */
+};
+
+/* UDP encapsulation of an SA. */
+struct tdo_natt {
+	uint8_t type;          /* enum tdo_natt_type */
+	uint16_t sport, dport; /* of the SA's source and destination; host order */
+	uint16_t frag;         /* packets are fragmented before ESP above it; 0: none */
+	struct tdo_addr oa_src,
+	    oa_dst; /* addresses before the NAT changed them; af NONE: unknown */
+};
+
 /* What names an SA towards PF_KEY: RFC 2367 GET, DELETE, UPDATE. */
 struct tdo_sa_key {
 	uint8_t satype; /* enum tdo_satype */
@@ -86,7 +102,8 @@ struct tdo_sa_param {
 	uint8_t align;      /* AH: its header is a multiple of 4 or 8 bytes; 0: as RFC 4302 says */
 	bool has_sel;       /* sel is given: the SA carries nothing else (RFC 4301 4.4.2.1, D48) */
 	struct tdo_sel sel; /* of the packets inside */
-	uint16_t cpu;       /* RFC 9611: preferred by worker cpu - 1; 0 = by none */
+	struct tdo_natt natt;
+	uint16_t cpu; /* RFC 9611: preferred by worker cpu - 1; 0 = by none */
 	/* tdo_sa_update() only: the addresses from now on (D44); af NONE: as they are. */
 	struct tdo_addr new_src, new_dst;
 };

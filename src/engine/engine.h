@@ -96,7 +96,7 @@ struct tdo_tunnel_plan {
 	uint32_t sum;              /* IPv4: one's-complement sum of hdr */
 	uint8_t hdr[40];           /* all that does not depend on the packet */
 	uint8_t tos_kept, tos_set; /* bits of the inner TOS; bits that are always set */
-	uint8_t ttl;
+	uint8_t ttl, proto;
 	bool df_kept, df_set;
 	bool label_kept;
 };

@@ -9,13 +9,14 @@ static enum tdo_reason
 layout(const struct tdo_sa *sa, const struct tdo_pkt *p, struct tdo_op *op)
 {
 	const struct tdo_format *x = &sa->fmt;
-	uint32_t esp_len = p->ip.total_len - p->ip.l4_off;
+	uint32_t esp_off = (uint32_t)p->ip.l4_off + p->encap_len;
+	uint32_t esp_len = p->ip.total_len - esp_off;
 	uint32_t fixed = x->head_len + x->icv_len;
 
 	if (esp_len < fixed + TDO_ESP_TRAILER_LEN)
 		return TDO_REASON_IN_LENGTH;
 	*op = (struct tdo_op){
-	    .data = tdo_pkt_data(p) + p->ip.l4_off,
+	    .data = tdo_pkt_data(p) + esp_off,
 	    .hdr_len = x->hdr_len,
 	    .text_len = esp_len - fixed,
 	    .session = sa->dec,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Outbound ESP (RFC 4303 3.3): its own part of layer_out.h. */
 #include "base/be.h"
+#include "engine/encap.h"
 #include "engine/esp.h"
 #include "engine/layer_out.h"
 #include "wire/esp.h"
@@ -52,8 +53,10 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 	const struct tdo_format *x = &sa->fmt;
 	uint32_t text = room->payload + room->pad + TDO_ESP_TRAILER_LEN;
 	uint8_t next = tdo_layer_put(w, sa, p, text - room->payload + x->icv_len);
-	uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off;
+	uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off + x->encap_len;
 
+	if (x->encap_len)
+		tdo_encap_put(sa->encap, p);
 	tdo_put_be32(esp + TDO_ESP_SPI_OFF, sa->id.spi);
 	if (x->numbered) {
 		tdo_put_be32(esp + TDO_ESP_SEQ_OFF, (uint32_t)seq);
@@ -72,6 +75,16 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 }
 
 static void
+finish(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
+{
+	(void)sa;
+	(void)op;
+	if (p->ip.flow.proto == TDO_IPPROTO_UDP && p->ip.flow.src.af == TDO_AF_INET6 &&
+	    !(p->flags & TDO_PKT_UDP_CSUM))
+		tdo_encap_put_csum(p);
+}
+
+static void
 begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now)
 {
 	tdo_layer_begin_out(w, b, g, n, &tdo_esp_layer, build, now);
@@ -80,7 +93,7 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 static void
 end(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
 {
-	tdo_layer_end_out(w, b, g, n, &tdo_esp_layer, NULL, now);
+	tdo_layer_end_out(w, b, g, n, &tdo_esp_layer, finish, now);
 }
 
 const struct tdo_transform tdo_esp_out = {.begin = begin, .end = end};

@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/wr.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 #include "wire/ip.h"
 
@@ -102,7 +103,11 @@ void
 tdo_event_sa(struct tdo_engine *e, struct tdo_sa *sa, uint8_t type)
 {
 	tdo_sa_ref(sa);
-	push(e->events, type == TDO_EVENT_EXPIRE_SOFT ? &sa->soft_event : &sa->hard_event, type);
+	push(e->events,
+	    type == TDO_EVENT_EXPIRE_SOFT   ? &sa->soft_event
+	    : type == TDO_EVENT_NAT_MAPPING ? &sa->encap->event
+					    : &sa->hard_event,
+	    type);
 }
 
 void
@@ -115,8 +120,14 @@ tdo_event_sp(struct tdo_engine *e, struct tdo_sp *sp)
 static struct tdo_sa *
 sa_of(struct tdo_event_link *l)
 {
-	return l->type == TDO_EVENT_EXPIRE_SOFT ? TDO_CONTAINER_OF(l, struct tdo_sa, soft_event)
-						: TDO_CONTAINER_OF(l, struct tdo_sa, hard_event);
+	switch (l->type) {
+	case TDO_EVENT_EXPIRE_SOFT:
+		return TDO_CONTAINER_OF(l, struct tdo_sa, soft_event);
+	case TDO_EVENT_NAT_MAPPING:
+		return TDO_CONTAINER_OF(l, struct tdo_encap, event)->sa;
+	default:
+		return TDO_CONTAINER_OF(l, struct tdo_sa, hard_event);
+	}
 }
 
 static void
@@ -137,6 +148,8 @@ fill_expiry(struct tdo_engine *e, struct tdo_event_link *l, struct tdo_event *re
 		tdo_sp_fill_info(e, TDO_CONTAINER_OF(l, struct tdo_sp, expired), &ret->sp);
 	else
 		tdo_sa_fill_info(e, sa_of(l), &ret->sa);
+	if (l->type == TDO_EVENT_NAT_MAPPING)
+		tdo_encap_tell(sa_of(l), ret);
 	release_link(l);
 }
 

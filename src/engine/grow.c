@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What workers see of an SA and only the control thread may do: replay windows that want to
- * grow, limits that were reached.  They put the SA on a stack, and the control thread takes the
- * whole stack at each tick and before an SA is let go.
+ * grow, limits that were reached, peers whose NAT has another mapping.  They put the SA on a stack,
+ * and the control thread takes the whole stack at each tick and before an SA is let go.
  */
+#include "engine/encap.h"
 #include "engine/path.h"
 #include "engine/sad.h"
 
@@ -47,5 +48,7 @@ tdo_sad_grow(struct tdo_engine *e)
 		if (sa->in_sad)
 			tdo_wheel_set(&e->sad->timers, &sa->timer, 0);
 		tdo_replay_grow(&sa->replay, &e->cfg.mem, 0);
+		if (sa->encap && sa->in_sad)
+			tdo_encap_look(e, sa);
 	}
 }

@@ -52,17 +52,19 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	uint64_t late = 0;
-	bool grow;
+	bool grow, moved = false;
 
 	for (unsigned i = 0; i < g->kept; i++) {
 		uint64_t top = window->top;
 
 		why[i] = admit(sa, window, b, g->at + i, &quota);
 		late += why[i] == TDO_REASON_NONE && b->seq[g->at + i] < top;
+		if (sa->fmt.encap_len && why[i] == TDO_REASON_NONE && window->top > top)
+			moved |= tdo_encap_saw(sa, b->p[g->at + i]);
 	}
 	grow = tdo_replay_wants_locked(window);
 	tdo_replay_unlock(window);
-	if (grow)
+	if (grow || moved)
 		tdo_sa_ask_to_grow(w, sa);
 	if (late > 0)
 		tdo_worker_stat(w, l->late_accepted, late);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "engine/encap.h"
 #include "engine/layer.h"
 #include "wire/ip.h"
 
@@ -112,6 +113,11 @@ tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
 	r = tunnel ? tdo_layer_strip_tunnel(w, sa, p, c) : tdo_layer_strip_transport(p, c, nh_off);
 	if (r != TDO_REASON_NONE)
 		return r;
+	if (p->encap_len) {
+		p->encap_len = 0;
+		if (!tunnel && sa->encap)
+			tdo_encap_fix_csum(w, sa, p);
+	}
 	p->tunnelled |= (uint8_t)(tunnel << p->nsas);
 	p->sas[p->nsas++] = sa;
 	return TDO_REASON_NONE;

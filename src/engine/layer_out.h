@@ -50,6 +50,13 @@ tdo_layer_ready(struct tdo_pkt *p, bool tunnel, uint32_t *ret_payload)
 	return TDO_REASON_NONE;
 }
 
+/* Bytes in front of the payload. */
+static inline uint32_t
+tdo_layer_front(const struct tdo_format *x, bool tunnel)
+{
+	return (uint32_t)x->encap_len + x->head_len + (tunnel ? x->outer_len : 0u);
+}
+
 /*
  * Finds room around the packet.  Nothing is written to it yet except a checksum that was left
  * to do, which belongs to the packet anyhow.
@@ -58,7 +65,7 @@ TDO_INLINE enum tdo_reason
 tdo_layer_reserve(const struct tdo_format *x, struct tdo_pkt *p, struct tdo_layer_room *ret)
 {
 	bool tunnel = tdo_layer_tunnels(p);
-	uint32_t front = x->head_len + (tunnel ? x->outer_len : 0u), back;
+	uint32_t front = tdo_layer_front(x, tunnel), back;
 	enum tdo_reason r;
 
 	if (tunnel && x->outer_len == 0)
@@ -158,20 +165,22 @@ tdo_layer_put_tunnel(
 }
 
 /*
- * Makes p longer by the SA's header of fmt.head_len bytes and back bytes behind it, with an outer
- * header in front if the packet gets one.  The room is there (tdo_layer_reserve).  The new header,
- * not written yet, is at l4_off; its next header field is returned.
+ * Makes p longer by the SA's header of fmt.head_len bytes and back bytes behind it, with a UDP
+ * header and an outer header in front if the packet gets them.  The room is there
+ * (tdo_layer_reserve).  The new header, not written yet, is at l4_off; its next header field is
+ * returned.
  */
 TDO_INLINE uint8_t
 tdo_layer_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t back)
 {
 	bool tunnel = tdo_layer_tunnels(p);
-	uint32_t front = sa->fmt.head_len + (tunnel ? sa->fmt.outer_len : 0u);
+	uint32_t front = tdo_layer_front(&sa->fmt, tunnel);
+	uint8_t proto = sa->fmt.encap_len ? TDO_IPPROTO_UDP : sa->id.proto;
 
 	p->off -= front;
 	p->len += front + back;
-	return tunnel ? tdo_layer_put_tunnel(w, sa, p, sa->id.proto, front)
-		      : tdo_layer_put_transport(p, sa->id.proto, front);
+	return tunnel ? tdo_layer_put_tunnel(w, sa, p, proto, front)
+		      : tdo_layer_put_transport(p, proto, front);
 }
 
 /* layer_out.c: padding of n packets to random lengths, up to text bytes (esp_randpad). */

@@ -5,6 +5,7 @@
  */
 #include "base/addr.h"
 #include "engine/check.h"
+#include "engine/encap.h"
 #include "engine/ipcomp.h"
 #include "engine/path.h"
 #include "wire/ip.h"
@@ -136,7 +137,7 @@ reset(struct tdo_pkt *p)
 {
 	p->verdict = TDO_VERDICT_NONE;
 	p->reason = TDO_REASON_NONE;
-	p->nsas = p->tunnelled = p->layer = p->outer_ecn = 0;
+	p->nsas = p->tunnelled = p->layer = p->outer_ecn = p->encap_len = 0;
 	p->sp = NULL;
 	p->spi = p->seq = 0;
 }
@@ -154,26 +155,53 @@ parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 }
 
 /*
+ * True when there is an IPsec header behind the IP header, or what counts as one: UDP with ESP in
+ * it as the first, and an IP packet of an IPComp tunnel (tdo_sad_find_bare()).
+ */
+static bool
+has_layer(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	switch (p->ip.flow.proto) {
+	case TDO_IPPROTO_ESP:
+	case TDO_IPPROTO_AH:
+	case TDO_IPPROTO_IPCOMP:
+		return true;
+	case TDO_IPPROTO_UDP:
+		return (p->flags & TDO_PKT_UDP_ENCAP) && p->nsas == 0;
+	case TDO_IPPROTO_IPIP:
+	case TDO_IPPROTO_IPV6:
+		return !p->ip.frag && tdo_sad_find_bare(w->engine, &p->ip.flow) != NULL;
+	default:
+		return false;
+	}
+}
+
+/*
  * True when the packet carries an IPsec header that this host has to remove.  The first one was
  * sent to us by the contract of tdo_in(), and so is everything below it in transport mode; what
- * came out of a tunnel may be somebody else's.  An IP packet in an IP packet counts when it belongs
- * to an IPComp tunnel (tdo_sad_find_bare()).
+ * came out of a tunnel may be somebody else's.
  */
 static bool
 has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
-	uint8_t proto = p->ip.flow.proto;
-
-	if (proto == TDO_IPPROTO_IPIP || proto == TDO_IPPROTO_IPV6) {
-		if (p->ip.frag || tdo_sad_find_bare(w->engine, &p->ip.flow) == NULL)
-			return false;
-	} else if (!tdo_is_ipsec(proto)) {
+	if (!has_layer(w, p))
 		return false;
-	}
 	if (p->tunnelled == 0)
 		return true;
 	/* A fragment goes to the host, which gives it back when it is whole. */
 	return !p->ip.frag && tdo_is_local(w->engine, &p->ip.flow.dst);
+}
+
+/* Of a packet whose header, with its UDP header perhaps, is what is expected. */
+static struct tdo_sa *
+look_up_sa(struct tdo_worker *w, const struct tdo_pkt *p, uint8_t proto, struct tdo_sa *last)
+{
+	const struct tdo_addr *dst = &p->ip.flow.dst;
+
+	if (last && last->id.spi == p->spi && last->id.proto == proto &&
+	    tdo_addr_equal(&last->id.dst, dst))
+		return last;
+	return tdo_sa_cache_find(w, dst, p->spi, proto);
 }
 
 /*
@@ -186,22 +214,26 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 	const struct tdo_flow *f = &p->ip.flow;
 
 	*ret_why = TDO_REASON_IN_NO_SA;
-	if (p->nsas < TDO_HIST_MAX && !tdo_is_ipsec(f->proto))
+	if (p->nsas < TDO_HIST_MAX &&
+	    (f->proto == TDO_IPPROTO_IPIP || f->proto == TDO_IPPROTO_IPV6))
 		return tdo_sad_find_bare(w->engine, f);
 	if (p->ip.frag)
 		*ret_why = TDO_REASON_IN_FRAGMENT; /* RFC 4303 3.4.1, RFC 4302 3.4.1 */
 	else if (p->nsas == TDO_HIST_MAX)
 		*ret_why = TDO_REASON_IN_NESTED;
-	else if (!tdo_read_spi(p))
+	else if (f->proto == TDO_IPPROTO_UDP) {
+		enum tdo_reason r = tdo_encap_read(p);
+
+		if (r == TDO_REASON_NONE)
+			return look_up_sa(w, p, TDO_IPPROTO_ESP, last);
+		*ret_why = r;
+	} else if (!tdo_read_spi(p))
 		*ret_why = TDO_REASON_SHORT;
 	else if (f->proto == TDO_IPPROTO_IPCOMP)
 		return tdo_sad_find_cpi(
 		    w->engine, f, p->spi, tdo_pkt_data(p)[p->ip.l4_off + TDO_IPCOMP_NH_OFF]);
-	else if (last && last->id.spi == p->spi && last->id.proto == f->proto &&
-		 tdo_addr_equal(&last->id.dst, &f->dst))
-		return last;
 	else
-		return tdo_sa_cache_find(w, &f->dst, p->spi, f->proto);
+		return look_up_sa(w, p, f->proto, last);
 	return NULL;
 }
 

@@ -2,6 +2,7 @@
 /* The outbound pipeline: classification, then the SAs layer by layer (RFC 4301 5.1; spec 7.1). */
 #include "base/addr.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/path.h"
 
 /* The packet as it will be when the requests looked at so far are applied. */
@@ -397,12 +398,14 @@ tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
 	/* From the outermost in: the text is a multiple of align, so this cannot be short. */
 	for (unsigned i = p->nsas; i-- > 0;) {
 		const struct tdo_format *x = &p->sas[i]->fmt;
-		uint32_t fixed = hdr[i] + x->head_len + x->icv_len, text;
+		uint32_t fixed = hdr[i] + x->encap_len + x->head_len + x->icv_len, text;
 
 		if (room < fixed + x->align)
 			return 0;
 		text = (room - fixed) & ~(x->align - 1u);
 		room = text - x->trailer_len + (p->tunnelled >> i & 1 ? 0 : hdr[i]);
+		if (x->encap_len && p->sas[i]->encap->frag && room > p->sas[i]->encap->frag)
+			room = p->sas[i]->encap->frag;
 	}
 	return room;
 }

@@ -8,6 +8,7 @@
 #include "base/addr.h"
 #include "base/ct.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 #include "engine/protocol.h"
 
@@ -22,6 +23,7 @@ sa_free(struct tdo_sa *sa)
 	tdo_session_free(sa->dec); /* uses the keys of enc */
 	tdo_session_free(sa->enc);
 	tdo_replay_fini(&sa->replay, mem);
+	tdo_encap_free(e, sa);
 	tdo_ipcomp_fini(e, sa);
 	if (sa->keys) {
 		tdo_wipe(sa->keys, sa->keys_len);
@@ -111,6 +113,8 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 		r = make_session(sa, sa->enc, false, &sa->dec);
 	if (r == 0)
 		r = proto->init(e, sa, enc, auth);
+	if (r == 0)
+		r = tdo_encap_new(e, sa);
 	if (r == -EINVAL || r == -EOPNOTSUPP)
 		return tdo_refuse(
 		    e, err, r, "%s cannot use this combination of parameters", proto->name);

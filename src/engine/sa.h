@@ -47,12 +47,14 @@ struct tdo_format {
 	uint8_t pad_mode;    /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
 	bool esn;            /* extended sequence numbers (RFC 4303 2.2.1) */
 	uint8_t outer_len;   /* of a tunnel header: 20, 40; 0: cannot be one */
+	uint8_t encap_len;   /* of a UDP header, with marker, in front of ESP; 0: none */
 	uint64_t seq_max;    /* the last number that may be sent (RFC 4303 3.3.3) */
 	uint64_t iv_base;    /* random start of counter IVs: a restart does not repeat them */
 };
 
 struct tdo_worker;
 struct tdo_comp_sa; /* ipcomp.h */
+struct tdo_encap;   /* encap.h */
 struct tdo_sa_set;  /* sad_out.c */
 
 /*
@@ -110,6 +112,7 @@ struct tdo_sa {
 	uint64_t uid;                /* the same in its successors; for blame.c */
 	struct tdo_tunnel_opt tunnel;
 	uint32_t flags;           /* TDO_SAF_... */
+	struct tdo_encap *encap;  /* ESP in UDP; else NULL */
 	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */
 	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */

@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 #include "engine/protocol.h"
 
@@ -278,6 +279,8 @@ tdo_sa_validate(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_e
 		r = tdo_protocol_of(p->key.satype)->check(e, p, err);
 	if (r == 0)
 		r = check_sel(e, p, err);
+	if (r == 0)
+		r = tdo_encap_check(e, p, err);
 	return r;
 }
 

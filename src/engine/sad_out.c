@@ -460,3 +460,30 @@ tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key)
 	}
 	return NULL;
 }
+
+static void
+each_member(struct tdo_sa_set *s, void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx)
+{
+	for (unsigned state = TDO_SA_LARVAL; state <= TDO_SA_DYING; state++) {
+		const struct walk w = {BY_PAIR, state == TDO_SA_DYING, true};
+
+		for (struct tdo_sa *sa = load(&s->line[state].first); sa; sa = step(sa, &w))
+			fn(ctx, sa);
+	}
+}
+
+void
+tdo_sad_out_each(const struct tdo_engine *e, const struct tdo_sa_key *key,
+    void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx)
+{
+	uint8_t proto = tdo_satype_proto(key->satype);
+	uint64_t pair = hash_pair(e, &key->src, &key->dst, proto);
+
+	for (unsigned mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
+		struct key k = {&key->src, &key->dst, 0, proto, (uint8_t)mode};
+		struct tdo_sa_set *s = find_set(e, &k, hash_set(pair, (uint8_t)mode, 0));
+
+		if (s)
+			each_member(s, fn, ctx);
+	}
+}

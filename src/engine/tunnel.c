@@ -126,7 +126,7 @@ make_plan(
 	    .src = sa->id.src,
 	    .dst = sa->id.dst,
 	    .ttl = o.hop_limit ? o.hop_limit : (uint8_t)tdo_knob(e, TDO_KNOB_HOPLIMIT, af),
-	    .proto = sa->id.proto,
+	    .proto = sa->fmt.encap_len ? TDO_IPPROTO_UDP : sa->id.proto,
 	    .flow_label = label == LABEL_SA ? label_of(e, &sa->id) : 0,
 	};
 
@@ -135,6 +135,7 @@ make_plan(
 	    .sp = sp,
 	    .generation = generation,
 	    .ttl = h.ttl,
+	    .proto = h.proto,
 	    .tos_kept = (uint8_t)(ecn_kept(ecn) | (dscp < 0 ? (uint8_t)~ECN_MASK : 0)),
 	    .tos_set = (uint8_t)(dscp < 0 ? 0 : dscp << 2),
 	    .df_kept = df == DF_COPY,
@@ -246,7 +247,7 @@ tdo_tunnel_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 		put_ip4(w, t, tdo_pkt_data(p), tos, df, p->len);
 	else
 		put_ip6(t, tdo_pkt_data(p), tos, inner, p->len);
-	if (proto != sa->id.proto)
+	if (proto != t->proto)
 		tdo_ip_rewrite(tdo_pkt_data(p), v4 ? IP4_PROTO_OFF : IP6_NH_OFF, proto, p->len);
 	p->ip = (struct tdo_ip_info){
 	    .flow = {.src = sa->id.src, .dst = sa->id.dst, .proto = proto},

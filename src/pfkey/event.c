@@ -50,6 +50,20 @@ put_sp_acquire(struct tdo_wr *w, const struct tdo_event *ev)
 		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
 }
 
+/* As Linux has it: where the SA's packets came from, and where they come from now. */
+static void
+put_new_mapping(struct tdo_wr *w, const struct tdo_event *ev)
+{
+	const struct tdo_sa_key *k = &ev->sa.param.key;
+
+	tdo_sadb_begin(
+	    w, &(struct tdo_sadb_base){.type = TDO_SADB_X_NAT_T_NEW_MAPPING, .satype = k->satype});
+	tdo_sadb_put_sa_head(w, &ev->sa.param);
+	tdo_sadb_put_sa_addrs(w, &k->src, &ev->mapping.src);
+	tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_SPORT, ev->mapping.old_sport);
+	tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_DPORT, ev->mapping.sport);
+}
+
 static uint8_t
 put_event(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 {
@@ -61,6 +75,9 @@ put_event(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 	case TDO_EVENT_ACQUIRE:
 		put_acquire(w, ev, e);
 		return tdo_sadb_proto_satype(ev->acquire.req.proto);
+	case TDO_EVENT_NAT_MAPPING:
+		put_new_mapping(w, ev);
+		return ev->sa.param.key.satype;
 	case TDO_EVENT_SP_ACQUIRE:
 		put_sp_acquire(w, ev);
 		break;

@@ -146,6 +146,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	    .replay = sa->replay,
 	    .adaptive = sa->adaptive,
 	    .align = sa->align,
+	    .natt = sa->natt,
 	    .hard = sa->hard,
 	    .tunnel = sa->tunnel,
 	    .has_hard = sa->hard.allocations || sa->hard.bytes,

@@ -39,6 +39,7 @@ struct fx_sa {
 	struct tdo_tunnel_opt tunnel;
 	bool adaptive;
 	uint8_t align;
+	struct tdo_natt natt;
 	uint16_t ekey_bits, akey_bits; /* 0: the shortest keys */
 };
 

@@ -90,7 +90,7 @@ static const struct row {
     {TDO_KNOB_FILTERTUNNEL, BOTH("filtertunnel"), ONE_VALUE, 1, 1, 1},
     {TDO_KNOB_CHECK_POLICY_HISTORY, IP("check_policy_history"), "", ONE_VALUE, 1, 1, 1},
     {TDO_KNOB_ASYNC_CRYPTO, IP("async_crypto"), "", ONE_VALUE, 0, 0, 0},
-    {TDO_KNOB_NATT_CKSUM_POLICY, IP("natt_cksum_policy"), "", ONE_VALUE, 0, 0, 0},
+    {TDO_KNOB_NATT_CKSUM_POLICY, IP("natt_cksum_policy"), "", RANGE, 0, 0, 1},
     {TDO_KNOB_DEBUG, BOTH("debug"), RANGE, 0, 0, 1},
     {TDO_KNOB_ESP_ENABLE, "net.inet.esp.esp_enable net.inet6.esp6.esp_enable", "", RANGE, 1, 0, 1},
     {TDO_KNOB_AH_ENABLE, "net.inet.ah.ah_enable net.inet6.ah6.ah_enable", "", RANGE, 1, 0, 1},

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ESP in UDP (RFC 3948), and in the older form with a marker of eight zero bytes: what an SA has
+ * of it, and what the packet path does with it.
+ */
+#ifndef TDO_ENGINE_ENCAP_H
+#define TDO_ENGINE_ENCAP_H
+
+#include "engine/engine.h"
+
+/* Where the peer's packets come from. */
+struct tdo_mapping {
+	struct tdo_addr src;
+	uint16_t sport;
+};
+
+/* What an SA in UDP has. */
+struct tdo_encap {
+	_Atomic uint32_t ports; /* that are sent: source << 16 | destination */
+	uint8_t type;           /* enum tdo_natt_type */
+	uint16_t frag;          /* TDO_NATT_..., 0: none */
+	struct tdo_addr oa_src, oa_dst;
+	/* Under the lock of the SA's replay window: */
+	struct tdo_mapping seen; /* of the newest packet that came from elsewhere */
+	bool moved;              /* the control thread has not looked at it */
+	/* control thread */
+	struct tdo_mapping mapping; /* the present one */
+	struct tdo_sa *sa;
+	struct tdo_event_link event;
+	uint16_t old_sport; /* that was told last */
+	bool told;          /* the event waits */
+};
+
+/* ---- encap.c: control ---- */
+
+/* Checks p->natt; 0 or -EINVAL with *err. */
+TDO_MUST_CHECK int tdo_encap_check(
+    struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err);
+/* Makes sa->encap of sa->param.natt; 0 or -ENOMEM.  Nothing is made for an SA that is not in UDP.
+ */
+TDO_MUST_CHECK int tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa);
+void tdo_encap_free(struct tdo_engine *e, struct tdo_sa *sa);
+/* A worker saw packets from a new mapping: it is followed, and an event tells of it. */
+void tdo_encap_look(struct tdo_engine *e, struct tdo_sa *sa);
+
+/* Completes the event that tdo_encap_look() made. */
+void tdo_encap_tell(struct tdo_sa *sa, struct tdo_event *ret);
+
+/* ---- encap.c: packets ---- */
+
+/*
+ * Reads the UDP header of a parsed packet that came out of the port of UDP encapsulation.  NONE:
+ * there is ESP behind it: SPI, sequence number and p->encap_len are set.
+ */
+enum tdo_reason tdo_encap_read(struct tdo_pkt *p);
+/*
+ * Writes the UDP header, and the marker, in front of the ESP header; p has its final length and the
+ * header is at l4_off.
+ */
+void tdo_encap_put(const struct tdo_encap *x, struct tdo_pkt *p);
+/* The checksum of the UDP header of an IPv6 packet, which may not be left out (RFC 8200 8.1). */
+void tdo_encap_put_csum(struct tdo_pkt *p);
+/*
+ * After ESP was removed in transport mode: the upper-layer checksum was made of the addresses that
+ * the sender saw, and a NAT changed them (RFC 3948 3.1.2).
+ */
+void tdo_encap_fix_csum(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p);
+/*
+ * p was authentic and is the newest packet of the SA: true when it came from a new mapping.  The
+ * caller holds the lock of the window.
+ */
+bool tdo_encap_saw(struct tdo_sa *sa, const struct tdo_pkt *p);
+
+#endif
