@@ -12,6 +12,7 @@
 #include "base/be.h"
 #include "engine/path.h"
 #include "fixture.h"
+#include "testudo/comp.h"
 #include "testudo/counter.h"
 #include "wire/ip.h"
 
@@ -190,6 +191,16 @@ static const struct fx_sa tunnel = {.src = G,
     .enc = "aes-cbc",
     .auth = "hmac-sha256"};
 
+static const struct fx_sa ah_sa = {.src = A,
+    .dst = B,
+    .spi = 0x1001,
+    .mode = TDO_MODE_TRANSPORT,
+    .satype = TDO_SATYPE_AH,
+    .auth = "hmac-sha256",
+    .replay = 64};
+static const struct fx_sa comp_sa = {
+    .src = A, .dst = B, .spi = 0x1001, .mode = TDO_MODE_TRANSPORT, .comp = "deflate"};
+
 /* Policies in both directions for traffic from A to B. */
 static void
 protect(const struct fx_sa *sa, const char *requests)
@@ -203,6 +214,18 @@ static void
 protect_gcm(void)
 {
 	protect(&gcm, "esp/transport//require");
+}
+
+static void
+protect_ah(void)
+{
+	protect(&ah_sa, "ah/transport//require");
+}
+
+static void
+protect_comp(void)
+{
+	protect(&comp_sa, "ipcomp/transport//use");
 }
 
 static struct tdo_pkt *
@@ -228,16 +251,28 @@ take_in(struct tdo_pkt *p)
 }
 
 static void
-in_twice(void)
+twice(void)
 {
-	struct tdo_pkt *p, *q;
+	struct tdo_pkt *p = sent(20), *q = fx_pkt_new(0);
 
-	protect_gcm();
-	p = sent(20);
-	q = fx_pkt_new(0);
 	fx_pkt_set(q, tdo_pkt_data(p), p->len);
 	take_in(p);
 	take_in(q);
+}
+
+/* One byte at this place is another one. */
+static void
+changed(struct tdo_pkt *p, uint32_t at)
+{
+	tdo_pkt_data(p)[at] ^= 1;
+	take_in(p);
+}
+
+static void
+in_twice(void)
+{
+	protect_gcm();
+	twice();
 }
 
 static void
@@ -247,7 +282,94 @@ in_damaged(void)
 
 	protect_gcm();
 	p = sent(20);
-	tdo_pkt_data(p)[p->len - 1] ^= 1;
+	changed(p, p->len - 1);
+}
+
+static void
+in_twice_ah(void)
+{
+	protect_ah();
+	twice();
+}
+
+static void
+in_damaged_ah(void)
+{
+	struct tdo_pkt *p;
+
+	protect_ah();
+	p = sent(20);
+	changed(p, p->len - 1);
+}
+
+/* Payload length, the second byte of the header (RFC 4302 2.2). */
+static void
+in_wrong_length_ah(void)
+{
+	protect_ah();
+	changed(sent(20), 20 + 1);
+}
+
+static void
+out_wrap_ah(void)
+{
+	struct tdo_addr dst = fx_addr(B);
+
+	protect_ah();
+	atomic_store(tdo_sad_find_in(f.e, &dst, 0x1001, TDO_IPPROTO_AH)->out_seq, UINT32_MAX);
+	done(sent(20));
+}
+
+static void
+out_disabled_ah(void)
+{
+	protect_ah();
+	fx_knob(&f, TDO_KNOB_AH_ENABLE, 0);
+	done(sent(20));
+}
+
+static void
+in_disabled_ah(void)
+{
+	struct tdo_pkt *p;
+
+	protect_ah();
+	p = sent(20);
+	fx_knob(&f, TDO_KNOB_AH_ENABLE, 0);
+	take_in(p);
+}
+
+/* A packet of zeros, which gets smaller. */
+static struct tdo_pkt *
+sent_smaller(void)
+{
+	struct tdo_pkt *p = fx_udp(&f.rng, A, B, 1000);
+
+	memset(tdo_pkt_data(p) + 28, 0, 1000);
+	tdo_out(f.w, &p, 1, f.now);
+	return p;
+}
+
+/* What is compressed is no stream: its first block is of type 3 (RFC 1951 3.2.3). */
+static void
+in_garbage_ipcomp(void)
+{
+	struct tdo_pkt *p;
+
+	protect_comp();
+	p = sent_smaller();
+	tdo_pkt_data(p)[20 + 4] = 0x07;
+	take_in(p);
+}
+
+static void
+in_disabled_ipcomp(void)
+{
+	struct tdo_pkt *p;
+
+	protect_comp();
+	p = sent_smaller();
+	fx_knob(&f, TDO_KNOB_IPCOMP_ENABLE, 0);
 	take_in(p);
 }
 
@@ -481,32 +603,41 @@ in_wrong_sa(void)
 static const struct {
 	void (*run)(void);
 	const char *fast, *kame;
+	bool compresses;
 } cases[] = {
-    {in_twice, "esp.REPLAY", "kame.in_espreplay"},
-    {in_damaged, "esp.BADAUTH", "kame.in_espauthfail"},
-    {in_unknown, "esp.NOTDB", "kame.in_nosa"},
-    {in_unknown_ah, "ah.NOTDB", "kame.in_nosa"},
-    {in_unknown_ipcomp, "ipcomp.NOTDB", "kame.in_nosa"},
-    {in_short_esp, "esp.HDROPS", "kame.in_badspi"},
-    {in_short_ah, "ah.HDROPS", "kame.in_badspi"},
-    {in_short_ipcomp, "ipcomp.HDROPS", "kame.in_badspi"},
-    {in_garbage, NULL, "kame.in_inval"},
-    {out_garbage, "ipsec.OUT_INVAL", "kame.out_inval"},
-    {in_odd_length, "esp.BADILEN", "kame.in_inval"},
-    {in_bad_padding, "esp.BADENC", "kame.in_inval"},
-    {in_disabled, "esp.PDROPS", "kame.in_polvio"},
-    {out_disabled, "esp.PDROPS", "kame.out_polvio"},
-    {out_expired, "esp.INVALID", "kame.out_nosa"},
-    {out_wrap, "esp.WRAP", "kame.out_inval"},
-    {out_too_long, "esp.TOOBIG", "kame.out_inval"},
-    {out_no_sa, "ipsec.OUT_NOSA", "kame.out_nosa"},
-    {out_discard, "ipsec.OUT_POLVIO", "kame.out_polvio"},
-    {out_no_endpoint, "ipip.UNSPEC", "kame.out_inval"},
-    {in_clear, "ipsec.IN_POLVIO", "kame.in_polvio"},
-    {in_wrong_sa, "ipsec.IN_POLVIO", "kame.in_polvio"},
-    {in_wrong_mode, "esp.TUNNEL", "kame.in_inval"},
-    {in_spoofed, "ipip.SPOOF", "kame.in_polvio"},
-    {in_bad_inner, "ipip.HDROPS", "kame.in_inval"},
+    {in_twice, "esp.REPLAY", "kame.in_espreplay", false},
+    {in_damaged, "esp.BADAUTH", "kame.in_espauthfail", false},
+    {in_twice_ah, "ah.REPLAY", "kame.in_ahreplay", false},
+    {in_damaged_ah, "ah.BADAUTH", "kame.in_ahauthfail", false},
+    {in_wrong_length_ah, "ah.BADAUTHL", "kame.in_inval", false},
+    {in_disabled_ah, "ah.PDROPS", "kame.in_polvio", false},
+    {out_disabled_ah, "ah.PDROPS", "kame.out_polvio", false},
+    {out_wrap_ah, "ah.WRAP", "kame.out_inval", false},
+    {in_garbage_ipcomp, "ipcomp.CRYPTO", "kame.in_inval", true},
+    {in_disabled_ipcomp, "ipcomp.PDROPS", "kame.in_polvio", true},
+    {in_unknown, "esp.NOTDB", "kame.in_nosa", false},
+    {in_unknown_ah, "ah.NOTDB", "kame.in_nosa", false},
+    {in_unknown_ipcomp, "ipcomp.NOTDB", "kame.in_nosa", false},
+    {in_short_esp, "esp.HDROPS", "kame.in_badspi", false},
+    {in_short_ah, "ah.HDROPS", "kame.in_badspi", false},
+    {in_short_ipcomp, "ipcomp.HDROPS", "kame.in_badspi", false},
+    {in_garbage, NULL, "kame.in_inval", false},
+    {out_garbage, "ipsec.OUT_INVAL", "kame.out_inval", false},
+    {in_odd_length, "esp.BADILEN", "kame.in_inval", false},
+    {in_bad_padding, "esp.BADENC", "kame.in_inval", false},
+    {in_disabled, "esp.PDROPS", "kame.in_polvio", false},
+    {out_disabled, "esp.PDROPS", "kame.out_polvio", false},
+    {out_expired, "esp.INVALID", "kame.out_nosa", false},
+    {out_wrap, "esp.WRAP", "kame.out_inval", false},
+    {out_too_long, "esp.TOOBIG", "kame.out_inval", false},
+    {out_no_sa, "ipsec.OUT_NOSA", "kame.out_nosa", false},
+    {out_discard, "ipsec.OUT_POLVIO", "kame.out_polvio", false},
+    {out_no_endpoint, "ipip.UNSPEC", "kame.out_inval", false},
+    {in_clear, "ipsec.IN_POLVIO", "kame.in_polvio", false},
+    {in_wrong_sa, "ipsec.IN_POLVIO", "kame.in_polvio", false},
+    {in_wrong_mode, "esp.TUNNEL", "kame.in_inval", false},
+    {in_spoofed, "ipip.SPOOF", "kame.in_polvio", false},
+    {in_bad_inner, "ipip.HDROPS", "kame.in_inval", false},
 };
 
 /* True for counters of what goes wrong: all that only drops count into. */
@@ -528,6 +659,8 @@ static void
 packets_move_counters(void **state)
 {
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].compresses && tdo_comp_alg(2)->not_there)
+			continue; /* built without it */
 		open_engine(NULL);
 		cases[i].run();
 		for (unsigned c = 0; c < TDO_COUNTER_COUNT; c++) {
@@ -647,6 +780,42 @@ algorithms_are_counted_whatever_becomes_of_their_sas(void **state)
 	assert_int_equal(value("ah.HIST"), 0);
 }
 
+static void
+ah_and_ipcomp_have_their_own(void **state)
+{
+	uint64_t slots[TDO_COUNTER_SLOTS];
+	struct tdo_pkt *p;
+
+	protect_ah();
+	there_and_back(2);
+	tdo_counter_slots(&from, counter("ah.HIST"), slots);
+	assert_int_equal(slots[tdo_alg_auth_by_name("hmac-sha256")->pfkey], 4);
+	assert_int_equal(value("ah.HIST"), 4);
+	assert_int_equal(value("ah.INPUT"), 2);
+	assert_int_equal(value("ah.OUTPUT"), 2);
+	assert_int_equal(value("ah.IBYTES"), value("ah.OBYTES"));
+	assert_int_equal(value("kame.in_ahauthsucc"), 2);
+	assert_int_equal(value("kame.in_espauthsucc"), 0);
+	assert_int_equal(value("esp.HIST"), 0);
+	if (tdo_comp_alg(2)->not_there)
+		return; /* built without it */
+	assert_int_equal(tdo_sp_flush(f.e), 2);
+	protect_comp();
+	p = sent_smaller();
+	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	take_in(p);
+	done(sent(20));
+	done(sent(1000)); /* random bytes */
+	tdo_counter_slots(&from, counter("ipcomp.HIST"), slots);
+	assert_int_equal(slots[2], 2); /* deflate */
+	assert_int_equal(value("ipcomp.HIST"), 2);
+	assert_int_equal(value("ipcomp.INPUT"), 1);
+	assert_int_equal(value("ipcomp.OUTPUT"), 1);
+	assert_int_equal(value("ipcomp.MINLEN"), 1);
+	assert_int_equal(value("ipcomp.USELESS"), 1);
+	assert_int_equal(value("ah.HIST"), 4);
+}
+
 /* PF_KEY numbers of AH's algorithms go up to 252, and to the last one of each there is a slot. */
 static void
 slots_are_told_apart(void **state)
@@ -696,6 +865,7 @@ main(void)
 	    T(traffic_is_counted),
 	    T(bundles_are_counted),
 	    T(algorithms_are_counted_whatever_becomes_of_their_sas),
+	    T(ah_and_ipcomp_have_their_own),
 	    T(slots_are_told_apart),
 	    T(the_kernel_counts_what_its_guard_drops),
 	};
