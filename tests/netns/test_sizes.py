@@ -8,33 +8,36 @@ from netlab import tcp, udp
 SIZES = [1, 100, 1300, 1400, 1452, 1472, 1500, 3000, 9000, 60000]
 
 
-def hosts(lab, mtu=1500):
+SHAPES = pytest.mark.parametrize("shape", ["esp", "ah", "esp-ah"])
+
+
+def hosts(lab, mtu=1500, shape="esp"):
     w, a, b = netlab.two_hosts(lab, mtu=mtu)
     a.start()
     b.start()
     for A, B, spi in (("10.1.1.1", "20.1.1.1", 0x1000), ("fd10::1", "fd20::1", 0x1010)):
-        sas, pa, pb = keys.transport(A, B, spi=spi)
+        sas, pa, pb = keys.transport(A, B, spi=spi, shape=shape)
         a.setkey(sas + pa)
         b.setkey(sas + pb)
     return w, a, b
 
 
-def gateways(lab, mtu=1500):
+def gateways(lab, mtu=1500, shape="esp"):
     w, gws, hs = netlab.two_gateways(lab, mtu=mtu)
     for g in gws:
         g.start()
     for n1, n2, g1, g2, spi in (("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", 0x2000),
                                 ("fd01::/64", "fd02::/64", "fd20::1", "fd20::2", 0x2010)):
-        sas, p1, p2 = keys.tunnel(n1, n2, g1, g2, spi=spi)
+        sas, p1, p2 = keys.tunnel(n1, n2, g1, g2, spi=spi, shape=shape)
         gws[0].setkey(sas + p1)
         gws[1].setkey(sas + p2)
     return w, gws, hs
 
 
 @pytest.mark.parametrize("peer", ["20.1.1.1", "fd20::1"])
-@pytest.mark.parametrize("mtu", [1500, 1280])
-def test_host_to_host(lab, peer, mtu):
-    w, a, b = hosts(lab, mtu)
+@pytest.mark.parametrize("mtu,shape", [(1500, "esp"), (1280, "esp"), (1500, "ah"), (1280, "esp-ah")])
+def test_host_to_host(lab, peer, mtu, shape):
+    w, a, b = hosts(lab, mtu, shape)
     with w.capture() as c:
         for size in SIZES:
             udp(a, b, peer, size)
@@ -42,26 +45,40 @@ def test_host_to_host(lab, peer, mtu):
             assert a.ping(peer, 2, size=size) >= 1, size
         tcp(a, b, peer, size=5_000_000)
         tcp(b, a, "10.1.1.1" if "." in peer else "fd10::1", size=5_000_000)
-    assert not c.clear(["10.1.1.1", "20.1.1.1", "fd10::1", "fd20::1"])
+    assert not c.clear(["10.1.1.1", "20.1.1.1", "fd10::1", "fd20::1"], keys.CHAIN[shape])
     assert max(len(p.raw) for p in c.packets()) <= mtu + 14
 
 
+@SHAPES
 @pytest.mark.parametrize("peer,back", [("10.0.2.5", "10.0.1.5"), ("fd02::5", "fd01::5")])
-def test_through_gateways(lab, peer, back):
-    w, gws, (h1, h2) = gateways(lab)
+def test_through_gateways(lab, peer, back, shape):
+    w, gws, (h1, h2) = gateways(lab, shape=shape)
     with w.capture() as c:
         for size in SIZES:
             udp(h1, h2, peer, size)
         tcp(h1, h2, peer, size=5_000_000)
         tcp(h2, h1, back, size=5_000_000)
     assert not c.between(["10.0.0.0/16", "fd01::/64", "fd02::/64"])
+    assert not c.clear(["20.0.0.0/24", "fd20::/64"], keys.CHAIN[shape])
     assert max(len(p.raw) for p in c.packets()) <= 1514
 
 
+def inner_mtu(shape, six):
+    """What is left of 1500 bytes, to the byte."""
+    left = 1500 - (40 if six else 20)
+    if shape != "esp":
+        left -= 12 + 16 + (4 if six else 0)  # RFC 4302 2.6: to a multiple of 8 over IPv6
+    if shape == "ah":
+        return left
+    # AES-GCM-16 in tunnel mode: ESP 8, IV 8, trailer 2, ICV 16, padding to 4.
+    return (left - 8 - 8 - 16) // 4 * 4 - 2
+
+
+@SHAPES
 @pytest.mark.parametrize("peer", ["10.0.2.5", "fd02::5"])
-def test_d27_forwarded_sender_learns_the_mtu(lab, peer):
+def test_d27_forwarded_sender_learns_the_mtu(lab, peer, shape):
     """A DF packet that does not fit is answered by ICMP with the inner MTU of the tunnel."""
-    w, gws, (h1, h2) = gateways(lab)
+    w, gws, (h1, h2) = gateways(lab, shape=shape)
     assert h1.ping(peer, 1) == 1
     six = ":" in peer
     h1.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400" if six else "1450",
@@ -69,19 +86,21 @@ def test_d27_forwarded_sender_learns_the_mtu(lab, peer):
     out = h1.ip("-6" if six else "-4", "route", "get", peer)
     assert "mtu" in out, out
     mtu = int(out.split("mtu ")[1].split()[0])
-    # AES-GCM-16 in tunnel mode: outer header, ESP 8, IV 8, trailer 2, ICV 16, padding to 4.
-    head = 40 if six else 20
-    want = (1500 - head - 8 - 8 - 16) // 4 * 4 - 2
-    assert mtu == want
+    assert mtu == inner_mtu(shape, six)
     payload = mtu - (48 if six else 28)
-    assert h1.run("ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", str(payload), peer)
+    with w.capture() as c:
+        assert h1.run("ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", str(payload), peer)
+    full = [p for p in c.between(["20.0.0.0/24", "fd20::/64"]) if len(p.raw) > 1000]
+    assert len(full) == 2 and not [p for p in full if p.fragment]
+    assert {len(p.raw) for p in full} <= {1514, 1513, 1512, 1511}
     assert gws[0].drops("too-big-df") >= 1
 
 
+@SHAPES
 @pytest.mark.parametrize("peer", ["20.1.1.1", "fd20::1"])
-def test_lower_path_mtu_without_icmp(lab, peer):
+def test_lower_path_mtu_without_icmp(lab, peer, shape):
     """TCP moves from the first connection: the MSS is lowered in both directions."""
-    w, a, b = hosts(lab)
+    w, a, b = hosts(lab, shape=shape)
     for h in (a, b):
         h.nft("table inet noicmp { chain i { type filter hook input priority -300; "
               "icmp type destination-unreachable drop; icmpv6 type packet-too-big drop; }; }")
