@@ -15,6 +15,7 @@
 #include "daemon/journal.h"
 #include "engine/spd.h"
 #include "mem.h"
+#include "testudo/comp.h"
 #include "wire/pfkey_msg.h"
 
 #define SIZE  (4 * 1024 * 1024)
@@ -214,7 +215,7 @@ sp(uint16_t port, uint8_t level)
 static void
 add_sa(struct proc *p, const struct tdo_sa_param *s)
 {
-	struct tdo_wr w = begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+	struct tdo_wr w = begin(TDO_SADB_ADD, s->key.satype);
 
 	tdo_sadb_put_sa_param(&w, s);
 	assert_int_equal(request(p, &w), 0);
@@ -232,7 +233,7 @@ add_sp(struct proc *p, const struct tdo_sp_param *s, uint8_t type)
 static void
 delete_sa(struct proc *p, const struct tdo_sa_param *s)
 {
-	struct tdo_wr w = begin(TDO_SADB_DELETE, TDO_SATYPE_ESP);
+	struct tdo_wr w = begin(TDO_SADB_DELETE, s->key.satype);
 
 	tdo_sadb_put_sa(&w, &(struct tdo_sadb_sa){.spi = s->key.spi});
 	tdo_sadb_put_sa_addrs(&w, &s->key.src, &s->key.dst);
@@ -381,6 +382,141 @@ high_halves_come_back(void **state)
 	/* Also what was late when the process died. */
 	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub - 6), 0);
 	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub + 1000), 0);
+	proc_kill(&p);
+	free(region);
+}
+
+static struct tdo_sa_param
+ah_sa(uint32_t spi)
+{
+	struct tdo_sa_param p = sa(spi, 7);
+
+	p.key.satype = TDO_SATYPE_AH;
+	p.mode = TDO_MODE_TUNNEL;
+	p.flags = TDO_SAF_ESN;
+	p.ealg = 0;
+	p.ekey = NULL;
+	p.ekey_bits = 0;
+	return p;
+}
+
+static struct tdo_sa_param
+ipcomp_sa(uint32_t cpi)
+{
+	struct tdo_sa_param p = {.key = sa(cpi, 0).key, .mode = TDO_MODE_TUNNEL, .ealg = 2};
+
+	p.key.satype = TDO_SATYPE_IPCOMP;
+	return p;
+}
+
+/* AH goes on counting where it was, beside an ESP SA of the same SPI and key. */
+static void
+ah_and_ipcomp_come_back(void **state)
+{
+	const uint64_t sub = (uint64_t)1 << 32;
+	void *region = region_new();
+	struct tdo_sa_param e = sa(0x1000, 7), a = ah_sa(0x1000), c = ipcomp_sa(0x1000);
+	bool has_ipcomp = tdo_comp_alg(2)->not_there == NULL;
+	struct tdo_sa_info info;
+	struct tdo_sa *s;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, START);
+	add_sa(&p, &e);
+	add_sa(&p, &a);
+	if (has_ipcomp)
+		add_sa(&p, &c);
+	atomic_store(tdo_sad_find_in(p.engine, &e.key.dst, 0x1000, 50)->out_seq, 77);
+	s = tdo_sad_find_in(p.engine, &a.key.dst, 0x1000, 51);
+	atomic_store(s->out_seq, 3 * sub + 5);
+	assert_int_equal(tdo_replay_accept(&s->replay, 9 * sub + 7), 0);
+	proc_kill(&p);
+
+	proc_start(&p, region, true, START + 1);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, has_ipcomp ? 3 : 2);
+	assert_int_equal(tdo_sa_get(p.engine, &e.key, &info), 0);
+	assert_true(info.out_seq == 77);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_true(info.out_seq == 3 * sub + 5);
+	assert_true(info.in_seq == 9 * sub);
+	assert_int_equal(info.param.mode, TDO_MODE_TUNNEL);
+	assert_int_equal(info.param.reqid, 7);
+	assert_memory_equal(info.param.akey, akey, sizeof(akey));
+	if (has_ipcomp) {
+		assert_int_equal(tdo_sa_get(p.engine, &c.key, &info), 0);
+		assert_int_equal(info.param.ealg, 2);
+		assert_int_equal(info.param.mode, TDO_MODE_TUNNEL);
+	}
+	/* One type is flushed, and stays so. */
+	{
+		struct tdo_wr w = begin(TDO_SADB_FLUSH, TDO_SATYPE_AH);
+
+		assert_int_equal(request(&p, &w), 0);
+	}
+	proc_kill(&p);
+	proc_start(&p, region, true, START + 2);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), -ESRCH);
+	assert_int_equal(tdo_sa_get(p.engine, &e.key, &info), 0);
+	proc_kill(&p);
+	free(region);
+}
+
+/* What was told to who wants to hear of SAs. */
+struct told {
+	unsigned seen, gone;
+	struct tdo_sa_key key;
+	uint8_t satype;
+};
+
+static void
+told(void *ctx, uint8_t satype, const struct tdo_sa_param *s)
+{
+	struct told *t = ctx;
+
+	t->satype = satype;
+	if (s == NULL) {
+		t->gone++;
+		return;
+	}
+	t->seen++;
+	t->key = s->key;
+}
+
+static void
+others_hear_of_sas(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = ah_sa(0x1000), moved = a;
+	struct told t = {0};
+	struct tdo_wr w;
+	struct proc p;
+
+	(void)state;
+	proc_start(&p, region, false, START);
+	p.journal.heard = told;
+	p.journal.heard_ctx = &t;
+	add_sa(&p, &a);
+	assert_int_equal(t.seen, 1);
+	assert_int_equal(t.gone, 0);
+	assert_int_equal(t.satype, TDO_SATYPE_AH);
+	assert_memory_equal(&t.key, &a.key, sizeof(a.key));
+	/* An SA that moves is one that is new and one that is gone. */
+	moved.new_src = (struct tdo_addr){.af = TDO_AF_INET, .b = {10, 0, 0, 9}};
+	w = begin(TDO_SADB_UPDATE, TDO_SATYPE_AH);
+	tdo_sadb_put_sa_param(&w, &moved);
+	assert_int_equal(request(&p, &w), 0);
+	assert_int_equal(t.seen, 2);
+	assert_int_equal(t.gone, 1);
+	assert_true(t.key.src.b[3] == 9);
+	a.key.src = moved.new_src;
+	delete_sa(&p, &a);
+	assert_int_equal(t.gone, 2);
+	w = begin(TDO_SADB_FLUSH, TDO_SATYPE_IPCOMP);
+	assert_int_equal(request(&p, &w), 0);
+	assert_int_equal(t.gone, 3);
+	assert_int_equal(t.satype, TDO_SATYPE_IPCOMP);
+	assert_int_equal(t.seen, 2);
 	proc_kill(&p);
 	free(region);
 }
@@ -842,6 +978,8 @@ main(void)
 	    cmocka_unit_test(d44_moved_sas_come_back_where_they_are),
 	    cmocka_unit_test(d44_half_of_a_move_loses_nothing),
 	    cmocka_unit_test(high_halves_come_back),
+	    cmocka_unit_test(ah_and_ipcomp_come_back),
+	    cmocka_unit_test(others_hear_of_sas),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
 	    cmocka_unit_test(updates_leave_no_gap),
