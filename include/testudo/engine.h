@@ -113,14 +113,15 @@ void tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 /*
  * Bytes that the SAs of a packet with verdict PROTECT can add at most, for MSS and MTU:
  * the largest len such that no packet of up to that len exceeds mtu after protection;
- * 0 when there is none.
+ * 0 when there is none.  IPComp counts as if nothing ever got smaller.
  */
 uint32_t tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu);
 
 /*
- * Inbound: IP packets that carry ESP, addressed to this host, reassembled.  Removes all
- * IPsec headers, keeps the history, checks the policy.  Verdict PASS (deliver; the
- * packet is now the inner IP packet) or DROP.  n <= TDO_BURST_MAX.
+ * Inbound: IP packets that carry ESP, AH or IPComp, or IP itself from the peer of an IPComp
+ * tunnel, addressed to this host, reassembled.  Removes all IPsec headers, keeps the history,
+ * checks the policy.  Verdict PASS (deliver; the packet is now the inner IP packet) or DROP.
+ * n <= TDO_BURST_MAX.  Decompressed packets may be in other memory: see struct tdo_pkt.
  */
 void tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
 
