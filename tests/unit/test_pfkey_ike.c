@@ -512,6 +512,39 @@ d16_d40_proposals_are_complete_and_strong(void **state)
 	assert_true(n > 0 && c[0].encrypt_minbits < 256);
 }
 
+/* Authentication alone, and nothing that GMAC, which RFC 8221 only allows, would add. */
+static void
+ah_is_proposed_without_ciphers(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	struct tdo_sadb_comb c[128];
+	unsigned n;
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] = (struct tdo_req){
+	    .proto = TDO_IPPROTO_AH, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_REQUIRE};
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_AH);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	n = proposal(w, c, COUNT(c));
+	assert_int_equal(got.base.satype, TDO_SATYPE_AH);
+	assert_true(n >= 3);
+	assert_int_equal(c[0].auth, 5);
+	for (unsigned i = 0; i < n; i++) {
+		const struct tdo_alg *a = tdo_alg_auth(c[i].auth);
+
+		assert_int_equal(c[i].encrypt + c[i].encrypt_minbits + c[i].encrypt_maxbits, 0);
+		assert_true(a->level <= TDO_LEVEL_SHOULD && !a->no_auth && !a->ah_only);
+		assert_int_equal(c[i].auth_minbits, a->key_min);
+		assert_int_equal(c[i].hard.addtime, 86400);
+	}
+	set(w, TDO_KNOB_AH_KEYMIN, 256);
+	assert_true(proposal(w, c, COUNT(c)) < n);
+}
+
 /* KAME: the compression algorithm in the place of the cipher, without bits of a key. */
 static void
 ipcomp_is_proposed_without_keys(void **state)
@@ -951,6 +984,7 @@ main(void)
 	    T(an_inbound_policy_without_requests_lets_nothing_pass),
 	    T(d45_acquire_of_a_flow_has_its_selectors),
 	    T(d16_d40_proposals_are_complete_and_strong),
+	    T(ah_is_proposed_without_ciphers),
 	    T(ipcomp_is_proposed_without_keys),
 	    T(an_update_changes_what_it_says),
 	    T(a_larval_sa_is_completed_by_its_name),

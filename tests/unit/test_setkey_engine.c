@@ -325,6 +325,62 @@ ipcomp_goes_in_and_comes_out(void **state)
 	dumped(w, "\tesp mode=any spi=10000");
 }
 
+/* spec 2.7: the key of AH alone; it encrypts nothing. */
+static void
+ah_goes_in_and_comes_out(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(
+	    run(w, "add 10.0.0.1 10.0.0.2 ah 9877 -m transport -u 7 -r 4"
+		   " -A hmac-sha1 0x000102030405060708090a0b0c0d0e0f10111213;"
+		   "add ::1 ::2 ah 4096 -m tunnel -o align=4 -A aes-128-gmac"
+		   " 0x000102030405060708090a0b0c0d0e0f10111213;"
+		   "add ::1 ::2 ah 4097 -esn -A hmac-sha256"
+		   " 0x6162636461626364616263646162636461626364616263646162636461626364;"
+		   "get 10.0.0.1 10.0.0.2 ah 9877;"),
+	    0);
+	assert_false(tdo_sadb_has(&w->m, TDO_SADB_EXT_KEY_ENCRYPT));
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 3);
+	dumped(w, "10.0.0.1 10.0.0.2 \n"
+		  "\tah mode=transport spi=9877(0x00002695) reqid=7(0x00000007)\n"
+		  "\tA: hmac-sha1  00010203 04050607 08090a0b 0c0d0e0f 10111213\n"
+		  "\tseq=0x00000000 replay=4 flags=0x00000040 state=mature \n");
+	dumped(w, "::1 ::2 \n\tah mode=tunnel spi=4096(0x00001000) reqid=0(0x00000000)\n"
+		  "\tA: aes-128-gmac  00010203 04050607 08090a0b 0c0d0e0f 10111213\n");
+	dumped(w, "\toptions: align=4\n");
+	/* The same number is free for ESP, and at another destination. */
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 esp 9877 -E aes-gcm-16"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"
+				"add 10.0.0.1 10.0.0.3 ah 9877 -A hmac-sha1"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"
+				"delete 10.0.0.1 10.0.0.3 ah 9877;"),
+	    0);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 ah 9877 -A hmac-sha1"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"),
+	    EEXIST);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 ah 255 -A hmac-sha1"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"),
+	    EINVAL);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 esp 5000 -o align=4 -E aes-gcm-16"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"),
+	    EINVAL);
+	/* An update of a lifetime leaves key and alignment; getspi makes a larval one. */
+	assert_int_equal(run(w, "update ::1 ::2 ah 4096 -lh 100;"
+				"getspi 10.0.0.1 10.0.0.2 ah 5000;"),
+	    0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 5);
+	dumped(w, "\tA: aes-128-gmac  00010203");
+	dumped(w, "\toptions: align=4\n");
+	dumped(w, "\tah mode=any spi=5000(0x00001388) reqid=0(0x00000000)\n");
+	assert_int_equal(run(w, "update 10.0.0.1 10.0.0.2 ah 5000 -A hmac-sha1"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"
+				"flush ah;"),
+	    0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 1);
+	dumped(w, "\tesp mode=any spi=9877");
+}
+
 static void
 d44_an_update_moves_the_sa(void **state)
 {
@@ -350,6 +406,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(settings_of_a_policy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d11_long_request_ids_are_in_dumps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(ipcomp_goes_in_and_comes_out, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ah_goes_in_and_comes_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d44_an_update_moves_the_sa, setup, teardown),
 	};
 
