@@ -161,28 +161,21 @@ parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 static bool
 has_layer(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
-	switch (p->ip.flow.proto) {
-	case TDO_IPPROTO_ESP:
-	case TDO_IPPROTO_AH:
-	case TDO_IPPROTO_IPCOMP:
+	uint8_t proto = p->ip.flow.proto;
+
+	if (tdo_is_ipsec(proto))
 		return true;
-	case TDO_IPPROTO_UDP:
+	if (proto == TDO_IPPROTO_UDP)
 		return (p->flags & TDO_PKT_UDP_ENCAP) && p->nsas == 0;
-	case TDO_IPPROTO_IPIP:
-	case TDO_IPPROTO_IPV6:
-		return !p->ip.frag && tdo_sad_find_bare(w->engine, &p->ip.flow) != NULL;
-	default:
-		return false;
-	}
+	return !p->ip.frag && tdo_sad_find_bare(w->engine, &p->ip.flow) != NULL;
 }
 
 /*
- * True when the packet carries an IPsec header that this host has to remove.  The first one was
- * sent to us by the contract of tdo_in(), and so is everything below it in transport mode; what
- * came out of a tunnel may be somebody else's.
+ * The first header was sent to us by the contract of tdo_in(), and so is everything below it in
+ * transport mode; what came out of a tunnel may be somebody else's.
  */
-static bool
-has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
+static __attribute__((noinline)) bool
+has_layer_of_ours(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
 	if (!has_layer(w, p))
 		return false;
@@ -190,6 +183,24 @@ has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 		return true;
 	/* A fragment goes to the host, which gives it back when it is whole. */
 	return !p->ip.frag && tdo_is_local(w->engine, &p->ip.flow.dst);
+}
+
+/*
+ * True when the packet carries an IPsec header that this host has to remove.  What most packets are
+ * is decided here: ESP from the wire, TCP and UDP.
+ */
+static inline bool
+has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	uint8_t proto = p->ip.flow.proto;
+
+	if (proto == TDO_IPPROTO_ESP && p->tunnelled == 0)
+		return true;
+	if (proto == TDO_IPPROTO_UDP
+		? !(p->flags & TDO_PKT_UDP_ENCAP)
+		: !tdo_is_ipsec(proto) && proto != TDO_IPPROTO_IPIP && proto != TDO_IPPROTO_IPV6)
+		return false;
+	return has_layer_of_ours(w, p);
 }
 
 /* Of a packet whose header, with its UDP header perhaps, is what is expected. */
@@ -244,14 +255,12 @@ came_out_of_tunnel(const struct tdo_pkt *p)
 	return (p->tunnelled >> (p->nsas - 1) & 1) != 0;
 }
 
-/* D23: nobody but this host itself sends with its addresses. */
+/* D23: nobody but this host itself sends with its addresses; p came out of a tunnel. */
 static bool
 is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
 {
 	const struct tdo_sa *sa = p->sas[p->nsas - 1];
 
-	if (!came_out_of_tunnel(p))
-		return false;
 	if (tdo_knob(w->engine, TDO_KNOB_IPIP_ALLOW, TDO_AF_INET) == 2)
 		return false;
 	if (!tdo_is_local(w->engine, &p->ip.flow.src))
@@ -260,21 +269,24 @@ is_spoofed(const struct tdo_worker *w, const struct tdo_pkt *p)
 	return !tdo_is_local(w->engine, &sa->id.src);
 }
 
-/* The packets that just lost a layer and are not dropped: IP in IP has counters of its own. */
-static void
-count_tunnels(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n)
-{
-	uint64_t packets = 0, bytes = 0;
+/* What came out of tunnels in one layer: IP in IP has counters of its own. */
+struct unwrapped {
+	uint64_t packets, bytes;
+};
 
-	for (unsigned i = 0; i < n; i++)
-		if (p[i]->verdict != TDO_VERDICT_DROP && came_out_of_tunnel(p[i])) {
-			packets++;
-			bytes += p[i]->len;
-		}
-	if (packets == 0)
-		return;
-	tdo_worker_stat(w, TDO_STAT_TUNNEL_IN, packets);
-	tdo_worker_stat(w, TDO_STAT_TUNNEL_IN_BYTES, bytes);
+/* Why a packet that just lost the layer of sa may not go on. */
+static enum tdo_reason
+judge(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt *p,
+    struct unwrapped *u)
+{
+	if (came_out_of_tunnel(p)) {
+		u->packets++;
+		u->bytes += p->len;
+		if (is_spoofed(w, p))
+			return TDO_REASON_IN_SPOOF;
+	}
+	return sa->sel && !tdo_sel_match(sa->sel, &p->ip.flow) ? TDO_REASON_IN_SA_SELECTOR
+							       : TDO_REASON_NONE;
 }
 
 /*
@@ -286,6 +298,7 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 {
 	struct tdo_pkt *found[TDO_BURST_MAX];
 	struct tdo_sa *sa[TDO_BURST_MAX];
+	struct unwrapped u = {0};
 	unsigned nfound = 0, left = 0;
 	enum tdo_reason why;
 
@@ -297,16 +310,18 @@ remove_layer(struct tdo_worker *w, struct tdo_pkt **p, unsigned n, tdo_ns now)
 			tdo_worker_drop_header(w, p[i], p[i]->ip.flow.proto, why, now);
 	}
 	tdo_batch_run(w, sa, found, nfound, false, now);
-	count_tunnels(w, found, nfound);
 	for (unsigned i = 0; i < nfound; i++) {
 		if (found[i]->verdict == TDO_VERDICT_DROP)
 			continue;
-		if (is_spoofed(w, found[i]))
-			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SPOOF, now);
-		else if (sa[i]->sel && !tdo_sel_match(sa[i]->sel, &found[i]->ip.flow))
-			tdo_worker_drop(w, found[i], sa[i], TDO_REASON_IN_SA_SELECTOR, now);
+		why = judge(w, sa[i], found[i], &u);
+		if (why != TDO_REASON_NONE)
+			tdo_worker_drop(w, found[i], sa[i], why, now);
 		else if (has_layer_for_us(w, found[i]))
 			p[left++] = found[i];
+	}
+	if (u.packets > 0) {
+		tdo_worker_stat(w, TDO_STAT_TUNNEL_IN, u.packets);
+		tdo_worker_stat(w, TDO_STAT_TUNNEL_IN_BYTES, u.bytes);
 	}
 	return left;
 }
