@@ -14,7 +14,7 @@ import tarfile
 
 # What the guest has to be able to do.  Dependencies are looked up; what is built in is left out.
 MODULES = """virtio_pci virtio_net virtio_console
-esp4 esp6 xfrm_user xfrm4_tunnel xfrm6_tunnel tunnel6 authenc authencesn echainiv seqiv ecb cbc ctr gcm ccm
+esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm_ipcomp deflate xfrm_user xfrm4_tunnel xfrm6_tunnel tunnel4 tunnel6 authenc authencesn echainiv seqiv ecb cbc ctr gcm ccm
 aes_generic ghash_generic des_generic blowfish_generic cast5_generic camellia_generic twofish_generic
 chacha_generic poly1305_generic chacha20poly1305 crypto_null md5 sha1_generic sha256_generic
 sha512_generic rmd160 xcbc cmac ipv6

@@ -8,8 +8,11 @@ import packets as pk
 from guest import OUR_MAC
 from packet_engine import Engine
 
-GUEST = {"in": {4: "10.90.0.2", 6: "fd90::2"}, "out": {4: "10.80.0.2", 6: "fd80::2"}}
-OURS = {"in": {4: "10.91.{}.{}", 6: "fd91::{:x}"}, "out": {4: "10.81.{}.{}", 6: "fd81::{:x}"}}
+# mid: a tunnel inside of a tunnel.
+GUEST = {"in": {4: "10.90.0.2", 6: "fd90::2"}, "mid": {4: "10.85.0.2", 6: "fd85::2"},
+         "out": {4: "10.80.0.2", 6: "fd80::2"}}
+OURS = {"in": {4: "10.91.{}.{}", 6: "fd91::{:x}"}, "mid": {4: "10.86.{}.{}", 6: "fd86::{:x}"},
+        "out": {4: "10.81.{}.{}", 6: "fd81::{:x}"}}
 MTU = 1500
 NEAR = 2**32 - 4  # where the counters of cells with ESN start
 MIDDLE = 2**31
@@ -32,9 +35,13 @@ def ours(layer, af, n):
 
 
 class Cell:
+    """ESP alone; stack.Stack has the same face, with any headers."""
+    optional = False
+
     def __init__(self, pair, shape, esn=False, window=64, state=""):
         """state: more words for the guest's states"""
         self.pair, self.shape, self.esn, self.state = pair, shape, esn, state
+        self.integrity, self.inner = pair.integrity, shape[1]
         # Without integrity there is no check of sequence numbers (RFC 4303 3.4.3).
         self.window = window if pair.integrity else 0
         self.bad = []
@@ -83,7 +90,23 @@ class Cell:
         plain = pk.Ping(b"").request(self, 0)
         self.room = int(engine.say("mtu", plain.hex(), MTU)[1])
 
+    def prepare_twin(self, engine):
+        engine.ok(*self.engine_sa(True, MIDDLE))
+        engine.ok(*self.engine_sp("out", True))
+
+    def numbers(self, engine):
+        """Of each SA: the last number sent, the highest one received."""
+        sent = engine.say("seq", self.outer_us, self.outer_guest, self.spi_in)[1].split()[0]
+        return [(int(sent), int(engine.say("seq", self.outer_guest, self.outer_us, self.spi_out)[1].split()[1]))]
+
     # ---- the guest's side
+
+    def count(self, plain):
+        self.sent += 1
+
+    def counts(self):
+        """Of each SA: its SPIs and the packets that it must have counted, received (a range) and sent."""
+        return [(self.spi_in, self.spi_out, range(self.sent, self.sent + 1), self.received)]
 
     def guest_commands(self):
         mode = self.shape[0]
@@ -104,14 +127,14 @@ class Cell:
 class Lab:
     def __init__(self, guest, driver=None):
         self.guest, self.driver = guest, driver
-        self.engine, self.twin = Engine(driver), Engine(driver)
+        self.engine, self.twin, self.joiner = Engine(driver), Engine(driver), pk.Joiner()
         self.patience, self.n = 60, 0
         guest.run("sysctl -w net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 "
                   "net.ipv4.icmp_msgs_burst=100000 net.ipv6.icmp.ratelimit=0 net.ipv6.conf.all.accept_dad=0 "
                   "net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 >/dev/null")
         mac = OUR_MAC.hex(":")
         guest.ip([f"addr replace {GUEST[layer][af]}/{bits} dev {dev}{' nodad' * (af == 6)}"
-                  for layer, dev in (("in", "lo"), ("out", "eth0")) for af, bits in ((4, 32), (6, 128))] +
+                  for layer, dev in (("in", "lo"), ("mid", "lo"), ("out", "eth0")) for af, bits in ((4, 32), (6, 128))] +
                  ["neigh replace 10.80.0.1 lladdr " + mac + " dev eth0 nud permanent",
                   "neigh replace fe80::1 lladdr " + mac + " dev eth0 nud permanent",
                   "route replace default via 10.80.0.1 dev eth0 onlink",
@@ -125,7 +148,7 @@ class Lab:
         self.guest.run("ip xfrm state flush; ip xfrm policy flush")
         self.engine.ok("flush")
         self.twin.ok("flush")
-        self.spis = {}
+        self.spis, self.unprotected = {}, {}
         while self.guest.receive(0.02):
             pass
 
@@ -140,6 +163,9 @@ class Lab:
             c.prepare_engine(self.engine)
             commands += c.guest_commands()
             self.spis[c.spi_out] = c
+            if c.optional:
+                self.unprotected[c.outer_us] = c
+                self.spis.update((spi_out, c) for _, spi_out in c.spis)
         self.guest.ip(commands)
         self.stat = self.xfrm_stat()
         self._move_forward([c for c in cells if c.esn])
@@ -149,9 +175,8 @@ class Lab:
         by a packet of a twin of the guest."""
         plain = []
         for c in cells:
-            self.twin.ok(*c.engine_sa(True, MIDDLE))
-            self.twin.ok(*c.engine_sp("out", True))
-            plain.append(pk.ip(c.guest, c.us, pk.ICMP_OF[c.shape[1]], pk.echo(c.guest, c.us, 1, 1, b"first")))
+            c.prepare_twin(self.twin)
+            plain.append(pk.ip(c.guest, c.us, pk.ICMP_OF[c.inner], pk.echo(c.guest, c.us, 1, 1, b"first")))
         sealed = self.twin.packets("out", plain)
         for c, (word, value) in zip(cells, self.engine.packets("in", [p for _, p in sealed])):
             if word != "pass":
@@ -169,28 +194,42 @@ class Lab:
                 p = pending.pop()
                 self.guest.send(p)
                 window += p not in unanswered
+            if count >= expected and not pending:
+                break
             p = self.guest.receive(self.patience)
             if p is None:
                 break
+            p = self.joiner.add(p)
+            if p is None:
+                continue
             window, count = window - 1, count + 1
-            if self.spi_of(p) in self.spis:
-                got.setdefault(self.spi_of(p), []).append(p)
+            owner = self.owner(p)
+            if owner:
+                got.setdefault(owner.spi_out, []).append(p)
             else:
                 others.append(p)
         return got, others
 
+    def owner(self, p):
+        """The cell of a packet of the guest; None if it has not the protection of one."""
+        spi = self.spi_of(p)
+        return self.spis.get(spi) if spi is not None else self.unprotected.get(pk.addresses(p)[1])
+
     @staticmethod
     def spi_of(p):
-        """SPI of an ESP packet, else None."""
-        proto, at = (p[9], (p[0] & 15) * 4) if p[0] >> 4 == 4 else (p[6], 40)
-        while proto in (pk.HOPOPTS, pk.DSTOPTS):
-            proto, at = p[at], at + 8 * (p[at + 1] + 1)
-        return int.from_bytes(p[at:at + 4], "big") if proto == 50 else None
+        """SPI of an ESP or AH packet, CPI of an IPComp one, else None."""
+        proto, at = pk.payload(p)
+        first, last = {50: (0, 4), 51: (4, 8), 108: (2, 4)}.get(proto, (0, 0))
+        return int.from_bytes(p[at + first:at + last], "big") if last else None
+
+    def protects(self, cell, wire):
+        spi = self.spi_of(wire)
+        return spi == cell.spi_in or (cell.optional and (spi is None or spi in (x for x, _ in cell.spis)))
 
     def seal(self, cell, plain):
         word, wire = self.engine.packet("out", plain)
         assert word == "send", (str(cell), wire)
-        assert self.spi_of(wire) == cell.spi_in
+        assert self.protects(cell, wire)
         return wire
 
     def ask(self, cell, question, seq=1):
@@ -215,15 +254,16 @@ class Lab:
                 continue
             if len(wire) > MTU:
                 c.fail(f"packet {seq} has {len(wire)} bytes")
-            if self.spi_of(wire) != c.spi_in:
+            if not self.protects(c, wire):
                 c.fail(f"packet {seq} is not protected")
-            if seq == 0 and c.pair.integrity:
-                for at in (-1, -len(wire) + (20 if wire[0] >> 4 == 4 else 40) + 8 + 1):
+            if seq == 0 and c.integrity:
+                # The last byte, and one of the IV or the ICV.
+                for at in (-1, pk.payload(wire)[1] + 13):
                     wires.append(damage(wire, at))
                     bad.add(wires[-1])
                     c.damaged += 1
             wires.append(wire)
-            c.sent += 1
+            c.count(q.request(c, seq))
             good += 1
         got, others = self.transfer(wires, good, bad)
         for p in others:
@@ -233,7 +273,7 @@ class Lab:
 
     def _open(self, c, questions, wires):
         c.received += len(wires)
-        if c.pair.integrity and wires:
+        if c.integrity and wires:
             bad = [damage(wires[0], -1), damage(wires[0], -len(wires[0]) // 3)]
             for word, value in self.engine.packets("in", bad):
                 if (word, value) != ("drop", "in-icv-mismatch"):
@@ -269,7 +309,7 @@ class Lab:
     def states(self):
         """{spi: (packets, refused by replay, refused by integrity, highest received, last sent)}"""
         text = self.guest.run(
-            "ip -s xfrm state | awk '/^src/ {if (l) print l; l = \"\"} /proto esp spi/ {l = $4} "
+            "ip -s xfrm state | awk '/^src/ {if (l) print l; l = \"\"} /proto (esp|ah|comp) spi/ {l = $4} "
             "/\\(packets\\)/ && /\\(bytes\\), [0-9]/ {l = l \" \" $0} /replay-window.*replay.*failed/ {l = l \" \" $0} "
             "/seq-hi/ {l = l \" \" $0} END {print l}'")
         out = {}
@@ -290,18 +330,20 @@ class Lab:
         """The packets went through the SAs that were meant, and nothing else happened."""
         states = self.states()
         for c in cells:
-            i, o = states[c.spi_in], states[c.spi_out]
-            if (i["packets"], i["failed"], i["replay"]) != (c.sent, c.damaged, 0):
-                c.fail("the guest's inbound state counts", i, "of", c.sent, "and", c.damaged, "damaged")
-            if (o["packets"], o["failed"]) != (c.received, 0):
-                c.fail("the guest's outbound state counts", o, "of", c.received)
-            sent, received = map(int, self.engine.say("seq", c.outer_us, c.outer_guest, c.spi_in)[1].split())
-            _, highest = map(int, self.engine.say("seq", c.outer_guest, c.outer_us, c.spi_out)[1].split())
             first = NEAR if c.esn else 0
-            if sent != first + c.sent or (c.window and highest != first + c.received):
-                c.fail("sequence numbers of the engine:", sent, highest)
-            if c.esn and (i.get("seq"), o.get("oseq")) != (sent, highest):
-                c.fail("sequence numbers of the guest:", i, o, "of the engine:", sent, highest)
+            for (spi_in, spi_out, sent, received), numbers in zip(c.counts(), c.numbers(self.engine)):
+                i, o = states[spi_in], states[spi_out]
+                damaged = c.damaged if spi_in == c.spi_in else 0
+                if i["packets"] not in sent or (i["failed"], i["replay"]) != (damaged, 0):
+                    c.fail("the guest's inbound state counts", i, "of", sent, "and", damaged, "damaged")
+                if (o["packets"], o["failed"]) != (received, 0):
+                    c.fail("the guest's outbound state counts", o, "of", received)
+                if numbers is None:
+                    continue
+                if numbers[0] != first + c.sent or (c.window and numbers[1] != first + c.received):
+                    c.fail("sequence numbers of the engine:", numbers)
+                if c.esn and (i.get("seq"), o.get("oseq")) != numbers:
+                    c.fail("sequence numbers of the guest:", i, o, "of the engine:", numbers)
         changes, damaged = self.stat_changes(), sum(c.damaged for c in cells)
         if changes != ({"XfrmInStateProtoError": damaged} if damaged else {}):
             cells[0].fail("the guest's counters:", changes, "of", damaged, "damaged packets")

@@ -8,8 +8,8 @@
 
 #include "host.h"
 
-#define BUNDLE_MAX   4   /* layers */
-#define SUITES_MAX   512 /* of one protocol */
+#define BUNDLE_MAX   TDO_HIST_MAX /* layers */
+#define SUITES_MAX   512          /* of one protocol */
 #define BUNDLE_WHOLE UINT32_MAX
 
 /* The inner hosts; layer i has its tunnel ends. */
