@@ -173,6 +173,7 @@ tdo_cmd_doctor(const struct tdo_cmd_opts *o, int argc, char **argv)
 	tdo_doctor_rules(&r, &h);
 	tdo_doctor_nft(&r, &h);
 	tdo_doctor_queue(&r, &h);
+	tdo_doctor_raw(&r);
 	tdo_doctor_xfrm(&r);
 	tdo_doctor_clock(&r);
 	tdo_report(&r, TDO_NOTE, "limits", NULL,

@@ -175,6 +175,53 @@ tdo_doctor_queue(struct tdo_report *r, const struct tdo_host *h)
 		tdo_report(r, TDO_OK, "conntrack", NULL, "active");
 }
 
+/* ---- raw sockets -------------------------------------------------------------------- */
+
+/* Which of the protocols have a raw socket; the file has a line for each: "slot: address:proto". */
+static unsigned
+raw_sockets(const char *path, const unsigned *proto, unsigned n)
+{
+	char line[256], local[64];
+	FILE *f = fopen(path, "re");
+	unsigned found = 0, number;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, " %*u: %63s", local) != 1 || strchr(local, ':') == NULL)
+			continue;
+		number = (unsigned)strtoul(strchr(local, ':') + 1, NULL, 16);
+		for (unsigned i = 0; i < n; i++)
+			if (proto[i] == number)
+				found |= 1u << i;
+	}
+	if (f != NULL)
+		(void)fclose(f);
+	return found;
+}
+
+static void
+check_raw(struct tdo_report *r, const char *family, const char *path)
+{
+	static const char *const name[] = {"ESP", "AH", "IPComp"};
+	static const unsigned proto[] = {50, 51, 108};
+	unsigned n = sizeof(proto) / sizeof(proto[0]), found = raw_sockets(path, proto, n);
+
+	for (unsigned i = 0; i < n; i++)
+		if (!(found >> i & 1))
+			tdo_report(r, TDO_FAIL, "raw sockets", "start testudod; it opens them",
+			    "%s has no socket for %s (protocol %u)", family, name[i], proto[i]);
+	if (found == (1u << n) - 1)
+		tdo_report(
+		    r, TDO_OK, "raw sockets", NULL, "%s has those for ESP, AH and IPComp", family);
+}
+
+void
+tdo_doctor_raw(struct tdo_report *r)
+{
+	check_raw(r, "IPv4", "/proc/self/net/raw");
+	if (tdo_probe_number("/proc/sys/net/ipv6/conf/all/disable_ipv6", "") == 0)
+		check_raw(r, "IPv6", "/proc/self/net/raw6");
+}
+
 /* ---- XFRM --------------------------------------------------------------------------- */
 
 static int

@@ -33,6 +33,7 @@ void tdo_doctor_clock(struct tdo_report *r);
 /* doctor_net.c */
 void tdo_doctor_rules(struct tdo_report *r, const struct tdo_host *h);
 void tdo_doctor_nft(struct tdo_report *r, const struct tdo_host *h);
+void tdo_doctor_raw(struct tdo_report *r);
 void tdo_doctor_xfrm(struct tdo_report *r);
 void tdo_doctor_queue(struct tdo_report *r, const struct tdo_host *h);
 

@@ -1,4 +1,6 @@
 """AH and IPComp between the wire and the engine: what raw sockets deliver, whole and once."""
+import json
+
 import pytest
 
 import forge
@@ -164,3 +166,16 @@ def test_ip_options_come_through(lab, shape):
     for size, line in zip((20, 1200, 4000), got):
         assert line[0] == str(size) and line[1].startswith("6:94040000070b")
     assert not c.clear([A4, B4], keys.CHAIN[shape])
+
+
+def test_doctor_knows_the_protocols(lab):
+    w, a, b = netlab.two_hosts(lab)
+
+    def findings():
+        checks = json.loads(a.run(netlab.TESTUDO, "--json", "doctor", check=False))["checks"]
+        return [(c["verdict"], c["text"]) for c in checks if c["check"] == "raw sockets"]
+    missing = findings()
+    assert len(missing) == 6 and {f for f, _ in missing} == {"fail"}
+    a.start()
+    found = findings()
+    assert len(found) == 2 and {f for f, _ in found} == {"ok"}
