@@ -271,7 +271,8 @@ static const struct tdo_alg half_iv = {.name = "des-cbc",
 /* The old AH (RFC 1826): 128 bits of ICV whatever the algorithm, as in KAME and the BSDs. */
 #define OLD(n, bits, number, lv)                                                                   \
 	{                                                                                          \
-		.name = (n), .aliases = "", AUTH(bits, 16), .pfkey = (number), .level = (lv)       \
+		.name = (n), .aliases = "", AUTH(bits, 16), .pfkey = (number),                     \
+		.not_there = LEGACY, .level = (lv)                                                 \
 	}
 static const struct tdo_alg old_algs[] = {
     OLD("keyed-md5", 128, TDO_AALG_KEYED_MD5, TDO_LEVEL_MUST_NOT),   /* RFC 1828 */

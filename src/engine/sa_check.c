@@ -50,10 +50,10 @@ check_built(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 		why = TDO_NO_LEGACY;
 	}
 #endif
-	if (enc && enc->not_there) {
+	if (why == NULL && enc && enc->not_there) {
 		what = enc->name;
 		why = enc->not_there;
-	} else if (auth && auth->not_there) {
+	} else if (why == NULL && auth && auth->not_there) {
 		what = auth->name;
 		why = auth->not_there;
 	}
