@@ -224,14 +224,14 @@ forget(struct tdo_engine *e, uint64_t owner)
 void
 tdo_blame_forget_sa(struct tdo_engine *e, const struct tdo_sa *sa)
 {
-	if (atomic_load_explicit(&sa->drops, memory_order_relaxed) != 0)
+	if (sa->successor || atomic_load_explicit(&sa->drops, memory_order_relaxed) != 0)
 		forget(e, owner_of(sa->uid, false));
 }
 
 void
 tdo_blame_forget_sp(struct tdo_engine *e, const struct tdo_sp *sp)
 {
-	if (atomic_load_explicit(&sp->drops, memory_order_relaxed) != 0)
+	if (sp->successor || atomic_load_explicit(&sp->drops, memory_order_relaxed) != 0)
 		forget(e, owner_of(sp->id, true));
 }
 

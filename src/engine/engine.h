@@ -45,6 +45,7 @@ struct tdo_sp {
 	struct tdo_wheel_node timer; /* when its lifetime may end */
 	struct tdo_event_link expired;
 	bool continued;          /* a successor has its id */
+	bool successor;          /* it has the id of one that workers may have dropped for */
 	size_t size;             /* bytes of this object */
 	struct tdo_sp_req req[]; /* param.nreq */
 };

@@ -23,6 +23,33 @@ tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
 	tdo_worker_drop(w, p, sa, r, now);
 }
 
+/* ---- SAs without keys ----------------------------------------------------------------- */
+
+static void
+begin_larval(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now)
+{
+	for (unsigned k = 0; k < n; k++) {
+		g[k].at = (uint8_t)b->n;
+		g[k].kept = 0;
+		for (unsigned i = 0; i < g[k].n; i++)
+			tdo_worker_drop(
+			    w, b->sorted[g[k].first + i], g[k].sa, TDO_REASON_IN_SA_STATE, now);
+	}
+}
+
+static void
+end_larval(
+    struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
+{
+	(void)w;
+	(void)b;
+	(void)g;
+	(void)n;
+	(void)now;
+}
+
+const struct tdo_transform tdo_larval_in = {.begin = begin_larval, .end = end_larval};
+
 /* ---- admission ------------------------------------------------------------------------ */
 
 /* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
@@ -59,7 +86,9 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
 
 		why[i] = admit(sa, window, b, g->at + i, &quota);
 		late += why[i] == TDO_REASON_NONE && b->seq[g->at + i] < top;
-		if (sa->fmt.encap_len && why[i] == TDO_REASON_NONE && window->top > top)
+		/* The same without UDP is as good (RFC 7296 2.23), but has no ports. */
+		if (sa->fmt.encap_len && why[i] == TDO_REASON_NONE && window->top > top &&
+		    b->p[g->at + i]->encap_len)
 			moved |= tdo_encap_saw(sa, b->p[g->at + i]);
 	}
 	grow = tdo_replay_wants_locked(window);

@@ -165,10 +165,13 @@ tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval, tdo_
 	set_constants(sa, p);
 	sa->out_seq = &sa->own_seq;
 	atomic_init(&sa->state, larval ? TDO_SA_LARVAL : TDO_SA_MATURE);
-	if (larval)
+	if (larval) {
+		/* Its SPI is known to the peer already, and to anybody who guesses it. */
+		sa->in = &tdo_larval_in;
 		r = tdo_replay_init(&sa->replay, &e->cfg.mem, 0, false);
-	else
+	} else {
 		r = equip(sa, p, err);
+	}
 	if (r) {
 		tdo_sa_unref(sa);
 		return r;
@@ -209,6 +212,7 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	copy_counter(&sa->drops, &old->drops);
 	sa->uid = old->uid;
 	old->continued = true;
+	sa->successor = true;
 	sa->serial = old->serial;
 	if (old->out == NULL || !tdo_sa_same_keys(&sa->param, &old->param))
 		return;

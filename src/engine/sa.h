@@ -85,6 +85,9 @@ struct tdo_transform {
 	    unsigned n, tdo_ns now);
 };
 
+/* Drops what comes for an SA that key management has not completed (layer_in.c). */
+extern const struct tdo_transform tdo_larval_in;
+
 struct tdo_sa {
 	/* The packet path, by cache lines.  First what the inbound lookup compares: */
 	struct tdo_hnode by_spi; /* destination, protocol, SPI */
@@ -130,6 +133,7 @@ struct tdo_sa {
 	bool soft_sent;  /* EXPIRE soft was reported */
 	bool in_sad;
 	bool continued;           /* a successor has its uid */
+	bool successor;           /* it has the uid of one that workers may have dropped for */
 	uint8_t line;             /* of its sets: enum tdo_sa_state */
 	struct tdo_sa *seq_owner; /* referenced: out_seq is its own_seq (update, same keys) */
 	struct tdo_event_link soft_event, hard_event;

@@ -339,6 +339,7 @@ commit_update(struct tdo_engine *e, struct tdo_sp *old, struct tdo_sp *sp, struc
 {
 	sp->id = old->id;
 	old->continued = true;
+	sp->successor = true;
 	atomic_init(&sp->packets, atomic_load_explicit(&old->packets, memory_order_relaxed));
 	atomic_init(&sp->drops, atomic_load_explicit(&old->drops, memory_order_relaxed));
 	atomic_init(&sp->last_use, atomic_load_explicit(&old->last_use, memory_order_relaxed));

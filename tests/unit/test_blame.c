@@ -209,6 +209,23 @@ an_update_keeps_them_and_deletion_forgets_them(void **state)
 	assert_int_equal(how_many(false), 0);
 }
 
+/* The first drop is for the old object, and the new one does not know of it. */
+static void
+late_drops_for_what_was_updated_are_forgotten_too(void **state)
+{
+	struct tdo_sa_param other = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 9);
+	struct tdo_sa *old = add(1000);
+
+	(void)state;
+	assert_int_equal(tdo_sa_update(c.e, &other, c.now, NULL), 0);
+	drop(0, old, NULL, TDO_REASON_IN_ICV, 50);
+	settle();
+	assert_int_equal(how_many(false), 1);
+	assert_int_equal(tdo_sa_delete(c.e, &other.key), 0);
+	settle();
+	assert_int_equal(how_many(false), 0);
+}
+
 /* ---- bounds ---- */
 
 #define MANY 30000u /* more than one worker has places for */
@@ -373,6 +390,7 @@ main(void)
 	    T(drops_of_an_sa_have_reasons_and_the_last_offender),
 	    T(drops_because_of_a_policy_are_its_own),
 	    T(an_update_keeps_them_and_deletion_forgets_them),
+	    T(late_drops_for_what_was_updated_are_forgotten_too),
 	    T(many_sas_find_their_place_or_are_counted),
 	    T(one_sa_may_have_every_reason),
 	    T(memory_may_run_out),

@@ -567,6 +567,34 @@ fragments_are_not_compressed(void **state)
 	assert_dropped(p, TDO_REASON_IN_FRAGMENT);
 }
 
+/* An SPI that key management has asked for belongs to an SA that has no keys yet. */
+static void
+packets_for_larval_sas_are_dropped(void **state)
+{
+	static const struct {
+		uint8_t satype, proto, spi_off;
+	} rows[] = {{TDO_SATYPE_ESP, TDO_IPPROTO_ESP, 0}, {TDO_SATYPE_AH, TDO_IPPROTO_AH, 4},
+	    {TDO_SATYPE_IPCOMP, TDO_IPPROTO_IPCOMP, 0}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tdo_sa_param sa = {.key = {.satype = rows[i].satype,
+					      .src = fx_addr(host[0][0]),
+					      .dst = fx_addr(host[0][1])}};
+		static const uint8_t zeros[96];
+		struct tdo_pkt *p = forged(false, TDO_IPPROTO_UDP, zeros, sizeof(zeros));
+		uint8_t *ip = tdo_pkt_data(p);
+		uint32_t spi;
+
+		assert_int_equal(tdo_sa_getspi(f.e, &sa, 1000, 1000, f.now, &spi), 0);
+		ip[9] = rows[i].proto;
+		tdo_ip4_set_csum(ip);
+		tdo_put_be32(ip + 20 + rows[i].spi_off, spi);
+		in(p);
+		assert_dropped(p, TDO_REASON_IN_SA_STATE);
+	}
+}
+
 int
 main(void)
 {
@@ -588,6 +616,7 @@ main(void)
 	    T(ip_in_ip_of_others_stays_closed),
 	    T(uncompressed_packets_are_checked_as_all_others),
 	    T(fragments_are_not_compressed),
+	    T(packets_for_larval_sas_are_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
