@@ -96,7 +96,7 @@ tdo_encap_put(const struct tdo_encap *x, struct tdo_pkt *p)
 		memset(h + TDO_UDP_HLEN, 0, TDO_UDP_MARKER_LEN);
 }
 
-/* The checksum field of UDP: 0 means that there is none. */
+/* The checksum field of UDP and UDP-Lite: 0 means that there is none (RFC 768, RFC 3828 3.1). */
 static uint16_t
 udp_csum(uint16_t csum)
 {
@@ -237,7 +237,9 @@ tdo_encap_fix_csum(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt
 	/* A sum over a part of the datagram (RFC 3828, RFC 4340 9.2), or a part of it: not here. */
 	else if (!p->ip.frag && proto != TDO_IPPROTO_UDPLITE && proto != TDO_IPPROTO_DCCP)
 		csum = new_csum(p, l4, off);
-	tdo_put_be16(l4 + off, proto == TDO_IPPROTO_UDP ? udp_csum(csum) : csum);
+	if (proto == TDO_IPPROTO_UDP || proto == TDO_IPPROTO_UDPLITE)
+		csum = udp_csum(csum);
+	tdo_put_be16(l4 + off, csum);
 }
 
 /* ---- mappings ----------------------------------------------------------------------------- */

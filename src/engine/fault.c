@@ -6,9 +6,11 @@
  */
 #include "base/be.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/path.h"
 #include "wire/ah.h"
 #include "wire/esp.h"
+#include "wire/udp.h"
 
 void
 tdo_fault_changed(struct tdo_engine *e, enum tdo_knob k)
@@ -51,7 +53,7 @@ static void
 freeze(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
 {
 	bool ah = sa->id.proto == TDO_IPPROTO_AH;
-	uint8_t *hdr = tdo_pkt_data(p) + p->ip.l4_off;
+	uint8_t *hdr = tdo_pkt_data(p) + p->ip.l4_off + sa->fmt.encap_len;
 	uint64_t seq = frozen(sa, (uint64_t)op->esn_hi << 32 | p->seq);
 
 	tdo_put_be32(hdr + (ah ? TDO_AH_SEQ_OFF : TDO_ESP_SEQ_OFF), (uint32_t)seq);
@@ -73,6 +75,18 @@ tdo_fault_numbers(
 	}
 }
 
+/* The UDP checksum in front of ESP is right, or the peer never looks at the ICV. */
+static void
+mend_udp(struct tdo_pkt *p)
+{
+	uint8_t *csum = tdo_pkt_data(p) + p->ip.l4_off + TDO_UDP_CSUM_OFF;
+
+	if (tdo_be16(csum) == 0)
+		return;
+	tdo_put_be16(csum, 0);
+	tdo_encap_put_csum(p);
+}
+
 void
 tdo_fault_icvs(
     const struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g, unsigned n)
@@ -91,5 +105,7 @@ tdo_fault_icvs(
 				data[p->ip.l4_off + sa->fmt.hdr_len - 1u] ^= 0xff;
 			else if (sa->fmt.icv_len > 0)
 				data[p->len - 1] ^= 0xff;
+			if (sa->fmt.encap_len)
+				mend_udp(p);
 		}
 }

@@ -116,7 +116,12 @@ take_off(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_
 		if (r != TDO_REASON_NONE)
 			return r;
 	}
-	return tdo_layer_strip(w, sa, p, &c, nh_off);
+	r = tdo_layer_strip(w, sa, p, &c, nh_off);
+	/* RFC 3948 3.1.2: what ESP in UDP carried was IPComp, and the upper layer is here. */
+	if (r == TDO_REASON_NONE && (p->flags & TDO_PKT_UDP_ENCAP) && p->tunnelled == 0 &&
+	    p->nsas > 1 && p->sas[0]->encap)
+		tdo_encap_fix_csum(w, p->sas[0], p);
+	return r;
 }
 
 /*

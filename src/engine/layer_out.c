@@ -20,7 +20,7 @@ tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt
 	for (unsigned i = 0; i < n; i++) {
 		bool tunnel = tdo_layer_tunnels(p[i]);
 		uint32_t now = room[i].payload + room[i].pad + x->trailer_len, steps, behind;
-		uint32_t front = x->head_len + (tunnel ? x->outer_len : 0u);
+		uint32_t front = tdo_layer_front(x, tunnel);
 		uint16_t random;
 
 		if (now >= text)

@@ -559,6 +559,183 @@ forged_packets_move_nothing(void **state)
 	assert_int_equal(answer_port(), 1024);
 }
 
+/* Takes the UDP header out, as one on the way can: it is not authenticated. */
+static struct tdo_pkt *
+without_udp(struct tdo_pkt *p)
+{
+	uint8_t *ip = tdo_pkt_data(p) + 8;
+
+	memmove(ip, ip - 8, 20);
+	p->off += 8;
+	p->len -= 8;
+	ip[9] = TDO_IPPROTO_ESP;
+	tdo_ip_set_len(ip, p->len);
+	return p;
+}
+
+/* It is taken (RFC 7296 2.23), and says nothing of ports. */
+static void
+plain_esp_moves_nothing(void **state)
+{
+	struct tdo_event ev;
+
+	(void)state;
+	tunnel_through_nat();
+	pass(without_udp(from(nat[0], 1024)));
+	assert_int_equal(tick(&ev), 0);
+	assert_int_equal(answer_port(), 1024);
+	pass(from(nat[0], 2048));
+	assert_int_equal(tick(&ev), 1);
+	assert_int_equal(answer_port(), 2048);
+}
+
+/* ---- with other settings ------------------------------------------------------------------ */
+
+/* What test_replay and test_integrity change is ESP, and only that. */
+static void
+faults_on_purpose_are_in_esp(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		bool v6 = i & 1;
+
+		add_sas(v6, TDO_MODE_TRANSPORT, i & 2 ? TDO_NATT_NON_IKE : TDO_NATT_ESPINUDP,
+		    natt(4500, 4500));
+		add_policies(v6, TDO_MODE_TRANSPORT);
+		for (unsigned k = 0; k < 4; k++) {
+			struct tdo_pkt *p;
+
+			assert_int_equal(
+			    tdo_knob_set(tx.e, TDO_KNOB_TEST_REPLAY, TDO_AF_INET, k == 1 || k == 2),
+			    0);
+			assert_int_equal(
+			    tdo_knob_set(tx.e, TDO_KNOB_TEST_INTEGRITY, TDO_AF_INET, k == 3), 0);
+			p = send_from_client(upper(UDP, client[v6], server[v6], 100));
+			if (v6)
+				assert_true(csum_right(p, UDP));
+			translate(p, nat[v6], 4500);
+			p = receive(p);
+			if (k == 2)
+				expect_drop(p, TDO_REASON_IN_REPLAY_DUP);
+			else if (k == 3)
+				expect_drop(p, TDO_REASON_IN_ICV);
+			else
+				assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+			if (k < 2)
+				fx_pkt_free(p);
+		}
+		(void)close_engines(state);
+		(void)open_engines(state);
+	}
+}
+
+/* Random padding leaves room for the UDP header in the largest packets. */
+static void
+random_padding_does_not_make_packets_too_large(void **state)
+{
+	(void)state;
+	add_sas(false, TDO_MODE_TRANSPORT, TDO_NATT_NON_IKE, natt(4500, 4500));
+	add_policies(false, TDO_MODE_TRANSPORT);
+	fx_knob(&tx, TDO_KNOB_ESP_RANDPAD, 65535);
+	for (unsigned i = 0; i < 600; i++) {
+		uint32_t len = 65420 + i % 50;
+		struct tdo_pkt *p =
+		    send_from_client(fx_udp(&tx.rng, client[0], server[0], len - 28));
+
+		assert_true(p->len <= TDO_PKT_MAXLEN);
+		translate(p, nat[0], 4500);
+		pass(p);
+	}
+}
+
+/* RFC 3828 3.1: a checksum that comes out as zero is sent as all ones. */
+static void
+corrected_checksums_of_udp_are_never_zero(void **state)
+{
+	static const uint8_t proto[] = {UDP, TDO_IPPROTO_UDPLITE};
+	struct tdo_natt n = natt(4500, 4500);
+	const struct tdo_sa *sa;
+	struct tdo_addr dst = fx_addr(server[0]);
+
+	(void)state;
+	n.oa_src = fx_addr(client[0]);
+	add_sas(false, TDO_MODE_TRANSPORT, TDO_NATT_ESPINUDP, n);
+	sa = tdo_sad_find_in(rx.e, &dst, SPI, TDO_IPPROTO_ESP);
+	for (unsigned i = 0; i < 2; i++) {
+		struct tdo_pkt *p = fx_udp(&rx.rng, nat[0], server[0], 20);
+		uint8_t *ip = tdo_pkt_data(p);
+
+		ip[9] = proto[i];
+		tdo_ip4_set_csum(ip);
+		assert_int_equal(tdo_ip_parse(ip, p->len, &p->ip), TDO_REASON_NONE);
+		for (uint32_t csum = 1; csum <= 0xffff; csum++) {
+			tdo_put_be16(ip + 26, (uint16_t)csum);
+			tdo_encap_fix_csum(rx.w, sa, p);
+			assert_int_not_equal(tdo_be16(ip + 26), 0);
+		}
+		fx_pkt_free(p);
+	}
+}
+
+/* Of a TCP segment behind 20 bytes of IPv4, whose checksum field is zero. */
+static uint16_t
+tcp_csum(const struct tdo_pkt *p, const char *src, const char *dst)
+{
+	struct tdo_addr a = fx_addr(src), b = fx_addr(dst);
+	uint32_t len = p->len - 20;
+
+	return tdo_csum_fold(
+	    tdo_csum_add(tdo_csum_pseudo(&a, &b, TCP, len), tdo_pkt_data(p) + 20, len));
+}
+
+/* ESP in UDP around IPComp: the upper layer appears only when that is gone too. */
+static void
+d53_checksums_inside_ipcomp_are_corrected(void **state)
+{
+	struct fx_sa comp = {.src = client[0],
+	    .dst = server[0],
+	    .spi = 10000,
+	    .mode = TDO_MODE_TRANSPORT,
+	    .comp = "deflate"};
+
+	(void)state;
+	for (unsigned k = 0; k < 4; k++) {
+		bool oa = k & 1, damaged = k & 2;
+		struct tdo_natt n = natt(1024, 4500);
+		struct tdo_pkt *p;
+		uint8_t *ip;
+
+		if (oa)
+			n.oa_src = fx_addr(client[0]);
+		add_sas(false, TDO_MODE_TRANSPORT, TDO_NATT_ESPINUDP, n);
+		comp.src = client[0];
+		fx_add_sa(&tx, &comp);
+		comp.src = nat[0];
+		fx_add_sa(&rx, &comp);
+		fx_add_sp(&tx, OUT, client[0], server[0], TDO_PROTO_ANY,
+		    "ipcomp/transport//use esp/transport//require");
+		fx_add_sp(&rx, IN, nat[0], server[0], TDO_PROTO_ANY,
+		    "ipcomp/transport//use esp/transport//require");
+		p = upper(TCP, client[0], server[0], 1000);
+		ip = tdo_pkt_data(p);
+		memset(ip + 40, 0x55, p->len - 40);
+		tdo_put_be16(ip + 36, 0);
+		tdo_put_be16(ip + 36, tcp_csum(p, client[0], server[0]));
+		if (damaged)
+			ip[36] ^= 1;
+		p = send_from_client(p);
+		assert_true(p->len < 300);
+		translate(p, nat[0], 1024);
+		p = receive(p);
+		assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+		assert_int_equal(p->nsas, 2);
+		/* A new checksum hides damage, a corrected one does not. */
+		assert_int_equal(csum_right(p, TCP), !(oa && damaged));
+		fx_pkt_free(p);
+		(void)close_engines(state);
+		(void)open_engines(state);
+	}
+}
+
 /* ---- parameters --------------------------------------------------------------------------- */
 
 static void
@@ -606,6 +783,11 @@ main(void)
 	    T(udp_inside_is_payload),
 	    T(d19_new_port_is_followed_and_told),
 	    T(forged_packets_move_nothing),
+	    T(plain_esp_moves_nothing),
+	    T(faults_on_purpose_are_in_esp),
+	    T(random_padding_does_not_make_packets_too_large),
+	    T(corrected_checksums_of_udp_are_never_zero),
+	    T(d53_checksums_inside_ipcomp_are_corrected),
 	    T(bad_parameters_are_refused),
 	};
 
