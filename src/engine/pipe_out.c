@@ -332,20 +332,24 @@ static void
 protect_layer(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
 	struct tdo_sa *sa[TDO_BURST_MAX];
+	uint32_t len[TDO_BURST_MAX];
 	uint64_t tunnels = 0, bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) { /* borrowed as constant by the packet's owner only */
-		bool tunnel = (p[i]->tunnelled >> p[i]->layer & 1) != 0;
-
 		sa[i] = (struct tdo_sa *)(uintptr_t)p[i]->sas[p[i]->layer];
+		len[i] = p[i]->len;
+	}
+	tdo_batch_run(w, sa, p, n, true, now);
+	for (unsigned i = 0; i < n; i++) {
+		bool tunnel = (p[i]->tunnelled >> p[i]->layer & 1) != 0 &&
+			      p[i]->verdict == TDO_VERDICT_PROTECT;
+
 		tunnels += tunnel;
-		bytes += tunnel ? p[i]->len : 0;
+		bytes += tunnel ? len[i] : 0;
+		p[i]->layer++;
 	}
 	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT, tunnels);
 	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT_BYTES, bytes);
-	tdo_batch_run(w, sa, p, n, true, now);
-	for (unsigned i = 0; i < n; i++)
-		p[i]->layer++;
 }
 
 void

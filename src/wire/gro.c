@@ -155,7 +155,9 @@ tdo_gro_join(struct tdo_pkt *head, const struct tdo_pkt *next)
 	size = first ? h.payload : head->gso_size;
 	if (size == 0 || !follows(head, &h, next, &n, size))
 		return false;
-	if (n.payload > TDO_PKT_MAXLEN - head->ip.total_len || n.payload > head->cap - end)
+	/* What IPComp carried may be longer: the length of IPv6 does not count its header. */
+	if (head->ip.total_len > TDO_PKT_MAXLEN ||
+	    n.payload > TDO_PKT_MAXLEN - head->ip.total_len || n.payload > head->cap - end)
 		return false;
 	if (first && !checksums_ok(head, &h))
 		return false;

@@ -352,6 +352,34 @@ d36_sequence_numbers_never_wrap(void **state)
 	fx_close(&f);
 }
 
+/* Tunnels count what is in them, not what was dropped on the way. */
+static void
+dropped_packets_are_in_no_tunnel(void **state)
+{
+	struct fx_sa sa = {.src = G,
+	    .dst = H,
+	    .spi = 0x3001,
+	    .mode = TDO_MODE_TUNNEL,
+	    .enc = "aes-gcm-16",
+	    .hard.allocations = 2};
+	struct fx f = {0};
+	struct tdo_pkt *p[3];
+
+	(void)state;
+	fx_open(&f, NULL);
+	fx_add_sa(&f, &sa);
+	fx_add_sp(&f, TDO_DIR_OUT, A, B, TDO_PROTO_ANY, "esp/tunnel/" G "-" H "/require");
+	for (unsigned i = 0; i < 3; i++)
+		p[i] = fx_udp(&f.rng, A, B, 100);
+	tdo_out(f.w, p, 3, f.now);
+	assert_int_equal(p[2]->reason, TDO_REASON_OUT_SA_EXPIRED);
+	assert_int_equal(tdo_stat_read(f.e, TDO_STAT_TUNNEL_OUT), 2);
+	assert_int_equal(tdo_stat_read(f.e, TDO_STAT_TUNNEL_OUT_BYTES), 2 * 128);
+	for (unsigned i = 0; i < 3; i++)
+		fx_pkt_free(p[i]);
+	fx_close(&f);
+}
+
 static void
 test_out_limits(void **state)
 {
@@ -1126,6 +1154,7 @@ main(void)
 	    cmocka_unit_test(test_out_df),
 	    cmocka_unit_test(test_out_ecn),
 	    cmocka_unit_test(d36_sequence_numbers_never_wrap),
+	    cmocka_unit_test(dropped_packets_are_in_no_tunnel),
 	    cmocka_unit_test(test_out_limits),
 	    cmocka_unit_test(test_out_counters),
 	    cmocka_unit_test(test_out_no_room),

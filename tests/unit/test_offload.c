@@ -452,6 +452,25 @@ join_respects_the_room(void **state)
 	pktgen_free(next);
 }
 
+/* Such a packet comes out of IPComp only. */
+static void
+the_largest_packet_of_ipv6_is_not_joined(void **state)
+{
+	struct pktgen g = {
+	    .v6 = true, .proto = TDO_IPPROTO_TCP, .tcp_flags = ACK, .payload = 65535 - 20};
+	struct tdo_pkt *head = pktgen_new(&g, 1000), *next;
+
+	(void)state;
+	assert_int_equal(head->ip.total_len, 65535 + 40);
+	g.seq = g.payload;
+	g.payload = 100;
+	next = pktgen_new(&g, 0);
+	assert_false(tdo_gro_join(head, next));
+	assert_int_equal(head->len, 65535 + 40);
+	pktgen_free(head);
+	pktgen_free(next);
+}
+
 static void
 join_stays_below_64k(void **state)
 {
@@ -650,6 +669,7 @@ main(void)
 	    cmocka_unit_test(does_not_join_damaged_packets),
 	    cmocka_unit_test(a_short_or_pushed_segment_is_the_last),
 	    cmocka_unit_test(join_respects_the_room),
+	    cmocka_unit_test(the_largest_packet_of_ipv6_is_not_joined),
 	    cmocka_unit_test(join_stays_below_64k),
 	    cmocka_unit_test(finish_leaves_a_single_packet_alone),
 	    cmocka_unit_test(datagrams_without_checksum_are_not_joined),
