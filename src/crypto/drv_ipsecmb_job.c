@@ -94,7 +94,7 @@ tdo_mb_job_supports(const struct tdo_alg *enc, const struct tdo_alg *auth, unsig
 	if (c == NULL || (auth && h == NULL))
 		return false;
 	/* "null" writes none; the old AH has longer ones than the library makes. */
-	if (h && h->alg != IMB_AUTH_NULL && auth->icv_len > h->tag_len)
+	if (auth && h && h->alg != IMB_AUTH_NULL && auth->icv_len > h->tag_len)
 		return false;
 	if (c->mode == IMB_CIPHER_CCM && key_len == IMB_KEY_192_BYTES)
 		return false;

@@ -51,6 +51,7 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
     const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op)
 {
 	const struct tdo_format *x = &sa->fmt;
+	/* NOLINTNEXTLINE: tdo_layer_select_out() filled it */
 	uint32_t text = room->payload + room->pad + TDO_ESP_TRAILER_LEN;
 	uint8_t next = tdo_layer_put(w, sa, p, text - room->payload + x->icv_len);
 	uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off + x->encap_len;
