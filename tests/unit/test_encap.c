@@ -17,6 +17,7 @@
 #include "engine/encap.h"
 #include "engine/engine.h"
 #include "fixture.h"
+#include "testudo/comp.h"
 #include "wire/ip.h"
 
 #define IN  TDO_DIR_IN
@@ -698,6 +699,10 @@ d53_checksums_inside_ipcomp_are_corrected(void **state)
 	    .comp = "deflate"};
 
 	(void)state;
+	if (tdo_comp_alg_by_name("deflate")->not_there) {
+		assert_int_equal(fx_try_sa(&tx, &comp), -EOPNOTSUPP);
+		return;
+	}
 	for (unsigned k = 0; k < 4; k++) {
 		bool oa = k & 1, damaged = k & 2;
 		struct tdo_natt n = natt(1024, 4500);
