@@ -54,7 +54,7 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 {
 	struct tdo_ah_rules r = tdo_ah_rules_of(w, false);
 
-	tdo_layer_begin_in(w, b, g, n, &tdo_ah_layer, layout, NULL, now);
+	tdo_layer_begin_in(w, b, g, n, &tdo_ah_layer, layout, now);
 	for (unsigned k = 0; k < n; k++)
 		for (unsigned i = g[k].at; i < (unsigned)g[k].at + g[k].kept; i++) {
 			take_icv(&g[k].sa->fmt, b->p[i], &b->op[i]);

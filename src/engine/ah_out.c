@@ -11,7 +11,7 @@ static enum tdo_reason
 inspect(const struct tdo_sa *sa, const struct tdo_pkt *p, const struct tdo_ah_rules *r)
 {
 	bool tunnel = tdo_layer_tunnels(p);
-	uint32_t front = sa->fmt.head_len + (tunnel ? sa->fmt.outer_len : 0u);
+	uint32_t front = tdo_layer_front(&sa->fmt, tunnel);
 
 	if (p->ip.total_len + front > tdo_ah_max(&sa->fmt))
 		return TDO_REASON_NO_ROOM;

@@ -52,7 +52,8 @@ tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *co
 	run_crypto(w, &b);
 	for (unsigned i = 0, k; i < ngroups; i += k) {
 		k = run_of(&groups[i], ngroups - i, out);
-		transform_of(&groups[i], out)->end(w, &b, &groups[i], k, now);
+		if (transform_of(&groups[i], out)->end)
+			transform_of(&groups[i], out)->end(w, &b, &groups[i], k, now);
 	}
 	if (faulty)
 		tdo_fault_icvs(w, &b, groups, ngroups);

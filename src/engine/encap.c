@@ -175,7 +175,7 @@ csum_off(uint8_t proto)
 	case TDO_IPPROTO_UDP:
 	case TDO_IPPROTO_UDPLITE:
 	case TDO_IPPROTO_DCCP:
-		return 6;
+		return TDO_UDP_CSUM_OFF; /* in all three */
 	case TDO_IPPROTO_ICMPV6:
 		return 2;
 	default:

@@ -60,7 +60,7 @@ open_text(
 static void
 begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now)
 {
-	tdo_layer_begin_in(w, b, g, n, &tdo_esp_layer, layout, NULL, now);
+	tdo_layer_begin_in(w, b, g, n, &tdo_esp_layer, layout, now);
 }
 
 static void

@@ -181,14 +181,4 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 	tdo_worker_stat(w, tdo_ipcomp_layer.in_bytes, all_bytes);
 }
 
-static void
-end(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
-{
-	(void)w;
-	(void)b;
-	(void)g;
-	(void)n;
-	(void)now;
-}
-
-const struct tdo_transform tdo_ipcomp_in = {.begin = begin, .end = end};
+const struct tdo_transform tdo_ipcomp_in = {.begin = begin};

@@ -179,14 +179,4 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 	}
 }
 
-static void
-end(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
-{
-	(void)w;
-	(void)b;
-	(void)g;
-	(void)n;
-	(void)now;
-}
-
-const struct tdo_transform tdo_ipcomp_out = {.begin = begin, .end = end};
+const struct tdo_transform tdo_ipcomp_out = {.begin = begin};

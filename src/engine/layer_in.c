@@ -37,18 +37,7 @@ begin_larval(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, uns
 	}
 }
 
-static void
-end_larval(
-    struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n, tdo_ns now)
-{
-	(void)w;
-	(void)b;
-	(void)g;
-	(void)n;
-	(void)now;
-}
-
-const struct tdo_transform tdo_larval_in = {.begin = begin_larval, .end = end_larval};
+const struct tdo_transform tdo_larval_in = {.begin = begin_larval};
 
 /* ---- admission ------------------------------------------------------------------------ */
 

@@ -128,9 +128,6 @@ tdo_layer_strip(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p,
 /* Where header, text and ICV are; lengths are checked against the packet.  Writes nothing to it. */
 typedef enum tdo_reason (*tdo_layer_layout)(
     const struct tdo_sa *sa, const struct tdo_pkt *p, struct tdo_op *op);
-/* Changes the packet into what the ICV was computed of; may be NULL. */
-typedef enum tdo_reason (*tdo_layer_prepare)(
-    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op);
 /* Finds the content of a packet whose ICV was right. */
 typedef enum tdo_reason (*tdo_layer_open)(
     const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_op *op, struct tdo_content *ret);
@@ -160,8 +157,7 @@ tdo_layer_inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo
 /* Why each of the packets is dropped; those that are not stand in the batch then. */
 TDO_INLINE void
 tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, tdo_layer_layout layout, tdo_layer_prepare prepare,
-    enum tdo_reason *ret_why)
+    const struct tdo_layer *l, tdo_layer_layout layout, enum tdo_reason *ret_why)
 {
 	struct tdo_sa *sa = g->sa;
 	enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
@@ -175,8 +171,6 @@ tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_
 		if (closed == TDO_REASON_NONE)
 			ret_why[i] = tdo_layer_inspect(
 			    sa, window, p, &b->op[k], &b->nh_off[k], &b->seq[k], layout);
-		if (prepare && ret_why[i] == TDO_REASON_NONE)
-			ret_why[i] = prepare(w, sa, p, &b->op[k]);
 		if (ret_why[i] == TDO_REASON_NONE)
 			b->p[b->n++] = p;
 	}
@@ -186,14 +180,14 @@ tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_
 /* The first half of an inbound transform. */
 TDO_INLINE void
 tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n,
-    const struct tdo_layer *l, tdo_layer_layout layout, tdo_layer_prepare prepare, tdo_ns now)
+    const struct tdo_layer *l, tdo_layer_layout layout, tdo_ns now)
 {
 	enum tdo_reason why[TDO_BURST_MAX];
 	uint64_t packets = 0, bytes = 0;
 
 	for (unsigned k = 0; k < n; k++) {
 		g[k].at = (uint8_t)b->n;
-		tdo_layer_select_in(w, b, &g[k], l, layout, prepare, why);
+		tdo_layer_select_in(w, b, &g[k], l, layout, why);
 		g[k].kept = (uint8_t)(b->n - g[k].at);
 		for (unsigned i = 0; i < g[k].n; i++) {
 			struct tdo_pkt *p = b->sorted[g[k].first + i];

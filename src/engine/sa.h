@@ -80,7 +80,7 @@ struct tdo_transform {
 	/* Appends the packets that are not dropped to the batch, group by group. */
 	void (*begin)(
 	    struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n, tdo_ns now);
-	/* Completes the packets that begin() appended. */
+	/* Completes the packets that begin() appended; NULL: it appends none. */
 	void (*end)(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
 	    unsigned n, tdo_ns now);
 };

@@ -445,15 +445,20 @@ tdo_sad_out_soften(struct tdo_sa *sa)
 	soften(sa, BY_REQID);
 }
 
+/* All SAs of the type and address pair of key that have the mode; NULL: there is none. */
+static struct tdo_sa_set *
+set_of_pair(const struct tdo_engine *e, const struct tdo_sa_key *key, uint8_t mode)
+{
+	struct key k = {&key->src, &key->dst, 0, tdo_satype_proto(key->satype), mode};
+
+	return find_set(e, &k, hash_set(hash_pair(e, k.src, k.dst, k.proto), mode, 0));
+}
+
 struct tdo_sa *
 tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key)
 {
-	uint8_t proto = tdo_satype_proto(key->satype);
-	uint64_t pair = hash_pair(e, &key->src, &key->dst, proto);
-
 	for (unsigned mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
-		struct key k = {&key->src, &key->dst, 0, proto, (uint8_t)mode};
-		struct tdo_sa_set *s = find_set(e, &k, hash_set(pair, (uint8_t)mode, 0));
+		struct tdo_sa_set *s = set_of_pair(e, key, (uint8_t)mode);
 
 		if (s)
 			return any_member(s);
@@ -476,12 +481,8 @@ void
 tdo_sad_out_each(const struct tdo_engine *e, const struct tdo_sa_key *key,
     void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx)
 {
-	uint8_t proto = tdo_satype_proto(key->satype);
-	uint64_t pair = hash_pair(e, &key->src, &key->dst, proto);
-
 	for (unsigned mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
-		struct key k = {&key->src, &key->dst, 0, proto, (uint8_t)mode};
-		struct tdo_sa_set *s = find_set(e, &k, hash_set(pair, (uint8_t)mode, 0));
+		struct tdo_sa_set *s = set_of_pair(e, key, (uint8_t)mode);
 
 		if (s)
 			each_member(s, fn, ctx);

@@ -15,6 +15,7 @@
 #include "wire/ip.h"
 #include "wire/l4.h"
 #include "wire/offload.h"
+#include "wire/udp.h"
 
 /* What the kernel joins at most, and what all its versions accept (UDP_MAX_SEGMENTS). */
 enum { UDP_SEGMENTS_MAX = 64 };
@@ -39,12 +40,13 @@ find_l4(const struct tdo_pkt *p, struct l4 *ret)
 	left = ip->total_len - ip->l4_off;
 	ret->hdr = tdo_pkt_data(p) + ip->l4_off;
 	if (ip->flow.proto == TDO_IPPROTO_UDP)
-		ret->hlen = UDP_HLEN;
+		ret->hlen = TDO_UDP_HLEN;
 	else if (ip->flow.proto == TDO_IPPROTO_TCP && left >= TCP_HLEN)
 		ret->hlen = tcp_hlen(ret->hdr);
 	else
 		return false;
-	if (ret->hlen < UDP_HLEN || ret->hlen >= left) /* a packet without payload is not joined */
+	/* A packet without payload is not joined. */
+	if (ret->hlen < TDO_UDP_HLEN || ret->hlen >= left)
 		return false;
 	ret->payload = left - ret->hlen;
 	return true;
@@ -90,11 +92,11 @@ udp_follows(const struct l4 *h, const struct l4 *n, uint32_t joined)
 {
 	/* A datagram without checksum must not get one, nor one whose length is not the packet's.
 	 */
-	if (tdo_be16(n->hdr + UDP_CSUM_OFF) == 0 ||
-	    tdo_be16(n->hdr + UDP_LEN_OFF) != UDP_HLEN + n->payload)
+	if (tdo_be16(n->hdr + TDO_UDP_CSUM_OFF) == 0 ||
+	    tdo_be16(n->hdr + TDO_UDP_LEN_OFF) != TDO_UDP_HLEN + n->payload)
 		return false;
-	if (joined == 1 && (tdo_be16(h->hdr + UDP_CSUM_OFF) == 0 ||
-			       tdo_be16(h->hdr + UDP_LEN_OFF) != UDP_HLEN + h->payload))
+	if (joined == 1 && (tdo_be16(h->hdr + TDO_UDP_CSUM_OFF) == 0 ||
+			       tdo_be16(h->hdr + TDO_UDP_LEN_OFF) != TDO_UDP_HLEN + h->payload))
 		return false;
 	return joined < UDP_SEGMENTS_MAX && memcmp(h->hdr, n->hdr, 4) == 0;
 }
@@ -187,9 +189,9 @@ tdo_gro_finish(struct tdo_pkt *head)
 		return;
 	tdo_ip_set_len(d, head->ip.total_len);
 	if (head->gso == TDO_GSO_UDP)
-		tdo_put_be16(l4 + UDP_LEN_OFF, (uint16_t)l4_len);
+		tdo_put_be16(l4 + TDO_UDP_LEN_OFF, (uint16_t)l4_len);
 	head->csum_start = head->ip.l4_off;
-	head->csum_off = head->gso == TDO_GSO_UDP ? UDP_CSUM_OFF : TCP_CSUM_OFF;
+	head->csum_off = head->gso == TDO_GSO_UDP ? TDO_UDP_CSUM_OFF : TCP_CSUM_OFF;
 	tdo_put_be16(l4 + head->csum_off,
 	    (uint16_t)~tdo_csum_fold(tdo_csum_pseudo(&f->src, &f->dst, f->proto, l4_len)));
 	head->flags |= TDO_PKT_CSUM_PARTIAL;

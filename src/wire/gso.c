@@ -11,6 +11,7 @@
 #include "wire/l4.h"
 #include "wire/offload.h"
 #include "wire/out.h"
+#include "wire/udp.h"
 
 /* How a super-packet is cut. */
 struct cut {
@@ -61,7 +62,8 @@ l4_hlen(const struct tdo_pkt *p, uint32_t l4)
 	uint32_t left = p->ip.total_len - l4, hlen;
 
 	if (p->gso == TDO_GSO_UDP)
-		return p->ip.flow.proto == TDO_IPPROTO_UDP && left >= UDP_HLEN ? UDP_HLEN : 0;
+		return p->ip.flow.proto == TDO_IPPROTO_UDP && left >= TDO_UDP_HLEN ? TDO_UDP_HLEN
+										   : 0;
 	if (p->gso != TDO_GSO_TCP || p->ip.flow.proto != TDO_IPPROTO_TCP || left < TCP_HLEN)
 		return 0;
 	hlen = tcp_hlen(tdo_pkt_data(p) + l4);
@@ -84,7 +86,7 @@ plan(const struct tdo_pkt *p, uint16_t mss, struct cut *c)
 	hlen = l4_hlen(p, c->l4);
 	if (hlen == 0)
 		return false;
-	c->csum = c->l4 + (p->gso == TDO_GSO_UDP ? UDP_CSUM_OFF : TCP_CSUM_OFF);
+	c->csum = c->l4 + (p->gso == TDO_GSO_UDP ? TDO_UDP_CSUM_OFF : TCP_CSUM_OFF);
 	c->hlen = c->l4 + hlen;
 	c->payload = p->ip.total_len - c->hlen;
 	c->size = mss < p->gso_size ? mss : p->gso_size;
@@ -151,7 +153,7 @@ tdo_gso_segment(const struct tdo_pkt *p, unsigned i, uint16_t mss, struct tdo_pk
 	if (p->gso == TDO_GSO_TCP)
 		adapt_tcp(d + c.l4, skipped, i == 0, i + 1 == c.count);
 	else
-		tdo_put_be16(d + c.l4 + UDP_LEN_OFF, (uint16_t)(UDP_HLEN + n));
+		tdo_put_be16(d + c.l4 + TDO_UDP_LEN_OFF, (uint16_t)(TDO_UDP_HLEN + n));
 	tdo_put_be16(d + c.csum, 0);
 	sum = pseudo(p, &c, c.hlen - c.l4 + n);
 	sum = tdo_csum_add(sum, d + c.l4, c.hlen - c.l4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside of wire: the fields of TCP (RFC 9293 3.1) and UDP (RFC 768) headers. */
+/* Inside of wire: the fields of TCP headers (RFC 9293 3.1); those of UDP are in udp.h. */
 #ifndef TDO_WIRE_L4_H
 #define TDO_WIRE_L4_H
 
@@ -18,10 +18,6 @@ enum {
 	TCP_PSH = 0x08,
 	TCP_ACK = 0x10,
 	TCP_CWR = 0x80,
-
-	UDP_LEN_OFF = 4,
-	UDP_CSUM_OFF = 6,
-	UDP_HLEN = 8,
 };
 
 /* Bytes of the TCP header at p by its own field; below TCP_HLEN when it is malformed. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* UDP headers around ESP (RFC 768, RFC 3948 2). */
+/* The fields of UDP headers (RFC 768), and what stands behind them around ESP (RFC 3948 2). */
 #ifndef TDO_WIRE_UDP_H
 #define TDO_WIRE_UDP_H
 
