@@ -77,6 +77,12 @@ set_workers(struct tdo_conf *c, const char *v, const struct where *w)
 }
 
 static int
+set_busy_poll(struct tdo_conf *c, const char *v, const struct where *w)
+{
+	return number(w, v, 0, 1000, &c->busy_poll);
+}
+
+static int
 set_mark_mask(struct tdo_conf *c, const char *v, const struct where *w)
 {
 	struct tdo_marks m;
@@ -233,6 +239,7 @@ static const struct key {
     {"tun", set_tun, false},
     {"user", set_user, false},
     {"workers", set_workers, false},
+    {"busy-poll", set_busy_poll, false},
 };
 
 #define NKEYS (sizeof(keys) / sizeof(keys[0]))
@@ -272,6 +279,7 @@ void
 tdo_conf_init(struct tdo_conf *c)
 {
 	*c = (struct tdo_conf){.workers = 1,
+	    .busy_poll = 100,
 	    .mark_mask = 0x3ff00000,
 	    .fail = TDO_FAIL_CLOSED,
 	    .rule_priority = 10,

@@ -15,6 +15,7 @@ enum tdo_fail { TDO_FAIL_CLOSED, TDO_FAIL_OPEN };
 struct tdo_conf {
 	unsigned workers;       /* "workers N": packet threads, 1 .. 64, default 1 */
 	uint32_t mark_mask;     /* "mark-mask 0x3ff00000" */
+	uint32_t busy_poll;     /* "busy-poll N": microseconds awake before sleeping, default 100 */
 	enum tdo_fail fail;     /* "fail closed | open" */
 	uint32_t rule_priority; /* "rule-priority N": ip rule, default 10: before those of others */
 	uint32_t table;         /* "table N": routing table, default 5800 */

@@ -21,6 +21,7 @@
 #include "daemon/process.h"
 #include "os/clock.h"
 
+#define NS_PER_US      (tdo_ns)1000
 #define TICK_MS        100
 #define LOCAL_WAIT_MS  5000
 #define EVENTS_MAX     64
@@ -446,8 +447,8 @@ make_workers(struct tdo_process *d)
 	int rc = tdo_process_queued_init(d);
 
 	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++)
-		rc = tdo_packet_worker_new(
-		    d->engine, i, &d->env->worker[i], &d->recovering, &d->held, &d->worker[i]);
+		rc = tdo_packet_worker_new(d->engine, i, &d->env->worker[i],
+		    d->env->conf->busy_poll * NS_PER_US, &d->recovering, &d->held, &d->worker[i]);
 	return rc;
 }
 

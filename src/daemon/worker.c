@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -73,7 +74,8 @@ make_receivers(struct tdo_packet_worker *w)
 
 int
 tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct tdo_worker_fds *fds,
-    const _Atomic bool *recovering, _Atomic size_t *held, struct tdo_packet_worker **ret)
+    tdo_ns busy_poll, const _Atomic bool *recovering, _Atomic size_t *held,
+    struct tdo_packet_worker **ret)
 {
 	struct tdo_packet_worker *w = calloc(1, sizeof(*w));
 	int rc;
@@ -86,6 +88,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	w->handle = tdo_engine_worker(engine, index);
 	w->recovering = recovering;
 	tdo_outbound_hold_init(w, held);
+	tdo_linger_init(&w->linger, busy_poll);
 	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6};
 	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
 	tdo_tun_init(
@@ -112,6 +115,13 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	return 0;
 }
 
+/* Packets that went through the engine since the start. */
+static uint64_t
+packets(const struct tdo_packet_worker *w, enum tdo_iostat_id id)
+{
+	return atomic_load_explicit(&w->stat[id].packets, memory_order_relaxed);
+}
+
 /* Reads until all is quiet or ROUNDS_MAX; ready: bit per descriptor, see run(). */
 static void
 work(struct tdo_packet_worker *w, unsigned ready)
@@ -127,6 +137,32 @@ work(struct tdo_packet_worker *w, unsigned ready)
 	}
 }
 
+/*
+ * Waits for one of the descriptors, at most timeout milliseconds (-1: for ever): awake for as long
+ * as linger.h says, then asleep.  out and in: packets before the last work.  As poll(2).
+ */
+static int
+wait_for_packets(struct tdo_packet_worker *w, struct pollfd *fds, unsigned n, uint64_t out,
+    uint64_t in, int timeout)
+{
+	uint64_t sent = packets(w, TDO_IOSTAT_ENGINE_OUT) - out;
+	uint64_t received = packets(w, TDO_IOSTAT_ENGINE_IN) - in;
+	unsigned work = (sent ? TDO_WORK_OUT : 0u) | (received ? TDO_WORK_IN : 0u);
+	tdo_ns start = tdo_clock_now(), now = start;
+	tdo_ns until = start + tdo_linger_time(&w->linger, work, (unsigned)(sent + received));
+	int rc = 0;
+
+	for (; rc == 0 && now < until; now = tdo_clock_now()) {
+		rc = poll(fds, n, 0);
+		if (rc == 0)
+			(void)sched_yield(); /* what others have to do may be what we wait for */
+	}
+	if (rc == 0)
+		rc = poll(fds, n, timeout);
+	tdo_linger_learn(&w->linger, tdo_clock_now() - start);
+	return rc;
+}
+
 static void *
 run(void *arg)
 {
@@ -136,12 +172,12 @@ run(void *arg)
 	for (unsigned k = 0; k < TDO_RECEIVERS; k++)
 		fds[1 + k] = (struct pollfd){.fd = w->in.from[k].in.fd, .events = POLLIN};
 	fds[1 + TDO_RECEIVERS] = (struct pollfd){.fd = w->wake, .events = POLLIN};
-	for (;;) {
+	for (uint64_t out = 0, in = 0;;) {
 		unsigned ready = 0;
 
 		tdo_worker_idle(w->handle);
-		if (poll(fds, sizeof(fds) / sizeof(fds[0]), w->hold.n > 0 ? TDO_HOLD_WAIT_MS : -1) <
-			0 &&
+		if (wait_for_packets(w, fds, sizeof(fds) / sizeof(fds[0]), out, in,
+			w->hold.n > 0 ? TDO_HOLD_WAIT_MS : -1) < 0 &&
 		    errno != EINTR)
 			break;
 		tdo_worker_resume(w->handle);
@@ -153,6 +189,8 @@ run(void *arg)
 		/* A TUN that was deleted under us is an error for ever; the parent replaces us. */
 		if ((fds[0].revents & POLLERR) && !(fds[0].revents & POLLIN))
 			(void)poll(NULL, 0, BROKEN_WAIT_MS);
+		out = packets(w, TDO_IOSTAT_ENGINE_OUT);
+		in = packets(w, TDO_IOSTAT_ENGINE_IN);
 		work(w, ready);
 		tdo_outbound_look(w);
 	}

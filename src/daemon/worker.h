@@ -15,6 +15,7 @@
 
 #include "daemon/data.h"
 #include "daemon/hold.h"
+#include "daemon/linger.h"
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
@@ -73,16 +74,18 @@ struct tdo_packet_worker {
 	struct tdo_outbound out;
 	struct tdo_hold hold;
 	struct tdo_inbound in;
+	struct tdo_linger linger;
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 };
 
 /*
- * Makes a worker with its buffers; it does not run yet.  recovering and held, the bytes that wait
- * for SAs in all workers, are borrowed.  0, -ENOMEM or -errno.
+ * Makes a worker with its buffers; it does not run yet.  busy_poll: how long it may look for
+ * packets before it sleeps.  recovering and held, the bytes that wait for SAs in all workers, are
+ * borrowed.  0, -ENOMEM or -errno.
  */
 TDO_MUST_CHECK int tdo_packet_worker_new(struct tdo_engine *engine, unsigned index,
-    const struct tdo_worker_fds *fds, const _Atomic bool *recovering, _Atomic size_t *held,
-    struct tdo_packet_worker **ret);
+    const struct tdo_worker_fds *fds, tdo_ns busy_poll, const _Atomic bool *recovering,
+    _Atomic size_t *held, struct tdo_packet_worker **ret);
 TDO_MUST_CHECK int tdo_packet_worker_start(struct tdo_packet_worker *w);
 /* Stops the thread if it runs, waits for it and frees all; w may be NULL. */
 void tdo_packet_worker_free(struct tdo_packet_worker *w, bool started);

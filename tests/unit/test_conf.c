@@ -41,6 +41,7 @@ defaults_are_as_documented(void **state)
 	(void)state;
 	tdo_conf_init(&c);
 	assert_int_equal(c.workers, 1);
+	assert_int_equal(c.busy_poll, 100);
 	assert_int_equal(c.mark_mask, 0x3ff00000);
 	assert_int_equal(c.fail, TDO_FAIL_CLOSED);
 	assert_int_equal(c.rule_priority, 10);
@@ -64,6 +65,7 @@ every_key_is_read(void **state)
 	tdo_conf_init(&c);
 	assert_int_equal(read_text(&c, "# comment\n\n"
 				       "workers 4\n"
+				       "busy-poll 0\n"
 				       "\tmark-mask   0xff00 # behind\n"
 				       "fail open\n"
 				       "rule-priority 100\n"
@@ -79,6 +81,7 @@ every_key_is_read(void **state)
 	    0);
 	assert_string_equal(err, "");
 	assert_int_equal(c.workers, 4);
+	assert_int_equal(c.busy_poll, 0);
 	assert_int_equal(c.mark_mask, 0xff00);
 	assert_int_equal(c.fail, TDO_FAIL_OPEN);
 	assert_int_equal(c.rule_priority, 100);
@@ -113,6 +116,7 @@ mistakes_are_named_with_their_line(void **state)
 	    {"workers 99999999999999999999\n",
 		"t:1: 99999999999999999999 is not in the range 1 to 64"},
 	    {"workers 1\n\nworkers 2\n", "t:3: 'workers' was set in line 1"},
+	    {"busy-poll 1001\n", "t:1: 1001 is not in the range 0 to 1000"},
 	    {"mark-mask 0x3\n", "t:1: the mask 0x3 has fewer than three bits"},
 	    {"mark-mask 0x1ffffffff\n", "t:1: 0x1ffffffff is not in the range 1 to 4294967295"},
 	    {"fail ajar\n", "t:1: 'ajar': closed or open is expected"},
