@@ -103,17 +103,6 @@ udp_csum(uint16_t csum)
 	return csum ? csum : 0xffff;
 }
 
-void
-tdo_encap_put_csum(struct tdo_pkt *p)
-{
-	uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
-	uint32_t len = p->len - p->ip.l4_off, sum;
-
-	sum = tdo_csum_pseudo(&p->ip.flow.src, &p->ip.flow.dst, TDO_IPPROTO_UDP, len);
-	sum = tdo_csum_add(sum, h, len);
-	tdo_put_be16(h + TDO_UDP_CSUM_OFF, udp_csum(tdo_csum_fold(sum)));
-}
-
 /* ---- in ----------------------------------------------------------------------------------- */
 
 static bool

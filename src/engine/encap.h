@@ -58,8 +58,6 @@ enum tdo_reason tdo_encap_read(struct tdo_pkt *p);
  * header is at l4_off.
  */
 void tdo_encap_put(const struct tdo_encap *x, struct tdo_pkt *p);
-/* The checksum of the UDP header of an IPv6 packet, which may not be left out (RFC 8200 8.1). */
-void tdo_encap_put_csum(struct tdo_pkt *p);
 /*
  * After ESP was removed in transport mode: the upper-layer checksum was made of the addresses that
  * the sender saw, and a NAT changed them (RFC 3948 3.1.2).

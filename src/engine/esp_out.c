@@ -80,9 +80,10 @@ finish(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
 {
 	(void)sa;
 	(void)op;
+	/* RFC 8200 8.1: it may not be left out. */
 	if (p->ip.flow.proto == TDO_IPPROTO_UDP && p->ip.flow.src.af == TDO_AF_INET6 &&
 	    !(p->flags & TDO_PKT_UDP_CSUM))
-		tdo_encap_put_csum(p);
+		tdo_udp_set_csum(p);
 }
 
 static void

@@ -84,7 +84,7 @@ mend_udp(struct tdo_pkt *p)
 	if (tdo_be16(csum) == 0)
 		return;
 	tdo_put_be16(csum, 0);
-	tdo_encap_put_csum(p);
+	tdo_udp_set_csum(p);
 }
 
 void

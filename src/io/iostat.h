@@ -15,6 +15,7 @@
 	IOSTAT(TUN_WRITE, "tun-write", "writes to the TUN")                                        \
 	IOSTAT(RAW_RECV, "raw-recv", "receive calls on raw sockets")                               \
 	IOSTAT(RAW_SEND, "raw-send", "send calls of protected packets")                            \
+	IOSTAT(UDP_SEND, "udp-send", "send calls of super-packets of ESP in UDP")                  \
 	IOSTAT(CLEAR_SEND, "clear-send", "send calls of packets that need no protection")          \
 	IOSTAT(ENGINE_OUT, "engine-out", "engine calls that protect")                              \
 	IOSTAT(ENGINE_IN, "engine-in", "engine calls that remove protection")

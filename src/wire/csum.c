@@ -9,6 +9,7 @@
 #include "wire/ip.h"
 
 #include "base/be.h"
+#include "wire/udp.h"
 
 typedef uint32_t lanes __attribute__((vector_size(16)));
 
@@ -140,4 +141,17 @@ tdo_ip4_set_csum(uint8_t *p)
 {
 	tdo_put_be16(p + 10, 0);
 	tdo_put_be16(p + 10, tdo_csum_fold(tdo_csum_add(0, p, (size_t)(p[0] & 0x0f) * 4)));
+}
+
+void
+tdo_udp_set_csum(struct tdo_pkt *p)
+{
+	uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
+	uint32_t len = p->len - p->ip.l4_off, sum;
+	uint16_t csum;
+
+	sum = tdo_csum_pseudo(&p->ip.flow.src, &p->ip.flow.dst, TDO_IPPROTO_UDP, len);
+	csum = tdo_csum_fold(tdo_csum_add(sum, h, len));
+	/* RFC 768: zero would mean that there is none. */
+	tdo_put_be16(h + TDO_UDP_CSUM_OFF, csum != 0 ? csum : 0xffff);
 }

@@ -84,6 +84,8 @@ uint32_t tdo_csum_pseudo(
     const struct tdo_addr *src, const struct tdo_addr *dst, uint8_t proto, uint32_t l4_len);
 /* Recomputes the header checksum of the IPv4 header at p (its length field is believed). */
 void tdo_ip4_set_csum(uint8_t *p);
+/* Makes the checksum of the UDP header at p->ip.l4_off, whose field is 0; p->ip is valid. */
+void tdo_udp_set_csum(struct tdo_pkt *p);
 
 struct tdo_ip_hdr {
 	struct tdo_addr src, dst; /* of one family */
