@@ -44,6 +44,18 @@ struct tdo_cover_ops {
 	void *ctx;
 };
 
+/* What SAs in UDP need of an attachment.  Any function may be NULL. */
+struct tdo_natt_ops {
+	/*
+	 * SAs of this host come to a local UDP port, in the form with or without the marker of
+	 * eight zero bytes (TDO_NATT_NON_IKE): called with on before the first of them can be used.
+	 * 0, or -errno: then the SA is not made.  Without on after the last one is gone; the
+	 * result is not looked at.
+	 */
+	int (*port)(void *ctx, uint16_t port, bool marker, bool on);
+	void *ctx;
+};
+
 struct tdo_engine_config {
 	struct tdo_mem mem;
 	tdo_random_fn random; /* also called by workers, several at once */
@@ -53,6 +65,7 @@ struct tdo_engine_config {
 	struct tdo_crypto *crypto; /* borrowed; made with at least nworkers */
 	unsigned nworkers;         /* 1 .. 64 */
 	struct tdo_cover_ops cover;
+	struct tdo_natt_ops natt;
 	/*
 	 * Where the outbound sequence counter of an SA lives, so that it survives the
 	 * process: returns memory that holds the last number used, or NULL for memory of the

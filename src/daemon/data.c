@@ -173,6 +173,20 @@ cover_default(void *ctx, uint8_t af, bool discard)
 	return tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_DEFAULT, &def, sizeof(def));
 }
 
+/* ---- UDP encapsulation ---------------------------------------------------------------- */
+
+static int
+natt_port(void *ctx, uint16_t port, bool marker, bool on)
+{
+	struct tdo_process *d = ctx;
+	struct tdo_ipc_natt_port n = {.port = port, .marker = marker, .on = on};
+
+	if (on)
+		return tdo_parentlink_ask(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+	/* Not waited for, as with covers. */
+	return tdo_parentlink_tell(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+}
+
 /* ---- tunnel packets of IPComp that are not compressed ------------------------------- */
 
 /* The hook that queues packets sees IPv4 reassembled, IPv6 only when it is asked for. */
@@ -393,6 +407,7 @@ make_engine(struct tdo_process *d)
 	    .log_ctx = d,
 	    .nworkers = d->nworkers + 1,
 	    .cover = {cover_widen, cover_narrow, cover_default, d},
+	    .natt = {.port = natt_port, .ctx = d},
 	    .seq_slot = seq_slot,
 	    .high_slot = high_slot,
 	    .seq_ctx = d};

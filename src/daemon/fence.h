@@ -58,6 +58,12 @@ int tdo_fence_flush(struct tdo_fence *f);
  * where this kernel can.
  */
 void tdo_fence_reassemble(struct tdo_fence *f, bool on);
+/*
+ * ESP in UDP that comes to a local port is received, in the form with or without the marker of
+ * eight zero bytes in front of ESP.  0 or -errno: nothing changed; without on carried out by the
+ * next flush.
+ */
+int tdo_fence_natt_port(struct tdo_fence *f, uint16_t port, bool marker, bool on);
 /* As tdo_cover_age() and tdo_cover_drop_aged(). */
 void tdo_fence_age(struct tdo_fence *f);
 void tdo_fence_drop_aged(struct tdo_fence *f);

@@ -4,6 +4,7 @@
 #define TDO_DAEMON_FENCE_INT_H
 
 #include "daemon/fence.h"
+#include "daemon/natt_ports.h"
 #include "os/nft.h"
 
 enum { TDO_FENCE_NAME_LEN = 24 };
@@ -18,6 +19,7 @@ struct tdo_fence {
 	uint32_t flags;                 /* TDO_NFT_F_ */
 	bool use_queue, use_socket;     /* what this kernel has */
 	bool reassemble;                /* tdo_fence_reassemble() */
+	struct tdo_natt_ports natt;     /* tdo_fence_natt_port() */
 	bool broken;                    /* the kernel refused a change: make the table anew */
 	uint64_t guard_drops;           /* counted by tables that are gone */
 };

@@ -212,6 +212,19 @@ on_reassemble(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *bod
 }
 
 static int
+on_natt_port(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
+{
+	struct tdo_ipc_natt_port n;
+	int r;
+
+	memcpy(&n, body, sizeof(n));
+	if (n.port == 0 || n.marker > 1 || n.on > 1)
+		return -EPROTO;
+	r = tdo_fence_natt_port(p->attach.fence, n.port, n.marker, n.on);
+	return h->seq != 0 ? reply(p, h, r) : 0;
+}
+
+static int
 on_verdict(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
 {
 	struct tdo_ipc_verdict v;
@@ -259,6 +272,7 @@ static const struct verb {
     [TDO_IPC_LOG] = {on_log, 1, TDO_IPC_MSG_MAX, false},
     [TDO_IPC_INCOMPLETE] = {on_incomplete, 0, 0, false},
     [TDO_IPC_REASSEMBLE] = {on_reassemble, sizeof(uint8_t), 0, false},
+    [TDO_IPC_NATT_PORT] = {on_natt_port, sizeof(struct tdo_ipc_natt_port), 0, false},
 };
 
 static int

@@ -26,6 +26,12 @@ tdo_encap_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_e
 {
 	const struct tdo_natt *n = &p->natt;
 
+	if (n->type == TDO_NATT_NONE &&
+	    (n->sport != 0 || n->dport != 0 || n->frag != 0 || n->oa_src.af != TDO_AF_NONE ||
+		n->oa_dst.af != TDO_AF_NONE))
+		return tdo_refuse(e, err, -EINVAL,
+		    "ports, original addresses and fragment sizes are for SAs in UDP, and this one "
+		    "is not");
 	if (n->type == TDO_NATT_NONE)
 		return 0;
 	if (n->type > TDO_NATT_ESPINUDP)
@@ -58,6 +64,7 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 	x = tdo_engine_alloc(e, sizeof(*x));
 	if (x == NULL)
 		return -ENOMEM;
+	e->udp->sas++;
 	*x = (struct tdo_encap){
 	    .sa = sa,
 	    .old_sport = n->sport,
@@ -71,14 +78,24 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 	};
 	sa->encap = x;
 	sa->fmt.encap_len = TDO_UDP_HLEN + (n->type == TDO_NATT_NON_IKE ? TDO_UDP_MARKER_LEN : 0);
-	return 0;
+	return tdo_udp_port_look(e, sa);
+}
+
+void
+tdo_encap_retire(struct tdo_engine *e, struct tdo_sa *sa)
+{
+	if (sa->encap)
+		tdo_udp_port_leave(e, sa);
 }
 
 void
 tdo_encap_free(struct tdo_engine *e, struct tdo_sa *sa)
 {
-	if (sa->encap)
-		tdo_engine_release(e, sa->encap, sizeof(*sa->encap));
+	if (sa->encap == NULL)
+		return;
+	tdo_encap_retire(e, sa); /* of one that was never in the SAD */
+	e->udp->sas--;
+	tdo_engine_release(e, sa->encap, sizeof(*sa->encap));
 }
 
 /* ---- out ---------------------------------------------------------------------------------- */

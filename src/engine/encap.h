@@ -27,6 +27,7 @@ struct tdo_encap {
 	struct tdo_mapping mapping; /* the present one */
 	struct tdo_sa *sa;
 	struct tdo_event_link event;
+	uint16_t port;      /* of this host, which the attachment receives for it; 0: none */
 	uint16_t old_sport; /* that was told last */
 	bool told;          /* the event waits */
 };
@@ -39,12 +40,40 @@ TDO_MUST_CHECK int tdo_encap_check(
 /* Makes sa->encap of sa->param.natt; 0 or -ENOMEM.  Nothing is made for an SA that is not in UDP.
  */
 TDO_MUST_CHECK int tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa);
+/* No packet will come for it any more; the object may stay for a while. */
+void tdo_encap_retire(struct tdo_engine *e, struct tdo_sa *sa);
 void tdo_encap_free(struct tdo_engine *e, struct tdo_sa *sa);
 /* A worker saw packets from a new mapping: it is followed, and an event tells of it. */
 void tdo_encap_look(struct tdo_engine *e, struct tdo_sa *sa);
 
 /* Completes the event that tdo_encap_look() made. */
 void tdo_encap_tell(struct tdo_sa *sa, struct tdo_event *ret);
+
+/* ---- udp_port.c: the ports of this host that the attachment has to receive ---- */
+
+enum { TDO_UDP_PAGE = 256, TDO_UDP_PAGES = 65536 / TDO_UDP_PAGE };
+
+/* Hardly more than one port is in use: pages are made when they are needed, and stay. */
+struct tdo_udp_page {
+	uint32_t users[TDO_UDP_PAGE]; /* SAs that come to the port */
+};
+
+struct tdo_udp_ports {
+	unsigned sas;                                /* in UDP, in whatever direction */
+	bool due;                                    /* not all ports could be entered */
+	struct tdo_udp_page *page[2][TDO_UDP_PAGES]; /* [marker] */
+};
+
+TDO_MUST_CHECK int tdo_udp_ports_new(struct tdo_engine *e);
+/* After all SAs are gone. */
+void tdo_udp_ports_free(struct tdo_engine *e);
+/* The SA comes to this host, or not any more; 0, or -errno: nothing changed. */
+TDO_MUST_CHECK int tdo_udp_port_look(struct tdo_engine *e, struct tdo_sa *sa);
+/* It is not used any more. */
+void tdo_udp_port_leave(struct tdo_engine *e, struct tdo_sa *sa);
+/* The host has other addresses: looks at all SAs, now or in a tick. */
+void tdo_udp_ports_review(struct tdo_engine *e);
+void tdo_udp_ports_tick(struct tdo_engine *e);
 
 /* ---- encap.c: packets ---- */
 

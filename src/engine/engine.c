@@ -7,6 +7,7 @@
 
 #include "base/ct.h"
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 
 #define LINE 64u
@@ -106,6 +107,8 @@ tdo_engine_new(const struct tdo_engine_config *cfg, struct tdo_engine **ret)
 		r = tdo_sad_new(e);
 	if (r == 0)
 		r = tdo_spd_new(e);
+	if (r == 0)
+		r = tdo_udp_ports_new(e);
 	for (unsigned i = 0; r == 0 && i < cfg->nworkers; i++)
 		r = tdo_worker_new(e, i);
 	if (r) {
@@ -131,6 +134,7 @@ tdo_engine_free(struct tdo_engine *e)
 	tdo_sad_fini(e);
 	tdo_spd_fini(e);
 	tdo_local_free(e);
+	tdo_udp_ports_free(e);
 	for (unsigned i = 0; i < e->cfg.nworkers; i++)
 		tdo_worker_free(e->worker[i]);
 	tdo_wipe(&e->hash_key, sizeof(e->hash_key));
@@ -191,6 +195,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 	tdo_sad_grow(e);
 	e->busy = tdo_sad_tick(e, now);
 	e->busy |= tdo_spd_tick(e, now);
+	tdo_udp_ports_tick(e);
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
 	tdo_debug_tick(e);

@@ -136,6 +136,7 @@ struct tdo_engine {
 	struct tdo_spd *spd;
 	struct tdo_sa *_Atomic growing;  /* stack of SAs, see grow.c */
 	struct tdo_local *_Atomic local; /* own addresses, local.c */
+	struct tdo_udp_ports *udp;       /* encap.h */
 	tdo_ns wall_at;                  /* now for which ... */
 	uint64_t wall_base;              /* ... the wall clock read this, seconds */
 	tdo_ns last_tick;

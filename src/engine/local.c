@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/control.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 
 struct tdo_local {
@@ -50,6 +51,7 @@ tdo_engine_set_local(struct tdo_engine *e, const struct tdo_addr *a, unsigned n)
 		qsort(l->addr, n, sizeof(l->addr[0]), compare);
 	atomic_store_explicit(&e->local, l, memory_order_release);
 	tdo_engine_changed(e);
+	tdo_udp_ports_review(e);
 	if (old)
 		tdo_qsbr_retire(&e->qsbr, &old->retired, free_local);
 	return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "engine/encap.h"
 #include "engine/sad.h"
 
 /* ---- keys of the tables ------------------------------------------------------------- */
@@ -143,6 +144,7 @@ let_go(void *ctx, struct tdo_qsbr_node *node)
 		tdo_blame_forget_sa(ctx, sa);
 	/* No worker has the object any more; whoever still refers to it only reads it. */
 	sa->replay.moved = NULL;
+	tdo_encap_retire(ctx, sa);
 	tdo_sa_unref(sa);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/addr.h"
+#include "engine/encap.h"
 #include "engine/protocol.h"
 #include "engine/sad.h"
 
@@ -242,6 +243,9 @@ tdo_sa_getspi(struct tdo_engine *e, const struct tdo_sa_param *p, uint32_t min, 
 		return -EINVAL;
 	if (min > max || min < TDO_SPI_MIN)
 		return -EINVAL;
+	r = tdo_encap_check(e, p, NULL);
+	if (r)
+		return r;
 	full.key.spi = pick_spi(e, &p->key, min, max);
 	if (full.key.spi == 0)
 		return -ENOENT;

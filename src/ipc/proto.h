@@ -41,6 +41,11 @@ enum tdo_ipc_type {
 	/* data -> parent again, not answered */
 	TDO_IPC_INCOMPLETE, /* before READY: policies were lost, covers stay until RECOVERED */
 	TDO_IPC_REASSEMBLE, /* uint8_t 1: IPv6 fragments must be whole when they are queued; 0 */
+	/*
+	 * struct tdo_ipc_natt_port.  With on answered by REPLY with the same seq: what comes to the
+	 * port is received from then on.
+	 */
+	TDO_IPC_NATT_PORT,
 };
 
 struct tdo_ipc_hdr {
@@ -63,6 +68,13 @@ struct tdo_ipc_default {
 struct tdo_ipc_verdict {
 	uint32_t id; /* packet id of the queue, network order as received */
 	uint8_t accept;
+};
+
+/* A local UDP port to which SAs come. */
+struct tdo_ipc_natt_port {
+	uint16_t port;  /* not 0 */
+	uint8_t marker; /* 1: of the form with eight zero bytes in front of ESP */
+	uint8_t on;
 };
 
 /* Counters and state of the attachment, for testudo stats and doctor. */

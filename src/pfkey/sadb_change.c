@@ -5,6 +5,7 @@
 #include "base/ct.h"
 #include "pfkey/endpoint.h"
 #include "testudo/comp.h"
+#include "wire/udp.h"
 
 /*
  * The SPI range of a request.  RFC 2367 3.1.1: the range is the user's; without one (or
@@ -34,6 +35,20 @@ spi_range(const struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
 	return 0;
 }
 
+/* Ports that nobody named are those of the form (RFC 3948 2.1; the older one shared IKE's). */
+static void
+complete_natt(struct tdo_natt *n)
+{
+	uint16_t port = n->type == TDO_NATT_NON_IKE ? TDO_UDP_PORT_IKE : TDO_UDP_PORT_NATT;
+
+	if (n->type == TDO_NATT_NONE)
+		return;
+	if (n->sport == 0)
+		n->sport = port;
+	if (n->dport == 0)
+		n->dport = port;
+}
+
 int
 tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
 {
@@ -44,8 +59,10 @@ tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
 
 	if (r == 0)
 		r = spi_range(call, &range);
-	if (r == 0)
+	if (r == 0) {
+		complete_natt(&p.natt);
 		r = tdo_sa_getspi(call->e, &p, range.min, range.max, call->now, &sa.spi);
+	}
 	if (r < 0)
 		return r;
 	tdo_pfkey_reply(call);
@@ -59,14 +76,8 @@ tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
 static int
 read_param(const struct tdo_pfkey_call *call, struct tdo_sa_param *ret)
 {
-	uint8_t natt = TDO_SADB_NATT_NONE;
-
 	if (!tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
 		return -EINVAL;
-	/* An SA that should be in UDP must not become one that is not. */
-	tdo_sadb_get_natt_type(call->m, &natt);
-	if (natt != TDO_SADB_NATT_NONE)
-		return -EOPNOTSUPP;
 	return tdo_sadb_get_sa_param(call->m, ret, NULL);
 }
 
@@ -84,17 +95,43 @@ tdo_pfkey_do_add(struct tdo_pfkey_call *call)
 	struct tdo_sa_param p;
 	int r = read_param(call, &p);
 
-	if (r == 0)
+	if (r == 0) {
+		complete_natt(&p.natt);
 		r = tdo_sa_add(call->e, &p, call->now, NULL);
+	}
 	if (r == 0)
 		tdo_acquire_answered(call->e, call->m->base.seq);
 	return r < 0 ? r : reply_without_keys(call);
 }
 
 /*
+ * A NAT that changed a port, or MOBIKE (RFC 4555), changes ports alone.  Whoever says that there is
+ * no UDP ends it.
+ */
+static void
+keep_natt(const struct tdo_sadb_msg *m, struct tdo_natt *n, const struct tdo_natt *old)
+{
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_TYPE))
+		n->type = old->type;
+	else if (n->type == TDO_NATT_NONE)
+		return;
+	if (n->sport == 0)
+		n->sport = old->sport;
+	if (n->dport == 0)
+		n->dport = old->dport;
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_FRAG))
+		n->frag = old->frag;
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_OAI))
+		n->oa_src = old->oa_src;
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_OAR))
+		n->oa_dst = old->oa_dst;
+}
+
+/*
  * RFC 2367 3.1.2: an update changes what it says.  The rest stays: without SA2 the mode and the
  * reqid (of GETSPI, or of the mature SA), without a window in either extension that of a
- * mature SA, without algorithms the flags, without testudo's extensions what they would say.
+ * mature SA, without algorithms the flags, and what the extensions of UDP encapsulation and those
+ * of testudo would say.
  */
 static void
 keep_unsaid(const struct tdo_pfkey_call *call, struct tdo_sa_param *p)
@@ -118,6 +155,7 @@ keep_unsaid(const struct tdo_pfkey_call *call, struct tdo_sa_param *p)
 		p->cpu = old.param.cpu;
 		p->align = old.param.align;
 	}
+	keep_natt(m, &p->natt, &old.param.natt);
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_SEL)) {
 		p->has_sel = old.param.has_sel;
 		p->sel = old.param.sel;
@@ -133,6 +171,7 @@ tdo_pfkey_do_update(struct tdo_pfkey_call *call)
 
 	if (r == 0) {
 		keep_unsaid(call, &p);
+		complete_natt(&p.natt);
 		r = tdo_sa_update(call->e, &p, call->now, NULL);
 	}
 	if (r == 0)

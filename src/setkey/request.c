@@ -2,9 +2,7 @@
 /* Statements as PF_KEY messages. */
 #include "setkey/request.h"
 
-#include "base/addr.h"
-
-#define NATT_PORT 4500 /* RFC 3948: the port of UDP-encapsulated ESP */
+#include "wire/udp.h"
 
 uint8_t
 tdo_request_type(enum stmt_kind kind)
@@ -26,10 +24,42 @@ tdo_request_type(enum stmt_kind kind)
 	return types[kind];
 }
 
+static uint16_t
+or_default(uint16_t port)
+{
+	return port ? port : TDO_UDP_PORT_NATT;
+}
+
+/* An update changes what it says: ports that it does not name stay. */
+static struct tdo_natt
+natt_of(const struct stmt *s)
+{
+	const struct stmt_sa *a = &s->sa;
+	bool udp = a->natt.on || a->proto->udp;
+	struct tdo_natt n = {
+	    .type = udp ? TDO_NATT_ESPINUDP : TDO_NATT_NONE,
+	    .frag = a->natt.frag,
+	    .oa_src = a->natt.oai,
+	    .oa_dst = a->natt.oar,
+	};
+
+	if (!udp)
+		return n;
+	n.sport = a->natt.on ? a->natt.sport : a->src.port;
+	n.dport = a->natt.on ? a->natt.dport : a->dst.port;
+	if (s->kind != STMT_UPDATE) {
+		n.sport = or_default(n.sport);
+		n.dport = or_default(n.dport);
+	}
+	return n;
+}
+
 /* The message has the compression algorithm where others have the cipher. */
 static struct tdo_sa_param
-sa_param(const struct stmt_sa *a, const struct tdo_addr *src, const struct tdo_addr *dst)
+sa_param(const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
+	const struct stmt_sa *a = &s->sa;
+
 	return (struct tdo_sa_param){
 	    .key = {.satype = a->proto->satype, .spi = a->spi, .src = *src, .dst = *dst},
 	    .mode = a->mode,
@@ -52,48 +82,22 @@ sa_param(const struct stmt_sa *a, const struct tdo_addr *src, const struct tdo_a
 	    .align = a->opt.align,
 	    .has_sel = a->has_sel,
 	    .sel = a->sel,
+	    .natt = natt_of(s),
 	    .new_src = a->new_src,
 	    .new_dst = a->new_dst,
 	};
-}
-
-static void
-put_original(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_addr *a)
-{
-	if (a->af != TDO_AF_NONE)
-		tdo_sadb_put_address(w, ext,
-		    &(struct tdo_sadb_address){
-			.addr = *a, .plen = (uint8_t)tdo_af_bits(a->af), .proto = TDO_PROTO_ANY});
-}
-
-static void
-put_natt(struct tdo_wr *w, const struct stmt_sa *a)
-{
-	uint16_t sport = a->natt.on ? a->natt.sport : a->src.port;
-	uint16_t dport = a->natt.on ? a->natt.dport : a->dst.port;
-
-	if (!a->natt.on && !a->proto->udp)
-		return;
-	tdo_sadb_put_natt_type(w, TDO_SADB_NATT_ESPINUDP);
-	tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_SPORT, sport ? sport : NATT_PORT);
-	tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_DPORT, dport ? dport : NATT_PORT);
-	put_original(w, TDO_SADB_X_EXT_NAT_T_OAI, &a->natt.oai);
-	put_original(w, TDO_SADB_X_EXT_NAT_T_OAR, &a->natt.oar);
-	if (a->natt.frag != 0)
-		tdo_sadb_put_natt_frag(w, a->natt.frag);
 }
 
 void
 tdo_request_put_sa(
     struct tdo_wr *w, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
-	struct tdo_sa_param p = sa_param(&s->sa, src, dst);
+	struct tdo_sa_param p = sa_param(s, src, dst);
 
 	switch (s->kind) {
 	case STMT_ADD:
 	case STMT_UPDATE:
 		tdo_sadb_put_sa_param(w, &p);
-		put_natt(w, &s->sa);
 		break;
 	case STMT_GETSPI:
 		tdo_sadb_put_sa2(w, &(struct tdo_sadb_sa2){.mode = p.mode, .reqid = p.reqid});
@@ -101,7 +105,7 @@ tdo_request_put_sa(
 		if (p.key.spi != 0)
 			tdo_sadb_put_spirange(
 			    w, &(struct tdo_sadb_spirange){.min = p.key.spi, .max = p.key.spi});
-		put_natt(w, &s->sa);
+		tdo_sadb_put_natt(w, &p.natt);
 		break;
 	case STMT_DELETEALL:
 		/* Without SA extension DELETE means all of the pair (spec 4.1). */

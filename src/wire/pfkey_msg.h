@@ -266,6 +266,8 @@ void tdo_sadb_put_replay(struct tdo_wr *w, uint32_t packets);
 void tdo_sadb_put_natt_type(struct tdo_wr *w, uint8_t type);
 void tdo_sadb_put_natt_port(struct tdo_wr *w, enum tdo_sadb_ext_type ext, uint16_t port);
 void tdo_sadb_put_natt_frag(struct tdo_wr *w, uint16_t fraglen);
+/* What of it is set: the group of extensions of UDP encapsulation (pfkey_object.c). */
+void tdo_sadb_put_natt(struct tdo_wr *w, const struct tdo_natt *n);
 void tdo_sadb_put_supported(
     struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_sadb_alg *a, unsigned n);
 /* replay: window in units of 8 packets. */

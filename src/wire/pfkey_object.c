@@ -154,6 +154,30 @@ tdo_sadb_put_sa_addrs(struct tdo_wr *w, const struct tdo_addr *src, const struct
 	put_sa_addr(w, TDO_SADB_EXT_ADDRESS_DST, dst);
 }
 
+/* An original address; 0.0.0.0 and :: say that it is not known. */
+static struct tdo_addr
+get_original(const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
+{
+	struct tdo_sadb_address a = {0};
+
+	if (!tdo_sadb_get_address(m, ext, &a) || tdo_addr_is_any(&a.addr))
+		return (struct tdo_addr){0};
+	return a.addr;
+}
+
+/* RFC 3947 5.2 has initiator and responder; here they are the SA's source and destination. */
+static void
+get_natt(const struct tdo_sadb_msg *m, struct tdo_natt *n)
+{
+	if (tdo_sadb_get_natt_type(m, &n->type) && n->type == TDO_SADB_NATT_NONE)
+		return; /* what else may be said has no meaning then */
+	tdo_sadb_get_natt_port(m, TDO_SADB_X_EXT_NAT_T_SPORT, &n->sport);
+	tdo_sadb_get_natt_port(m, TDO_SADB_X_EXT_NAT_T_DPORT, &n->dport);
+	tdo_sadb_get_natt_frag(m, &n->frag);
+	n->oa_src = get_original(m, TDO_SADB_X_EXT_NAT_T_OAI);
+	n->oa_dst = get_original(m, TDO_SADB_X_EXT_NAT_T_OAR);
+}
+
 /* FreeBSD's extensions of UPDATE, and those of testudo. */
 static void
 get_sa_extra(const struct tdo_sadb_msg *m, struct tdo_sa_param *p)
@@ -204,6 +228,7 @@ tdo_sadb_get_sa_param(
 	p.akey_bits = akey.bits;
 	p.has_hard = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_HARD, &p.hard);
 	p.has_soft = tdo_sadb_get_lifetime(m, TDO_SADB_EXT_LIFETIME_SOFT, &p.soft);
+	get_natt(m, &p.natt);
 	get_sa_extra(m, &p);
 	*ret = p;
 	return 0;
@@ -276,6 +301,28 @@ put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
 	return needed || p->has_sel;
 }
 
+static void
+put_original(struct tdo_wr *w, enum tdo_sadb_ext_type ext, const struct tdo_addr *addr)
+{
+	if (addr->af != TDO_AF_NONE)
+		put_sa_addr(w, ext, addr);
+}
+
+void
+tdo_sadb_put_natt(struct tdo_wr *w, const struct tdo_natt *n)
+{
+	if (n->type != TDO_NATT_NONE)
+		tdo_sadb_put_natt_type(w, n->type);
+	if (n->sport != 0)
+		tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_SPORT, n->sport);
+	if (n->dport != 0)
+		tdo_sadb_put_natt_port(w, TDO_SADB_X_EXT_NAT_T_DPORT, n->dport);
+	put_original(w, TDO_SADB_X_EXT_NAT_T_OAI, &n->oa_src);
+	put_original(w, TDO_SADB_X_EXT_NAT_T_OAR, &n->oa_dst);
+	if (n->frag != 0)
+		tdo_sadb_put_natt_frag(w, n->frag);
+}
+
 void
 tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p)
 {
@@ -287,6 +334,7 @@ tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p)
 	put_ekey(w, p);
 	put_akey(w, p);
 	tdo_sadb_put_sa_addrs(w, &p->key.src, &p->key.dst);
+	tdo_sadb_put_natt(w, &p->natt);
 	put_replay_if_needed(w, p->replay);
 	if (p->new_src.af != TDO_AF_NONE)
 		put_sa_addr(w, TDO_SADB_X_EXT_NEW_ADDRESS_SRC, &p->new_src);
@@ -331,6 +379,7 @@ tdo_sadb_put_sa_info(struct tdo_wr *w, const struct tdo_sa_info *info, bool with
 		put_akey(w, p);
 		put_ekey(w, p);
 	}
+	tdo_sadb_put_natt(w, &p->natt);
 	put_replay_if_needed(w, p->replay);
 	/* Lateness alone is no reason to send what others stop at. */
 	if (put_sa_own(w, p, p->adaptive ? info->window : 0) && any_late(&info->late))

@@ -521,6 +521,44 @@ others_hear_of_sas(void **state)
 	free(region);
 }
 
+/* What NAT traversal needs: a successor could ask nobody for it. */
+static void
+sas_in_udp_come_back(void **state)
+{
+	void *region = region_new();
+	struct tdo_sa_param a = sa(0x1000, 7);
+	struct tdo_sa_info info;
+	struct tdo_wr w;
+	struct proc p;
+
+	(void)state;
+	a.natt = (struct tdo_natt){.type = TDO_NATT_ESPINUDP, .sport = 30000, .dport = 4500};
+	a.natt.frag = 1200;
+	a.natt.oa_src = (struct tdo_addr){.af = TDO_AF_INET, .b = {172, 16, 0, 9}};
+	proc_start(&p, region, false, START);
+	add_sa(&p, &a);
+	w = begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&w, &(struct tdo_sadb_sa){.spi = 0x1000});
+	tdo_sadb_put_sa_addrs(&w, &a.key.src, &a.key.dst);
+	tdo_sadb_put_natt_port(&w, TDO_SADB_X_EXT_NAT_T_SPORT, 30001);
+	assert_int_equal(request(&p, &w), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		proc_kill(&p);
+		proc_start(&p, region, true, START + 10);
+		assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+		assert_int_equal(info.param.natt.type, TDO_NATT_ESPINUDP);
+		assert_int_equal(info.param.natt.sport, 30001);
+		assert_int_equal(info.param.natt.dport, 4500);
+		assert_int_equal(info.param.natt.frag, 1200);
+		assert_memory_equal(&info.param.natt.oa_src, &a.natt.oa_src, sizeof(a.natt.oa_src));
+		/* As a new journal has it. */
+		p.journal.stale = true;
+		tdo_journal_tick(&p.journal, p.now += 1000 * TDO_SEC);
+	}
+	proc_kill(&p);
+	free(region);
+}
+
 /* SAs that are older than a setting that would refuse them now. */
 static void
 weak_sas_come_back_with_the_knob_that_refuses_them(void **state)
@@ -980,6 +1018,7 @@ main(void)
 	    cmocka_unit_test(high_halves_come_back),
 	    cmocka_unit_test(ah_and_ipcomp_come_back),
 	    cmocka_unit_test(others_hear_of_sas),
+	    cmocka_unit_test(sas_in_udp_come_back),
 	    cmocka_unit_test(replaced_objects_are_the_new_ones),
 	    cmocka_unit_test(updates_keep_the_order),
 	    cmocka_unit_test(updates_leave_no_gap),

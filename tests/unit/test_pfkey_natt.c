@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * UDP encapsulation in PF_KEY messages: SAs that are made, updated, shown; what is refused; the
+ * local ports that the attachment hears of.
+ */
+#include "daemon/natt_ports.h"
+#include "pfkey_world.h"
+
+static const struct tdo_addr OA = {.af = TDO_AF_INET, .b = {172, 16, 0, 9}};
+static const struct tdo_addr OTHER = {.af = TDO_AF_INET, .b = {10, 0, 0, 3}};
+
+static struct tdo_sa_param
+sample_udp(uint32_t spi, uint16_t sport, uint16_t dport)
+{
+	struct tdo_sa_param p = sample(spi);
+
+	p.natt = (struct tdo_natt){.type = TDO_NATT_ESPINUDP, .sport = sport, .dport = dport};
+	return p;
+}
+
+static struct tdo_natt
+natt_of(struct world *w, uint32_t spi)
+{
+	struct tdo_sa_info info;
+
+	say_key(w->a, TDO_SADB_GET, spi);
+	hear(w->a, TDO_SADB_GET, 0);
+	assert_int_equal(tdo_sadb_get_sa_info(&got, &info, NULL), 0);
+	return info.param.natt;
+}
+
+static void
+expect_source(struct world *w, uint32_t spi, const struct tdo_addr *oa)
+{
+	struct tdo_natt n = natt_of(w, spi);
+
+	assert_memory_equal(&n.oa_src, oa, sizeof(*oa));
+}
+
+static void
+expect_natt(struct world *w, uint32_t spi, uint8_t type, uint16_t sport, uint16_t dport)
+{
+	struct tdo_natt n = natt_of(w, spi);
+
+	assert_int_equal(n.type, type);
+	assert_int_equal(n.sport, sport);
+	assert_int_equal(n.dport, dport);
+}
+
+/* An update of the lifetimes, with what stands in n. */
+static void
+update(struct world *w, uint32_t spi, const struct tdo_natt *n, int err)
+{
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&wr, &(struct tdo_sadb_sa){.spi = spi, .replay = 4});
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	tdo_sadb_put_natt(&wr, n);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, err);
+}
+
+/* ---- making ------------------------------------------------------------------------------- */
+
+static void
+an_sa_in_udp_is_shown_as_it_was_given(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+	struct tdo_natt n;
+
+	p.natt.oa_src = OA;
+	p.natt.oa_dst = OTHER;
+	p.natt.frag = 1200;
+	add(w, &p, 0);
+	/* What others hear has no keys, but all of this. */
+	hear(w->b, TDO_SADB_ADD, 0);
+	assert_false(tdo_sadb_has(&got, TDO_SADB_EXT_KEY_ENCRYPT));
+	assert_true(tdo_sadb_has(&got, TDO_SADB_X_EXT_NAT_T_OAR));
+	n = natt_of(w, 0x1001);
+	assert_memory_equal(&n.oa_src, &OA, sizeof(OA));
+	assert_memory_equal(&n.oa_dst, &OTHER, sizeof(OTHER));
+	assert_int_equal(n.frag, 1200);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 30000, 4500);
+	say_base(w->a, TDO_SADB_DUMP, TDO_SATYPE_UNSPEC);
+	hear(w->a, TDO_SADB_DUMP, 0);
+	assert_true(tdo_sadb_has(&got, TDO_SADB_X_EXT_NAT_T_TYPE));
+	assert_true(tdo_sadb_has(&got, TDO_SADB_X_EXT_NAT_T_FRAG));
+}
+
+/* An SA that is not in UDP says nothing of it: many readers stop at what they do not know. */
+static void
+other_sas_have_none_of_it(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+
+	add(w, &p, 0);
+	assert_int_equal(natt_of(w, 0x1001).type, TDO_NATT_NONE);
+	for (unsigned ext = TDO_SADB_X_EXT_NAT_T_TYPE; ext <= TDO_SADB_X_EXT_NAT_T_FRAG; ext++)
+		assert_false(tdo_sadb_has(&got, ext));
+}
+
+static void
+ports_that_nobody_names_are_those_of_the_form(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 0, 0);
+
+	add(w, &p, 0);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 4500, 4500);
+	p = sample_udp(0x1002, 1024, 0);
+	p.natt.type = TDO_NATT_NON_IKE;
+	add(w, &p, 0);
+	expect_natt(w, 0x1002, TDO_NATT_NON_IKE, 1024, 500);
+}
+
+static void
+d32_sas_in_udp_over_ipv6(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+	struct tdo_sa_info info;
+
+	p.key.src = (struct tdo_addr){.af = TDO_AF_INET6, .b = {0x20, 1, [15] = 1}};
+	p.key.dst = (struct tdo_addr){.af = TDO_AF_INET6, .b = {0x20, 1, [15] = 2}};
+	p.natt.oa_dst = (struct tdo_addr){.af = TDO_AF_INET6, .b = {0xfd, [15] = 2}};
+	add(w, &p, 0);
+	assert_int_equal(tdo_sa_get(w->e, &p.key, &info), 0);
+	assert_memory_equal(&info.param.natt.oa_dst, &p.natt.oa_dst, sizeof(p.natt.oa_dst));
+	assert_int_equal(info.param.natt.dport, 30000);
+}
+
+/* 0.0.0.0 is what who knows no original address writes where he has to write one. */
+static void
+an_original_address_may_be_unknown(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 4500);
+
+	p.natt.oa_src = (struct tdo_addr){.af = TDO_AF_INET};
+	p.natt.oa_dst = OA;
+	add(w, &p, 0);
+	assert_int_equal(natt_of(w, 0x1001).oa_src.af, TDO_AF_NONE);
+	assert_int_equal(natt_of(w, 0x1001).oa_dst.af, TDO_AF_INET);
+}
+
+static void
+refused(struct world *w, struct tdo_sa_param p)
+{
+	add(w, &p, EINVAL);
+	assert_int_equal(tdo_engine_counts(w->e).sas, 0);
+}
+
+static void
+what_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 4500);
+
+	/* AH and IPComp are not what goes in UDP. */
+	p.key.satype = TDO_SATYPE_AH;
+	p.ealg = 0;
+	p.ekey_bits = 0;
+	refused(w, p);
+	begin(TDO_SADB_GETSPI, TDO_SATYPE_AH);
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	tdo_sadb_put_natt(&wr, &p.natt);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_GETSPI, EINVAL);
+	/* An original address of the other family. */
+	p = sample_udp(0x1001, 4500, 4500);
+	p.natt.oa_dst = (struct tdo_addr){.af = TDO_AF_INET6, .b = {0xfd, 1}};
+	refused(w, p);
+	/* Who names ports or an original address, but no form, would get ESP without UDP. */
+	p = sample_udp(0x1001, 4500, 4500);
+	p.natt.type = TDO_NATT_NONE;
+	refused(w, p);
+	p = sample(0x1001);
+	p.natt.oa_src = OA;
+	refused(w, p);
+	p = sample(0x1001);
+	p.natt.frag = 1200;
+	refused(w, p);
+	/* A form that there is not. */
+	p = sample(0x1001);
+	begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_param(&wr, &p);
+	tdo_sadb_put_natt_type(&wr, 3);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_ADD, EINVAL);
+	assert_int_equal(tdo_engine_counts(w->e).sas, 0);
+}
+
+/* Who says that there is no UDP may say the rest, too. */
+static void
+no_form_at_all_is_said(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample(0x1001);
+
+	begin(TDO_SADB_ADD, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_param(&wr, &p);
+	tdo_sadb_put_natt_type(&wr, TDO_SADB_NATT_NONE);
+	tdo_sadb_put_natt_port(&wr, TDO_SADB_X_EXT_NAT_T_SPORT, 4500);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_ADD, 0);
+	expect_natt(w, 0x1001, TDO_NATT_NONE, 0, 0);
+}
+
+/* ---- updates ------------------------------------------------------------------------------ */
+
+static void
+an_update_changes_what_it_says(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+
+	p.natt.oa_src = OA;
+	p.natt.frag = 1200;
+	add(w, &p, 0);
+	/* Nothing of UDP. */
+	update(w, 0x1001, &(struct tdo_natt){0}, 0);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 30000, 4500);
+	assert_int_equal(natt_of(w, 0x1001).frag, 1200);
+	expect_source(w, 0x1001, &OA);
+	/* The ports that a NAT chose anew: with the form, and without. */
+	update(w, 0x1001, &(struct tdo_natt){.type = TDO_NATT_ESPINUDP, .sport = 30001}, 0);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 30001, 4500);
+	update(w, 0x1001, &(struct tdo_natt){.dport = 4501}, 0);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 30001, 4501);
+	update(w, 0x1001, &(struct tdo_natt){.frag = 1300, .oa_src = OTHER}, 0);
+	assert_int_equal(natt_of(w, 0x1001).frag, 1300);
+	expect_source(w, 0x1001, &OTHER);
+	/* The NAT is gone. */
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&wr, &(struct tdo_sadb_sa){.spi = 0x1001});
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	tdo_sadb_put_natt_type(&wr, TDO_SADB_NATT_NONE);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, 0);
+	expect_natt(w, 0x1001, TDO_NATT_NONE, 0, 0);
+	/* Ports alone do not bring it back. */
+	update(w, 0x1001, &(struct tdo_natt){.sport = 4500, .dport = 4500}, EINVAL);
+	update(w, 0x1001, &(struct tdo_natt){.type = TDO_NATT_ESPINUDP}, 0);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 4500, 4500);
+}
+
+/* MOBIKE: address and port in one message. */
+static void
+d44_address_and_port_move_together(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000), u = {0};
+	struct tdo_sa_info info;
+
+	add(w, &p, 0);
+	u.key = p.key;
+	u.replay = p.replay;
+	u.new_dst = OTHER;
+	u.natt.dport = 31000;
+	begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa_param(&wr, &u);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_UPDATE, 0);
+	u.key.dst = OTHER;
+	assert_int_equal(tdo_sa_get(w->e, &u.key, &info), 0);
+	assert_int_equal(info.param.natt.type, TDO_NATT_ESPINUDP);
+	assert_int_equal(info.param.natt.sport, 4500);
+	assert_int_equal(info.param.natt.dport, 31000);
+}
+
+static void
+an_update_completes_what_getspi_began(void **state)
+{
+	struct world *w = *state;
+
+	for (int with = 0; with < 2; with++) {
+		uint32_t spi = 0x2000 + (uint32_t)with;
+		struct tdo_sa_param p = sample(spi);
+
+		begin(TDO_SADB_GETSPI, TDO_SATYPE_ESP);
+		tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+		tdo_sadb_put_spirange(&wr, &(struct tdo_sadb_spirange){spi, spi});
+		if (with)
+			tdo_sadb_put_natt(
+			    &wr, &(struct tdo_natt){
+				     .type = TDO_NATT_ESPINUDP, .sport = 30000, .dport = 4500});
+		say(w->a, NOW);
+		hear(w->a, TDO_SADB_GETSPI, 0);
+		/* setkey -D shows what is known already. */
+		expect_natt(w, spi, with ? TDO_NATT_ESPINUDP : TDO_NATT_NONE, with ? 30000 : 0,
+		    with ? 4500 : 0);
+		if (!with)
+			p.natt = (struct tdo_natt){.type = TDO_NATT_ESPINUDP, .sport = 30000};
+		begin(TDO_SADB_UPDATE, TDO_SATYPE_ESP);
+		tdo_sadb_put_sa_param(&wr, &p);
+		say(w->a, NOW);
+		hear(w->a, TDO_SADB_UPDATE, 0);
+		expect_natt(w, spi, TDO_NATT_ESPINUDP, 30000, 4500);
+	}
+}
+
+/* ---- the ports of this host --------------------------------------------------------------- */
+
+static struct tdo_natt_ports ports;
+static int refuse;          /* -errno for the next port that begins */
+static unsigned told, gone; /* how often */
+
+static int
+port(void *ctx, uint16_t n, bool marker, bool on)
+{
+	(void)ctx;
+	if (on && refuse)
+		return refuse;
+	assert_true(tdo_natt_ports_set(&ports, n, marker, on)); /* each change is one */
+	on ? told++ : gone++;
+	return 0;
+}
+
+static void
+set_local(struct world *w, const struct tdo_addr *a)
+{
+	assert_int_equal(tdo_engine_set_local(w->e, a, a != NULL), 0);
+}
+
+/* The engine of a world that listens. */
+static int
+setup_ports(void **state)
+{
+	struct tdo_engine_config ec;
+	struct tdo_pfkey_config pc;
+	struct world *w;
+
+	setup(state);
+	w = *state;
+	ec = (struct tdo_engine_config){.mem = {mem_alloc, mem_free, w},
+	    .random = fill_random,
+	    .nworkers = 1,
+	    .log = log_line,
+	    .log_ctx = w,
+	    .crypto = w->crypto,
+	    .natt = {.port = port}};
+	pc = (struct tdo_pfkey_config){.mem = ec.mem, .wake = wake, .wake_ctx = w};
+	tdo_pfkey_free(w->k);
+	tdo_engine_free(w->e);
+	memset(&ports, 0, sizeof(ports));
+	told = gone = 0;
+	refuse = 0;
+	assert_int_equal(tdo_engine_new(&ec, &w->e), 0);
+	tdo_worker_idle(tdo_engine_worker(w->e, 0));
+	pc.engine = w->e;
+	assert_int_equal(tdo_pfkey_new(&pc, &w->k), 0);
+	tdo_engine_set_wall(w->e, 1700000000, NOW);
+	w->a = client(w, true, 0);
+	w->b = client(w, true, 1);
+	set_local(w, &B4);
+	return 0;
+}
+
+static void delete (struct world *w, uint32_t spi)
+{
+	say_key(w->a, TDO_SADB_DELETE, spi);
+	hear(w->a, TDO_SADB_DELETE, 0);
+	tdo_engine_tick(w->e, NOW);
+}
+
+static void
+a_port_is_told_once_and_until_the_last_sa_is_gone(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+
+	add(w, &p, 0);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+	p.key.spi = 0x1002;
+	add(w, &p, 0);
+	assert_int_equal(told, 1);
+	/* Another port, and the older form, are others. */
+	p = sample_udp(0x1003, 30000, 4501);
+	add(w, &p, 0);
+	p = sample_udp(0x1004, 30000, 4500);
+	p.natt.type = TDO_NATT_NON_IKE;
+	add(w, &p, 0);
+	assert_int_equal(told, 3);
+	assert_true(tdo_natt_ports_has(&ports, 4500, true));
+	/* An update keeps the port, without a gap. */
+	update(w, 0x1001, &(struct tdo_natt){.sport = 30001}, 0);
+	tdo_engine_tick(w->e, NOW);
+	assert_int_equal(told, 3);
+	assert_int_equal(gone, 0);
+	delete (w, 0x1001);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+	delete (w, 0x1002);
+	assert_false(tdo_natt_ports_has(&ports, 4500, false));
+	assert_true(tdo_natt_ports_has(&ports, 4500, true));
+	/* One that changes its own port takes the other one first. */
+	tdo_worker_resume(tdo_engine_worker(w->e, 0));
+	update(w, 0x1003, &(struct tdo_natt){.dport = 4502}, 0);
+	tdo_engine_tick(w->e, NOW);
+	assert_true(tdo_natt_ports_has(&ports, 4502, false));
+	assert_true(tdo_natt_ports_has(&ports, 4501, false)); /* the worker may not know it yet */
+	tdo_worker_idle(tdo_engine_worker(w->e, 0));
+	tdo_engine_tick(w->e, NOW);
+	assert_false(tdo_natt_ports_has(&ports, 4501, false));
+	say_base(w->a, TDO_SADB_FLUSH, TDO_SATYPE_UNSPEC);
+	hear(w->a, TDO_SADB_FLUSH, 0);
+	tdo_engine_tick(w->e, NOW);
+	assert_int_equal(gone, told);
+}
+
+/* Ports of others are nobody's business: an application of this host may have the same one. */
+static void
+only_ports_of_this_host_are_told(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+
+	p.key.src = B4;
+	p.key.dst = A4;
+	add(w, &p, 0);
+	assert_int_equal(told, 0);
+	p = sample(0x1002);
+	add(w, &p, 0);
+	assert_int_equal(told, 0);
+}
+
+static void
+ports_follow_the_addresses_of_the_host(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+
+	set_local(w, NULL);
+	add(w, &p, 0);
+	assert_int_equal(told, 0);
+	set_local(w, &B4);
+	assert_int_equal(told, 1);
+	set_local(w, &B4);
+	assert_int_equal(told, 1);
+	set_local(w, &A4);
+	assert_int_equal(gone, 1);
+	/* What cannot be received now is tried again. */
+	refuse = -ENOSPC;
+	set_local(w, &B4);
+	tdo_engine_tick(w->e, NOW);
+	assert_false(tdo_natt_ports_has(&ports, 4500, false));
+	assert_int_equal(w->lines, 1);
+	refuse = 0;
+	tdo_engine_tick(w->e, NOW);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+}
+
+static void
+an_sa_that_could_not_be_received_is_not_made(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+
+	refuse = -ENOSPC;
+	add(w, &p, ENOSPC);
+	assert_int_equal(tdo_engine_counts(w->e).sas, 0);
+	refuse = 0;
+	add(w, &p, 0);
+	/* Nor does it get a port where it could not be received: it stays as it is. */
+	refuse = -ENOSPC;
+	update(w, 0x1001, &(struct tdo_natt){.dport = 4501}, ENOSPC);
+	expect_natt(w, 0x1001, TDO_NATT_ESPINUDP, 30000, 4500);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+	assert_false(tdo_natt_ports_has(&ports, 4501, false));
+}
+
+static void
+no_memory_leaves_the_ports_alone(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+	int r = -ENOMEM;
+
+	for (long n = 0; r != 0; n++) {
+		assert_true(n < 100);
+		w->fail_after = n;
+		r = tdo_sa_add(w->e, &p, NOW, NULL);
+		w->fail_after = -1;
+		assert_int_equal(r == 0, tdo_natt_ports_has(&ports, 4500, false));
+	}
+}
+
+/* ---- what the parent keeps of them -------------------------------------------------------- */
+
+static unsigned seen;
+
+static void
+count(void *ctx, uint16_t n, bool marker)
+{
+	(void)ctx;
+	seen += n + (marker ? 100000u : 0);
+}
+
+static void
+ports_of_a_predecessor_stay_until_all_is_said_again(void **state)
+{
+	(void)state;
+	memset(&ports, 0, sizeof(ports));
+	assert_true(tdo_natt_ports_set(&ports, 4500, false, true));
+	assert_false(tdo_natt_ports_set(&ports, 4500, false, true));
+	assert_true(tdo_natt_ports_set(&ports, 500, true, true));
+	assert_true(tdo_natt_ports_set(&ports, 65535, false, true));
+	tdo_natt_ports_age(&ports);
+	/* Said again: nothing to do for the kernel. */
+	assert_false(tdo_natt_ports_set(&ports, 4500, false, true));
+	/* Taken out while it was aged. */
+	assert_true(tdo_natt_ports_set(&ports, 65535, false, false));
+	seen = 0;
+	tdo_natt_ports_each(&ports, count, NULL);
+	assert_int_equal(seen, 4500 + 100500);
+	seen = 0;
+	tdo_natt_ports_drop_aged(&ports, count, NULL);
+	assert_int_equal(seen, 100500);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+	assert_false(tdo_natt_ports_has(&ports, 500, true));
+	tdo_natt_ports_age(&ports);
+	tdo_natt_ports_drop_aged(&ports, NULL, NULL);
+	assert_false(tdo_natt_ports_has(&ports, 4500, false));
+	assert_false(tdo_natt_ports_set(&ports, 4500, false, false));
+}
+
+#define T(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
+#define P(x) cmocka_unit_test_setup_teardown(x, setup_ports, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(an_sa_in_udp_is_shown_as_it_was_given),
+	    T(other_sas_have_none_of_it),
+	    T(ports_that_nobody_names_are_those_of_the_form),
+	    T(d32_sas_in_udp_over_ipv6),
+	    T(an_original_address_may_be_unknown),
+	    T(what_is_refused),
+	    T(no_form_at_all_is_said),
+	    T(an_update_changes_what_it_says),
+	    T(d44_address_and_port_move_together),
+	    T(an_update_completes_what_getspi_began),
+	    P(a_port_is_told_once_and_until_the_last_sa_is_gone),
+	    P(only_ports_of_this_host_are_told),
+	    P(ports_follow_the_addresses_of_the_host),
+	    P(an_sa_that_could_not_be_received_is_not_made),
+	    P(no_memory_leaves_the_ports_alone),
+	    cmocka_unit_test(ports_of_a_predecessor_stay_until_all_is_said_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
