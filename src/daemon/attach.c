@@ -12,6 +12,7 @@
 #include "os/route.h"
 #include "os/sysctl.h"
 #include "os/tun.h"
+#include "os/udpsock.h"
 
 #define TUN_MTU   65535 /* O6: whole datagrams, as transport mode needs (RFC 4303 3.3.4) */
 #define TUN_QUEUE 2000
@@ -303,6 +304,26 @@ open_receivers(enum tdo_af af, unsigned i, unsigned n, int fd[TDO_RAW_PROTOS], i
 		keep(tdo_rawsock_in(af, tdo_raw_proto(k), i, n), &fd[k], error);
 }
 
+/* Without them all else works; one line says what is missing. */
+static void
+open_udp(const struct tdo_attach *a, struct tdo_worker_fds *w, struct tdo_fence_udp *port)
+{
+	uint32_t own = a->marks.own;
+	int e = 0;
+
+	if (a->has_inet) {
+		keep(tdo_udpsock_in(TDO_AF_INET, &port->in[0]), &w->udp4_in, &e);
+		keep(tdo_udpsock_out(TDO_AF_INET, own, true, &port->out[0]), &w->udp4_out_df, &e);
+		keep(tdo_udpsock_out(TDO_AF_INET, own, false, &port->out[0]), &w->udp4_out, &e);
+	}
+	if (a->has_inet6) {
+		keep(tdo_udpsock_in(TDO_AF_INET6, &port->in[1]), &w->udp6_in, &e);
+		keep(tdo_udpsock_out(TDO_AF_INET6, own, false, &port->out[1]), &w->udp6_out, &e);
+	}
+	if (e < 0)
+		tdo_logf(TDO_LOG_WARN, "sockets of UDP encapsulation: %s", strerror(-e));
+}
+
 static int
 open_worker(const struct tdo_attach *a, unsigned i, struct tdo_worker_fds *w)
 {
@@ -350,12 +371,19 @@ tdo_attach_close_workers(struct tdo_worker_fds *w, unsigned n)
 		close_fd(&w[i].raw6_clear);
 		close_fd(&w[i].mtu4);
 		close_fd(&w[i].mtu6);
+		close_fd(&w[i].udp4_in);
+		close_fd(&w[i].udp6_in);
+		close_fd(&w[i].udp4_out_df);
+		close_fd(&w[i].udp4_out);
+		close_fd(&w[i].udp6_out);
 	}
 }
 
 int
 tdo_attach_workers(const struct tdo_attach *a, struct tdo_worker_fds *w)
 {
+	struct tdo_fence_udp port = {{0}, {0}};
+
 	for (unsigned i = 0; i < a->conf->workers; i++) {
 		int r = open_worker(a, i, &w[i]);
 
@@ -364,7 +392,9 @@ tdo_attach_workers(const struct tdo_attach *a, struct tdo_worker_fds *w)
 			tdo_attach_close_workers(w, i + 1);
 			return r;
 		}
+		open_udp(a, &w[i], &port);
 	}
+	tdo_fence_natt_sockets(a->fence, &port);
 	return 0;
 }
 

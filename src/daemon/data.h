@@ -31,6 +31,9 @@ tdo_raw_proto(unsigned i)
  * MTU_DISCOVER = PROBE.  raw4_clear, raw6_clear: the same, with the mark of packets that were
  * diverted and need no protection.  mtu4, mtu6: UDP sockets, marked the same, to ask for path MTUs
  * with connect() and IP_MTU, IPV6_MTU.
+ * udp4_in, udp6_in: ESP in UDP, super-packets whole (udpsock.h); the workers share the peers.
+ * udp4_out_df, udp4_out (without DF), udp6_out: send super-packets, and nothing else, with the
+ * source port tdo_fence_natt_fast(); all -1 where UDP encapsulation is not available.
  */
 struct tdo_worker_fds {
 	int tun;
@@ -38,6 +41,8 @@ struct tdo_worker_fds {
 	int raw4_out, raw6_out;
 	int raw4_clear, raw6_clear;
 	int mtu4, mtu6;
+	int udp4_in, udp6_in;
+	int udp4_out_df, udp4_out, udp6_out;
 };
 
 /* Memory shared with the parent that outlives a data process: state.h. */

@@ -396,13 +396,6 @@ tdo_fence_reassemble(struct tdo_fence *f, bool on)
 		commit_reassembly(f);
 }
 
-int
-tdo_fence_natt_port(struct tdo_fence *f, uint16_t port, bool marker, bool on)
-{
-	(void)tdo_natt_ports_set(&f->natt, port, marker, on);
-	return 0;
-}
-
 bool
 tdo_fence_pending(const struct tdo_fence *f)
 {
@@ -413,14 +406,14 @@ void
 tdo_fence_age(struct tdo_fence *f)
 {
 	tdo_cover_age(f->cover);
-	tdo_natt_ports_age(&f->natt);
+	tdo_fence_natt_age(f);
 }
 
 void
 tdo_fence_drop_aged(struct tdo_fence *f)
 {
 	tdo_cover_drop_aged(f->cover);
-	tdo_natt_ports_drop_aged(&f->natt, NULL, NULL);
+	tdo_fence_natt_drop_aged(f);
 }
 
 /* ---- state -------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
  *	notrack  output, raw        protected packets are not tracked
  *	keep     output, late       own packets have the mark that their socket has
  *	whole    prerouting         there while IPv6 fragments have to be put together
+ *	natt     prerouting         there while SAs use UDP: ESP in UDP to the socket that receives
+ *it natt-out output             ... and gives what the sending sockets send the port of the SAs
  *
  * The chains out4, guard4, in4 and so on hold the lookups; NAME-late those for packets whose
  * upper layer cannot be read.  A change that widens is in force when a call returns; one that
@@ -32,6 +34,11 @@ struct tdo_fence_config {
 	uint16_t queue;
 	bool use_queue; /* somebody listens to the queue; else what would go there is dropped */
 	bool persist;   /* the table outlives a crash of this process */
+};
+
+/* Ports of the sockets of UDP encapsulation, by family: IPv4, IPv6; 0: there is none. */
+struct tdo_fence_udp {
+	uint16_t in[2], out[2];
 };
 
 struct tdo_fence;
@@ -58,12 +65,20 @@ int tdo_fence_flush(struct tdo_fence *f);
  * where this kernel can.
  */
 void tdo_fence_reassemble(struct tdo_fence *f, bool on);
+/* Which sockets there are; before the first port of UDP encapsulation. */
+void tdo_fence_natt_sockets(struct tdo_fence *f, const struct tdo_fence_udp *sock);
 /*
- * ESP in UDP that comes to a local port is received, in the form with or without the marker of
- * eight zero bytes in front of ESP.  0 or -errno: nothing changed; without on carried out by the
- * next flush.
+ * ESP in UDP that comes to a local port, which is not 0, is received, in the form with or without
+ * the marker of eight zero bytes in front of ESP; where the kernel cannot, that is logged.  0 or
+ * -errno: nothing changed.
  */
 int tdo_fence_natt_port(struct tdo_fence *f, uint16_t port, bool marker, bool on);
+/*
+ * The port that super-packets of the sending sockets leave with: the first that was added while
+ * there was none, for as long as there is any; 0: none, nothing may be sent by them.  Only what
+ * UDP_SEGMENT cuts may be sent there: of all else the checksum would be wrong.
+ */
+uint16_t tdo_fence_natt_fast(const struct tdo_fence *f);
 /* As tdo_cover_age() and tdo_cover_drop_aged(). */
 void tdo_fence_age(struct tdo_fence *f);
 void tdo_fence_drop_aged(struct tdo_fence *f);

@@ -47,8 +47,8 @@ static const struct {
 
 /* ---- pieces of rules ---------------------------------------------------------------- */
 
-static void
-if_mark(struct tdo_nft *n, uint32_t bits)
+void
+tdo_fence_if_mark(struct tdo_nft *n, uint32_t bits)
 {
 	uint32_t zero = 0;
 
@@ -57,17 +57,17 @@ if_mark(struct tdo_nft *n, uint32_t bits)
 	tdo_nft_cmp(n, NFT_CMP_NEQ, R(0), &zero, sizeof(zero));
 }
 
-static void
-if_meta8(struct tdo_nft *n, enum nft_meta_keys key, uint8_t value)
+void
+tdo_fence_if_meta8(struct tdo_nft *n, enum nft_meta_keys key, uint8_t value)
 {
 	tdo_nft_meta(n, key, R(0));
 	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &value, sizeof(value));
 }
 
-static void
-if_family(struct tdo_nft *n, uint8_t af)
+void
+tdo_fence_if_family(struct tdo_nft *n, uint8_t af)
 {
-	if_meta8(n, NFT_META_NFPROTO, af == TDO_AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	tdo_fence_if_meta8(n, NFT_META_NFPROTO, af == TDO_AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
 }
 
 static void
@@ -80,8 +80,8 @@ if_name(struct tdo_nft *n, enum nft_meta_keys key, const char *name)
 	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), padded, sizeof(padded));
 }
 
-static void
-if_loopback(struct tdo_nft *n, enum nft_meta_keys key)
+void
+tdo_fence_if_loopback(struct tdo_nft *n, enum nft_meta_keys key)
 {
 	uint16_t type = ARPHRD_LOOPBACK;
 
@@ -89,16 +89,15 @@ if_loopback(struct tdo_nft *n, enum nft_meta_keys key)
 	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &type, sizeof(type));
 }
 
-static void
-accept_and_end(struct tdo_nft *n)
+void
+tdo_fence_accept_and_end(struct tdo_nft *n)
 {
 	tdo_nft_verdict(n, NF_ACCEPT, NULL);
 	tdo_nft_rule_end(n);
 }
 
-/* The packet's mark without the bits of clear, with those of set. */
-static void
-change_mark(struct tdo_nft *n, uint32_t clear, uint32_t set)
+void
+tdo_fence_change_mark(struct tdo_nft *n, uint32_t clear, uint32_t set)
 {
 	uint32_t keep = ~(clear | set);
 
@@ -120,15 +119,15 @@ exempt_own(struct tdo_fence *f, const char *table, const char *chain)
 	uint32_t zero = 0;
 
 	tdo_nft_rule_begin(n, table, chain);
-	if_mark(n, m->own | m->own_clear);
-	accept_and_end(n);
+	tdo_fence_if_mark(n, m->own | m->own_clear);
+	tdo_fence_accept_and_end(n);
 	for (int i = 0; i < 2 && f->use_socket; i++) {
 		tdo_nft_rule_begin(n, table, chain);
 		tdo_nft_socket_mark(n, R(0));
 		tdo_nft_bitwise(n, R(0), (const uint8_t *)&bit[i], NULL, sizeof(bit[i]));
 		tdo_nft_cmp(n, NFT_CMP_NEQ, R(0), &zero, sizeof(zero));
-		change_mark(n, m->divert, bit[i]);
-		accept_and_end(n);
+		tdo_fence_change_mark(n, m->divert, bit[i]);
+		tdo_fence_accept_and_end(n);
 	}
 }
 
@@ -147,14 +146,14 @@ exempt_nd(struct tdo_nft *n, const char *table, const char *chain)
 
 	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
 		tdo_nft_rule_begin(n, table, chain);
-		if_family(n, TDO_AF_INET6);
-		if_meta8(n, NFT_META_L4PROTO, TDO_IPPROTO_ICMPV6);
+		tdo_fence_if_family(n, TDO_AF_INET6);
+		tdo_fence_if_meta8(n, NFT_META_L4PROTO, TDO_IPPROTO_ICMPV6);
 		tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, R(0));
 		tdo_nft_cmp(n, NFT_CMP_GTE, R(0), &range[i].first, 1);
 		tdo_nft_cmp(n, NFT_CMP_LTE, R(0), &range[i].last, 1);
 		tdo_nft_payload(n, NFT_PAYLOAD_NETWORK_HEADER, IP6_HOPS_OFF, 1, R(0));
 		tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &range[i].hop_limit, 1);
-		accept_and_end(n);
+		tdo_fence_accept_and_end(n);
 	}
 }
 
@@ -167,7 +166,7 @@ jump_lookups(struct tdo_nft *n, const char *table, const char *chain, const char
 	for (int i = 0; i < 2; i++) {
 		snprintf(name, sizeof(name), "%s%u", prefix, family[i]);
 		tdo_nft_rule_begin(n, table, chain);
-		if_family(n, family[i]);
+		tdo_fence_if_family(n, family[i]);
 		tdo_nft_verdict(n, NFT_JUMP, name);
 		tdo_nft_rule_end(n);
 	}
@@ -182,7 +181,7 @@ fill_notrack(struct tdo_fence *f, const char *t)
 
 	/* I12: without this, the user's NAT rules would rewrite protected packets. */
 	tdo_nft_rule_begin(n, t, "notrack");
-	if_mark(n, f->cfg.marks.own);
+	tdo_fence_if_mark(n, f->cfg.marks.own);
 	tdo_nft_notrack(n);
 	tdo_nft_rule_end(n);
 }
@@ -193,8 +192,8 @@ fill_out(struct tdo_fence *f, const char *t)
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_rule_begin(n, t, "out");
-	if_loopback(n, NFT_META_OIFTYPE);
-	accept_and_end(n);
+	tdo_fence_if_loopback(n, NFT_META_OIFTYPE);
+	tdo_fence_accept_and_end(n);
 	exempt_own(f, t, "out");
 	exempt_nd(n, t, "out");
 	jump_lookups(n, t, "out", "out");
@@ -208,12 +207,12 @@ fill_fwd(struct tdo_fence *f, const char *t)
 	uint32_t local = RTN_LOCAL;
 
 	tdo_nft_rule_begin(n, t, "fwd");
-	if_loopback(n, NFT_META_IIFTYPE);
-	accept_and_end(n);
+	tdo_fence_if_loopback(n, NFT_META_IIFTYPE);
+	tdo_fence_accept_and_end(n);
 	tdo_nft_rule_begin(n, t, "fwd");
 	tdo_nft_fib_daddr_type(n, R(0));
 	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &local, sizeof(local));
-	accept_and_end(n);
+	tdo_fence_accept_and_end(n);
 	exempt_nd(n, t, "fwd");
 	jump_lookups(n, t, "fwd", "out");
 }
@@ -228,16 +227,16 @@ fill_guard(struct tdo_fence *f, const char *t)
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_rule_begin(n, t, "guard");
-	if_loopback(n, NFT_META_OIFTYPE);
-	accept_and_end(n);
+	tdo_fence_if_loopback(n, NFT_META_OIFTYPE);
+	tdo_fence_accept_and_end(n);
 	tdo_nft_rule_begin(n, t, "guard");
 	if_name(n, NFT_META_OIFNAME, f->cfg.tun);
-	accept_and_end(n);
+	tdo_fence_accept_and_end(n);
 	tdo_nft_rule_begin(n, t, "guard");
-	if_mark(n, f->cfg.marks.own | f->cfg.marks.own_clear);
-	accept_and_end(n);
+	tdo_fence_if_mark(n, f->cfg.marks.own | f->cfg.marks.own_clear);
+	tdo_fence_accept_and_end(n);
 	tdo_nft_rule_begin(n, t, "guard");
-	if_mark(n, f->cfg.marks.divert);
+	tdo_fence_if_mark(n, f->cfg.marks.divert);
 	tdo_nft_verdict(n, NFT_GOTO, "blocked");
 	tdo_nft_rule_end(n);
 	exempt_nd(n, t, "guard");
@@ -252,8 +251,8 @@ exempt_ipsec(struct tdo_nft *n, const char *t)
 
 	for (size_t i = 0; i < sizeof(proto); i++) {
 		tdo_nft_rule_begin(n, t, "in");
-		if_meta8(n, NFT_META_L4PROTO, proto[i]);
-		accept_and_end(n);
+		tdo_fence_if_meta8(n, NFT_META_L4PROTO, proto[i]);
+		tdo_fence_accept_and_end(n);
 	}
 }
 
@@ -263,13 +262,18 @@ fill_in(struct tdo_fence *f, const char *t, const char *chain)
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_rule_begin(n, t, chain);
-	if_loopback(n, NFT_META_IIFTYPE);
-	accept_and_end(n);
+	tdo_fence_if_loopback(n, NFT_META_IIFTYPE);
+	tdo_fence_accept_and_end(n);
 	tdo_nft_rule_begin(n, t, chain);
 	if_name(n, NFT_META_IIFNAME, f->cfg.tun);
-	accept_and_end(n);
-	if (strcmp(chain, "in") == 0)
+	tdo_fence_accept_and_end(n);
+	if (strcmp(chain, "in") == 0) {
 		exempt_ipsec(n, t);
+		/* The same in UDP: fence_natt.c. */
+		tdo_nft_rule_begin(n, t, chain);
+		tdo_fence_if_mark(n, f->cfg.marks.own);
+		tdo_fence_accept_and_end(n);
+	}
 	exempt_nd(n, t, chain);
 	jump_lookups(n, t, chain, "in");
 }
@@ -280,8 +284,8 @@ fill_targets(struct tdo_fence *f, const char *t)
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_rule_begin(n, t, "divert");
-	change_mark(n, 0, f->cfg.marks.divert);
-	accept_and_end(n);
+	tdo_fence_change_mark(n, 0, f->cfg.marks.divert);
+	tdo_fence_accept_and_end(n);
 
 	tdo_nft_rule_begin(n, t, "blocked");
 	tdo_nft_counter(n, "guard-drops");
@@ -334,6 +338,7 @@ tdo_fence_skeleton(struct tdo_fence *f, const char *table)
 	fill_guard(f, table);
 	fill_in(f, table, "in");
 	fill_in(f, table, "infwd");
+	tdo_fence_natt_fill(f, table);
 }
 
 /*
@@ -353,8 +358,8 @@ tdo_fence_reassembly(struct tdo_fence *f, const char *table, bool on)
 	}
 	tdo_nft_chain_add(n, table, "whole", &hook);
 	tdo_nft_rule_begin(n, table, "whole");
-	if_meta8(n, NFT_META_L4PROTO, IPPROTO_RAW);
-	tdo_nft_tproxy6(n, R(0));
+	tdo_fence_if_meta8(n, NFT_META_L4PROTO, IPPROTO_RAW);
+	tdo_nft_tproxy(n, NFPROTO_IPV6, R(0));
 	tdo_nft_rule_end(n);
 }
 

@@ -97,8 +97,16 @@ void tdo_nft_bitwise(
 void tdo_nft_cmp(
     struct tdo_nft *n, enum nft_cmp_ops op, uint32_t sreg, const void *data, uint16_t len);
 void tdo_nft_lookup(struct tdo_nft *n, const char *set, uint32_t sreg);
-/* IPv6 tproxy to the port in sreg: a rule that has it makes the kernel reassemble first. */
-void tdo_nft_tproxy6(struct tdo_nft *n, uint32_t sreg);
+/* dreg becomes these bytes. */
+void tdo_nft_immediate(struct tdo_nft *n, uint32_t dreg, const void *data, uint16_t len);
+/* Writes sreg into the packet.  No checksum follows. */
+void tdo_nft_payload_set(
+    struct tdo_nft *n, enum nft_payload_bases base, uint32_t off, uint32_t len, uint32_t sreg);
+/*
+ * Gives the packet to the transparent socket of the port in sreg; without one the rule ends here,
+ * as without a match.  A rule that has it makes the kernel reassemble first.  family: NFPROTO_...
+ */
+void tdo_nft_tproxy(struct tdo_nft *n, uint8_t family, uint32_t sreg);
 void tdo_nft_counter(struct tdo_nft *n, const char *name);
 void tdo_nft_notrack(struct tdo_nft *n);
 /* The xt target NFQUEUE: nft's own queue expression is missing on some kernels. */

@@ -167,11 +167,36 @@ tdo_nft_lookup(struct tdo_nft *n, const char *set, uint32_t sreg)
 }
 
 void
-tdo_nft_tproxy6(struct tdo_nft *n, uint32_t sreg)
+tdo_nft_immediate(struct tdo_nft *n, uint32_t dreg, const void *data, uint16_t len)
+{
+	struct expr e = begin(n, "immediate");
+
+	put_u32(n, NFTA_IMMEDIATE_DREG, dreg);
+	put_data(n, NFTA_IMMEDIATE_DATA, data, len);
+	end(n, e);
+}
+
+void
+tdo_nft_payload_set(
+    struct tdo_nft *n, enum nft_payload_bases base, uint32_t off, uint32_t len, uint32_t sreg)
+{
+	struct expr e = begin(n, "payload");
+
+	put_u32(n, NFTA_PAYLOAD_SREG, sreg);
+	put_u32(n, NFTA_PAYLOAD_BASE, base);
+	put_u32(n, NFTA_PAYLOAD_OFFSET, off);
+	put_u32(n, NFTA_PAYLOAD_LEN, len);
+	put_u32(n, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
+	put_u32(n, NFTA_PAYLOAD_CSUM_OFFSET, 0);
+	end(n, e);
+}
+
+void
+tdo_nft_tproxy(struct tdo_nft *n, uint8_t family, uint32_t sreg)
 {
 	struct expr e = begin(n, "tproxy");
 
-	put_u32(n, NFTA_TPROXY_FAMILY, NFPROTO_IPV6);
+	put_u32(n, NFTA_TPROXY_FAMILY, family);
 	put_u32(n, NFTA_TPROXY_REG_PORT, sreg);
 	end(n, e);
 }

@@ -28,10 +28,12 @@
 #include "os/sysctl.h"
 #include "os/tun.h"
 #include "wire/ip.h"
+#include "wire/udp.h"
 
 enum { ROUNDS = 30, SELECTORS = 12, PACKETS = 40, MANY = 10000, MAIN_TABLE = 254 };
 
 static int ext, raw4, raw6;
+static struct tdo_conf conf;
 static struct tdo_attach at;
 static struct tdo_nft *reader;
 static struct tdo_sel sels[SELECTORS];
@@ -441,10 +443,67 @@ many_entries(void)
 	printf("# making the table anew: %.2f s\n", took);
 }
 
+/* ESP in UDP from outside to this port: true when the daemon's socket has it. */
+static bool
+esp_in_udp_arrives(int fd, uint16_t port, bool marker)
+{
+	struct packet p = {.flow = {.src = {.af = TDO_AF_INET}}};
+	uint8_t buf[256], *udp = p.b + TDO_IP4_HLEN;
+	const struct tdo_ip_hdr h = {.src = {.af = TDO_AF_INET, .b = {192, 0, 2, 1}},
+	    .dst = {.af = TDO_AF_INET, .b = {203, 0, 113, 1}},
+	    .proto = TDO_IPPROTO_UDP,
+	    .ttl = 64};
+	unsigned payload = TDO_UDP_HLEN + TDO_UDP_MARKER_LEN + 32;
+	bool found = false;
+
+	tdo_ip_build(p.b, &h, payload);
+	tdo_put_be16(udp + TDO_UDP_SPORT_OFF, 4500);
+	tdo_put_be16(udp + TDO_UDP_DPORT_OFF, port);
+	tdo_put_be16(udp + TDO_UDP_LEN_OFF, (uint16_t)payload);
+	memset(udp + TDO_UDP_HLEN, marker ? 0 : 7, TDO_UDP_MARKER_LEN);
+	if (write(ext, p.b, TDO_IP4_HLEN + payload) < 0)
+		die("ext0", 0);
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		found = true;
+	return found;
+}
+
+/* Whatever happens to the table, its ports stay in force. */
+static void
+natt_ports(void)
+{
+	static struct tdo_worker_fds w[TDO_WORKERS_MAX];
+	bool ok = true;
+
+	must("sockets", tdo_attach_workers(&at, w));
+	must("port", tdo_fence_natt_port(at.fence, 4500, false, true));
+	must("port", tdo_fence_natt_port(at.fence, 4500, false, true));
+	must("port", tdo_fence_natt_port(at.fence, 500, true, true));
+	for (int i = 0; i < 3; i++) {
+		ok = ok && esp_in_udp_arrives(w[0].udp4_in, 4500, false) &&
+		     esp_in_udp_arrives(w[0].udp4_in, 500, true) &&
+		     !esp_in_udp_arrives(w[0].udp4_in, 500, false) &&
+		     !esp_in_udp_arrives(w[0].udp4_in, 4501, false) &&
+		     tdo_fence_natt_fast(at.fence) == 4500;
+		if (i == 1)
+			tdo_fence_age(at.fence);
+		must("rebuild", tdo_fence_rebuild(at.fence));
+	}
+	must("port", tdo_fence_natt_port(at.fence, 500, true, true));
+	tdo_fence_drop_aged(at.fence);
+	ok = ok && esp_in_udp_arrives(w[0].udp4_in, 500, true) &&
+	     !esp_in_udp_arrives(w[0].udp4_in, 4500, false);
+	must("port", tdo_fence_natt_port(at.fence, 500, true, false));
+	must("port", tdo_fence_natt_port(at.fence, 500, true, false));
+	ok = ok && !esp_in_udp_arrives(w[0].udp4_in, 500, true) &&
+	     tdo_fence_natt_fast(at.fence) == 0;
+	printf("%s 3 - ports of UDP encapsulation stay, and go\n", ok ? "ok" : "not ok");
+	tdo_attach_close_workers(w, conf.workers);
+}
+
 int
 main(void)
 {
-	struct tdo_conf conf;
 
 	tdo_rand_init();
 	enter_namespace();
@@ -453,7 +512,7 @@ main(void)
 	tdo_log_open(false, false);
 	must("attach", tdo_attach_open(&at, &conf));
 	must("netlink", tdo_nft_open(&reader));
-	printf("1..2\n");
+	printf("1..3\n");
 	for (int i = 0; i < ROUNDS; i++)
 		round_of_packets(i % 3 == 0 ? TDO_DIR_IN : TDO_DIR_OUT);
 	printf("# %u packets: %u left, %u covered, %u refused by the kernel; %u matched\n", cases,
@@ -465,6 +524,7 @@ main(void)
 		? "ok"
 		: "not ok");
 	many_entries();
+	natt_ports();
 	tdo_attach_close(&at);
 	tdo_nft_close(reader);
 	tdo_conf_fini(&conf);

@@ -9,6 +9,7 @@
  *	              or an empty answer
  *	T             a packet that the first queue of the TUN has, with its virtio header
  *	W + packet    written to the TUN
+ *	F + letter    the answer carries a descriptor of the first worker, see udp_socket()
  *	S + packet    sent by the raw socket for protected IPv4 packets; C: for clear ones
  *
  * Every answer begins with a dot.
@@ -78,7 +79,7 @@ static bool
 has_answer(uint32_t type)
 {
 	return type == TDO_IPC_COVER_ADD || type == TDO_IPC_COVER_DEL ||
-	       type == TDO_IPC_COVER_DEFAULT || type == TDO_IPC_STATUS;
+	       type == TDO_IPC_COVER_DEFAULT || type == TDO_IPC_STATUS || type == TDO_IPC_NATT_PORT;
 }
 
 /* Forwards a request; returns the bytes of the answer in buf. */
@@ -117,6 +118,44 @@ send_raw(int fd, size_t len)
 	(void)sendto(fd, buf + 1, len - 1, 0, (struct sockaddr *)&sin, sizeof(sin));
 }
 
+static int
+udp_socket(const struct tdo_worker_fds *w, char letter)
+{
+	switch (letter) {
+	case '4':
+		return w->udp4_in;
+	case '6':
+		return w->udp6_in;
+	case 'd':
+		return w->udp4_out_df;
+	case 'n':
+		return w->udp4_out;
+	case 's':
+		return w->udp6_out;
+	default:
+		return -1;
+	}
+}
+
+static void
+answer_with(int client, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(fd))];
+	struct iovec iov = {buf, 1};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	buf[0] = '.';
+	(void)sendmsg(client, &m, MSG_NOSIGNAL);
+}
+
 static void
 serve(const struct tdo_data_env *env, int client)
 {
@@ -138,6 +177,9 @@ serve(const struct tdo_data_env *env, int client)
 		if (write(env->worker[0].tun, buf + 1, (size_t)n - 1) < 0)
 			r = 0;
 		break;
+	case 'F':
+		answer_with(client, udp_socket(&env->worker[0], buf[1]));
+		return;
 	case 'S':
 		send_raw(env->worker[0].raw4_out, (size_t)n);
 		break;
