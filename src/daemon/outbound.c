@@ -7,6 +7,7 @@
 #include "base/be.h"
 #include "daemon/sizes.h"
 #include "daemon/worker.h"
+#include "engine/encap.h"
 #include "engine/engine.h"
 #include "os/clock.h"
 #include "wire/frag.h"
@@ -141,6 +142,40 @@ prepare_fragmentation(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t *
 	return tdo_ip_parse(ip, p->len, &p->ip) == TDO_REASON_NONE;
 }
 
+/* ---- in UDP ------------------------------------------------------------------------- */
+
+static struct tdo_udp_tx *
+row_sender(const struct tdo_packet_worker *w, uint8_t af)
+{
+	return af == TDO_AF_INET6 ? w->udp6 : w->udp4;
+}
+
+/* True when the outermost SA's packets may leave in rows. */
+static bool
+leaves_in_rows(const struct tdo_packet_worker *w, const struct tdo_pkt *p)
+{
+	const struct tdo_sa *sa = p->sas[p->nsas - 1];
+
+	return sa->encap != NULL && row_sender(w, sa->id.dst.af) != NULL &&
+	       tdo_encap_sport(sa->encap) ==
+		   atomic_load_explicit(w->udp_port, memory_order_relaxed);
+}
+
+static unsigned
+waiting_in_rows(const struct tdo_packet_worker *w)
+{
+	return (w->udp4 ? tdo_udp_waiting(w->udp4) : 0) + (w->udp6 ? tdo_udp_waiting(w->udp6) : 0);
+}
+
+static void
+flush_rows(struct tdo_packet_worker *w)
+{
+	if (w->udp4 != NULL)
+		tdo_udp_flush(w->udp4);
+	if (w->udp6 != NULL)
+		tdo_udp_flush(w->udp6);
+}
+
 /* Room for a fragment.  When the pool is full, what is in it is sent first. */
 static struct tdo_pkt *
 take_fragment(struct tdo_packet_worker *w, uint32_t room)
@@ -188,10 +223,18 @@ send_packet(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
 		return;
 	}
 	p->cookie = tx;
-	if (p->len > p->path_mtu)
+	if (way == WAY_CLEAR || !(p->flags & TDO_PKT_UDP_CSUM)) {
+		if (p->len > p->path_mtu)
+			send_fragments(w, tx, p);
+		else
+			tdo_raw_queue(tx, p);
+	} else if (p->len > p->path_mtu) {
+		tdo_udp_flush(row_sender(w, p->ip.flow.src.af)); /* what was before it */
+		tdo_udp_complete(p);
 		send_fragments(w, tx, p);
-	else
-		tdo_raw_queue(tx, p);
+	} else {
+		tdo_udp_queue(row_sender(w, p->ip.flow.src.af), p, w->now);
+	}
 }
 
 /* Called by tdo_raw_flush(), which must not be given packets now: they go to a list. */
@@ -201,7 +244,8 @@ refused_as_too_big(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	struct tdo_addr dst = destination(p);
 	uint32_t mtu = tdo_pmtu_lower(&w->pmtu, &dst, p->len, w->now);
 
-	if (w->out.again_now || w->out.nagain == TDO_BURST_MAX || mtu >= p->len) {
+	if (w->out.again_now || w->out.nagain == sizeof(w->out.again) / sizeof(w->out.again[0]) ||
+	    mtu >= p->len) {
 		drop(w, TDO_REASON_TOO_BIG);
 		return;
 	}
@@ -246,9 +290,12 @@ flush_senders(struct tdo_packet_worker *w)
 
 /* ---- protecting --------------------------------------------------------------------- */
 
-/* Protects and sends what was collected, and takes the segments' memory back. */
+/*
+ * Protects and sends what was collected.  A row may go on with the next burst, as long as there is
+ * memory for that; then nothing of the segments' memory is taken back.
+ */
 static void
-flush_burst(struct tdo_packet_worker *w)
+finish_burst(struct tdo_packet_worker *w)
 {
 	struct tdo_outbound *o = &w->out;
 	uint64_t bytes = 0;
@@ -264,7 +311,20 @@ flush_burst(struct tdo_packet_worker *w)
 	}
 	flush_senders(w);
 	o->nburst = 0;
-	tdo_pool_reset(&o->segs);
+	if (waiting_in_rows(w) == 0)
+		tdo_pool_reset(&o->segs);
+}
+
+/* The same, and nothing waits any more. */
+static void
+flush_burst(struct tdo_packet_worker *w)
+{
+	finish_burst(w);
+	if (waiting_in_rows(w) == 0)
+		return;
+	flush_rows(w);
+	flush_senders(w);
+	tdo_pool_reset(&w->out.segs);
 }
 
 /* One packet of link size, or one datagram that must stay whole. */
@@ -281,7 +341,7 @@ give(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
 	fix_id(w, p);
 	w->out.burst[w->out.nburst++] = p;
 	if (w->out.nburst == TDO_BURST_MAX)
-		flush_burst(w);
+		finish_burst(w);
 }
 
 static void
@@ -310,7 +370,7 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
 		}
 		tdo_pool_shrink(&w->out.segs, s);
 		tdo_pkt_copy_class(s, p);
-		s->flags |= p->flags & TDO_PKT_FORWARDED;
+		s->flags |= p->flags & (TDO_PKT_FORWARDED | TDO_PKT_UDP_CSUM);
 		s->path_mtu = p->path_mtu;
 		give(w, way, s);
 	}
@@ -350,6 +410,9 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t 
 static void
 protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 {
+	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
+	if (leaves_in_rows(w, p))
+		p->flags |= TDO_PKT_UDP_CSUM;
 	/* The outermost SA's destination is that of the finished packet, in both modes. */
 	p->path_mtu = path_mtu(w, &p->sas[p->nsas - 1]->id.dst);
 	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), p->tunnelled != 0);

@@ -224,6 +224,8 @@ tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
 	tdo_pool_fini(&w->out.in);
 	tdo_pool_fini(&w->out.segs);
 	tdo_pool_fini(&w->out.frags);
+	tdo_udp_tx_free(w->udp4);
+	tdo_udp_tx_free(w->udp6);
 	tdo_raw_tx_free(w->out4);
 	tdo_raw_tx_free(w->out6);
 	tdo_raw_tx_free(w->clear4);

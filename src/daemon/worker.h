@@ -19,6 +19,7 @@
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
+#include "io/udp_tx.h"
 #include "testudo/engine.h"
 
 #define TDO_GRO_HEADS 8 /* flows of a burst that are joined at the same time */
@@ -30,7 +31,8 @@ struct tdo_outbound {
 	struct tdo_pool frags; /* fragments of protected packets */
 	struct tdo_pkt *burst[TDO_BURST_MAX];
 	unsigned nburst;
-	struct tdo_pkt *again[TDO_BURST_MAX]; /* refused as too big: to be sent in fragments */
+	/* Refused as too big, to be sent in fragments: of a burst, and of a row before it. */
+	struct tdo_pkt *again[TDO_BURST_MAX + TDO_UDP_RUN_MAX];
 	unsigned nagain;
 	bool again_now;
 	uint32_t frag_id; /* identification of IPv6 fragments (RFC 7739: not guessable start) */
@@ -68,6 +70,8 @@ struct tdo_packet_worker {
 	struct tdo_tun tun;
 	struct tdo_raw_tx *out4, *out6;     /* protected */
 	struct tdo_raw_tx *clear4, *clear6; /* need no protection */
+	struct tdo_udp_tx *udp4, *udp6;     /* protected, in UDP from udp_port; or NULL */
+	const _Atomic uint16_t *udp_port;   /* 0: none now */
 	struct tdo_pmtu pmtu;
 	struct tdo_raw_mtu mtu;
 	tdo_ns now; /* of this round */

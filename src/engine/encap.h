@@ -77,6 +77,13 @@ void tdo_udp_ports_tick(struct tdo_engine *e);
 
 /* ---- encap.c: packets ---- */
 
+/* The source port of its packets. */
+static inline uint16_t
+tdo_encap_sport(const struct tdo_encap *x)
+{
+	return (uint16_t)(atomic_load_explicit(&x->ports, memory_order_relaxed) >> 16);
+}
+
 /*
  * Reads the UDP header of a parsed packet that came out of the port of UDP encapsulation.  NONE:
  * there is ESP behind it: SPI, sequence number and p->encap_len are set.

@@ -127,14 +127,23 @@ remember(struct tdo_udp_tx *tx, const struct tdo_pkt *p)
 
 /* ---- rows ----------------------------------------------------------------------------- */
 
+/* The fence makes the port that the packet has. */
+static bool
+port_is_given(const struct tdo_udp_tx *tx, const struct tdo_pkt *p)
+{
+	uint16_t port = atomic_load_explicit(tx->conf.port, memory_order_relaxed);
+
+	return port != 0 &&
+	       port == tdo_be16(tdo_pkt_data(p) + tx->hlen - TDO_UDP_HLEN + TDO_UDP_SPORT_OFF);
+}
+
 /* The kernel can make these headers; it cannot make options, for example. */
 static bool
 may_start(const struct tdo_udp_tx *tx, const struct tdo_pkt *p)
 {
 	const uint8_t *ip = tdo_pkt_data(p);
 
-	if (p->len <= tx->hlen || p->len - tx->hlen > TDO_UDP_RUN_BYTES ||
-	    tdo_be16(ip + tx->hlen - TDO_UDP_HLEN + TDO_UDP_SPORT_OFF) != tx->conf.port)
+	if (p->len <= tx->hlen || p->len - tx->hlen > TDO_UDP_RUN_BYTES || !port_is_given(tx, p))
 		return false;
 	if (tx->af == TDO_AF_INET6)
 		return ip[6] == TDO_IPPROTO_UDP && ip[7] != 0;
@@ -317,7 +326,8 @@ tdo_udp_flush(struct tdo_udp_tx *tx)
 
 	if (n == 0)
 		return;
-	if (n == 1 || is_unable(tx, tx->pkt[0])) {
+	/* The port may be another one by now. */
+	if (n == 1 || !port_is_given(tx, tx->pkt[0]) || is_unable(tx, tx->pkt[0])) {
 		for (unsigned i = 0; i < n; i++)
 			send_raw(tx, tx->pkt[i]);
 	} else {

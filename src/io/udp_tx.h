@@ -20,9 +20,10 @@
 struct tdo_udp_tx; /* one family; the packets that may become a super-packet */
 
 struct tdo_udp_tx_conf {
-	int fd;                 /* UDP socket; IPv4: whose packets have DF off */
-	int fd_df;              /* IPv4: with DF on; IPv6: not looked at */
-	uint16_t port;          /* local port that headers must say to go by fd */
+	int fd;    /* UDP socket; IPv4: whose packets have DF off */
+	int fd_df; /* IPv4: with DF on; IPv6: not looked at */
+	/* The local port that the fence gives to what fd sends, 0: none now; borrowed. */
+	const _Atomic uint16_t *port;
 	struct tdo_raw_tx *raw; /* the raw way of the same family, borrowed */
 	struct tdo_iostat *stat;
 	tdo_raw_refused_fn refused; /* packets that neither way could take */

@@ -193,6 +193,7 @@ static struct {
 	struct tdo_pkt *pkt[MAX];
 	unsigned n;
 	tdo_ns now;
+	_Atomic uint16_t port;
 } s;
 
 static void
@@ -200,7 +201,7 @@ start(uint8_t af)
 {
 	struct tdo_udp_tx_conf c = {.fd = FD,
 	    .fd_df = FD_DF,
-	    .port = PORT,
+	    .port = &s.port,
 	    .stat = &s.row,
 	    .refused = note_refused,
 	    .ctx = &world};
@@ -208,6 +209,7 @@ start(uint8_t af)
 	memset(&world, 0, sizeof(world));
 	memset(&s, 0, sizeof(s));
 	s.now = 1000 * TDO_SEC;
+	s.port = PORT;
 	s.rtx = tdo_raw_tx_new(FD_RAW, af, &s.raw, note_refused, &world);
 	assert_non_null(s.rtx);
 	c.raw = s.rtx;
@@ -720,7 +722,7 @@ a_missing_socket_is_no_loss(void **state)
 {
 	struct tdo_udp_tx_conf c = {.fd = -1,
 	    .fd_df = FD_DF,
-	    .port = PORT,
+	    .port = &s.port,
 	    .stat = &s.row,
 	    .refused = note_refused,
 	    .ctx = &world};
@@ -733,6 +735,25 @@ a_missing_socket_is_no_loss(void **state)
 	assert_non_null(s.tx);
 	row_of(2, (struct form){.esp = 200, .no_df = true});
 	EXPECT(0, 0);
+	stop();
+}
+
+static void
+the_port_may_be_taken_back(void **state)
+{
+	(void)state;
+	start(TDO_AF_INET6);
+	row_of(2, (struct form){.v6 = true, .esp = 200});
+	queue((struct form){.v6 = true, .esp = 200});
+	queue((struct form){.v6 = true, .esp = 200});
+	s.port = 0;
+	flush();
+	row_of(2, (struct form){.v6 = true, .esp = 200});
+	s.port = PORT + 1;
+	row_of(2, (struct form){.v6 = true, .esp = 200});
+	EXPECT(1, 1, 0, 0, 0, 0, 0, 0);
+	row_of(2, (struct form){.v6 = true, .esp = 200, .sport = PORT + 1});
+	EXPECT(1, 1, 0, 0, 0, 0, 0, 0, 2, 2);
 	stop();
 }
 
@@ -865,7 +886,7 @@ through_the_kernel(bool v6)
 	struct form f = {.v6 = v6, .esp = 1000, .tos = 0x28, .ttl = 33, .dport = port};
 	struct tdo_udp_tx_conf c = {.fd = tx,
 	    .fd_df = tx,
-	    .port = PORT,
+	    .port = &s.port,
 	    .stat = &s.row,
 	    .refused = note_refused,
 	    .ctx = &world};
@@ -948,6 +969,7 @@ main(void)
 	    cmocka_unit_test(full_buffers_are_waited_for_once),
 	    cmocka_unit_test(unreachable_is_final),
 	    cmocka_unit_test(a_missing_socket_is_no_loss),
+	    cmocka_unit_test(the_port_may_be_taken_back),
 	    cmocka_unit_test(anything_leaves_in_its_order),
 	    cmocka_unit_test(ipv4_through_the_kernel),
 	    cmocka_unit_test(ipv6_through_the_kernel),
