@@ -11,44 +11,89 @@
 #include "base/be.h"
 #include "wire/udp.h"
 
-typedef uint32_t lanes __attribute__((vector_size(16)));
+#if defined(__x86_64__)
+#define FOR(isa) __attribute__((target(isa)))
+#endif
+#define WIDE 64u /* bytes of a step: one register at best, four of the smallest */
 
-/* Each step adds less than 2^17 to a lane; no packet has as many steps as fit. */
-_Static_assert(TDO_PKT_MAXLEN / sizeof(lanes) < UINT32_MAX >> 17, "a lane can overflow");
-
-static inline lanes
-load(const uint8_t *p)
+/*
+ * Sums whole steps of the len bytes at src and copies them to dst, unless that is NULL.  One body
+ * for all instruction sets: the compiler cuts a step into as many registers as it takes.
+ */
+static inline __attribute__((always_inline)) uint64_t
+sum_steps(uint8_t *dst, const uint8_t *src, size_t len)
 {
-	lanes v;
+	typedef uint32_t lanes __attribute__((vector_size(WIDE)));
+	lanes a = {0}, v;
+	uint64_t s = 0;
 
-	memcpy(&v, p, sizeof(v));
-	return v;
+	/* Each step adds less than 2^17 to a lane; no packet has as many steps as fit. */
+	_Static_assert(TDO_PKT_MAXLEN / WIDE < UINT32_MAX >> 17, "a lane can overflow");
+	for (; len >= WIDE; src += WIDE, len -= WIDE) {
+		memcpy(&v, src, WIDE);
+		if (dst != NULL) {
+			memcpy(dst, &v, WIDE);
+			dst += WIDE;
+		}
+		a += (v & 0xffff) + (v >> 16); /* both 16-bit halves of each lane */
+	}
+	for (unsigned i = 0; i < WIDE / sizeof(uint32_t); i++)
+		s += a[i];
+	return s;
 }
 
-/* Both 16-bit halves of each lane. */
-static inline lanes
-halves(lanes v)
+static uint64_t
+sum_plain(uint8_t *dst, const uint8_t *src, size_t len)
 {
-	return (v & 0xffff) + (v >> 16);
+	return dst != NULL ? sum_steps(dst, src, len) : sum_steps(NULL, src, len);
 }
 
-static inline uint64_t
-total(lanes v)
+#ifdef FOR
+FOR("avx2")
+static uint64_t
+sum_avx2(uint8_t *dst, const uint8_t *src, size_t len)
 {
-	return (uint64_t)v[0] + v[1] + v[2] + v[3];
+	return dst != NULL ? sum_steps(dst, src, len) : sum_steps(NULL, src, len);
 }
 
-/* Sum of the last bytes, fewer than a vector. */
+FOR("avx512f")
+static uint64_t
+sum_avx512(uint8_t *dst, const uint8_t *src, size_t len)
+{
+	return dst != NULL ? sum_steps(dst, src, len) : sum_steps(NULL, src, len);
+}
+#endif
+
+/* The whole steps of len bytes. */
+static uint64_t
+sum_best(uint8_t *dst, const uint8_t *src, size_t len)
+{
+#ifdef FOR
+	if (__builtin_cpu_supports("avx512f"))
+		return sum_avx512(dst, src, len);
+	if (__builtin_cpu_supports("avx2"))
+		return sum_avx2(dst, src, len);
+#endif
+	return sum_plain(dst, src, len);
+}
+
+/* Sum of the last bytes, fewer than a step. */
 static inline uint64_t
 sum_tail(const uint8_t *p, size_t len)
 {
-	uint64_t s = 0;
+	uint64_t s = 0, d;
 	uint32_t w;
 	uint16_t h;
 
-	for (; len >= sizeof(w); p += sizeof(w), len -= sizeof(w)) {
+	for (; len >= sizeof(d); p += sizeof(d), len -= sizeof(d)) {
+		memcpy(&d, p, sizeof(d));
+		s += (d & 0xffffffff) + (d >> 32);
+	}
+	if (len >= sizeof(w)) {
 		memcpy(&w, p, sizeof(w));
 		s += w;
+		p += sizeof(w);
+		len -= sizeof(w);
 	}
 	if (len >= sizeof(h)) {
 		memcpy(&h, p, sizeof(h));
@@ -89,32 +134,20 @@ combine(uint32_t sum, uint64_t s)
 uint32_t
 tdo_csum_add(uint32_t sum, const uint8_t *p, size_t len)
 {
-	const size_t step = sizeof(lanes);
-	lanes a = {0}, b = {0};
+	size_t whole = len / WIDE * WIDE;
+	uint64_t s = whole > 0 ? sum_best(NULL, p, whole) : 0;
 
-	for (; len >= 4 * step; p += 4 * step, len -= 4 * step) {
-		a += halves(load(p)) + halves(load(p + step));
-		b += halves(load(p + 2 * step)) + halves(load(p + 3 * step));
-	}
-	for (; len >= step; p += step, len -= step)
-		a += halves(load(p));
-	return combine(sum, total(a) + total(b) + sum_tail(p, len));
+	return combine(sum, s + sum_tail(p + whole, len - whole));
 }
 
 uint32_t
 tdo_csum_copy(uint32_t sum, uint8_t *dst, const uint8_t *src, size_t len)
 {
-	const size_t step = sizeof(lanes);
-	lanes a = {0}, b = {0}, v[4];
+	size_t whole = len / WIDE * WIDE;
+	uint64_t s = whole > 0 ? sum_best(dst, src, whole) : 0;
 
-	for (; len >= 4 * step; src += 4 * step, dst += 4 * step, len -= 4 * step) {
-		memcpy(v, src, sizeof(v));
-		memcpy(dst, v, sizeof(v));
-		a += halves(v[0]) + halves(v[1]);
-		b += halves(v[2]) + halves(v[3]);
-	}
-	memcpy(dst, src, len);
-	return combine(tdo_csum_add(sum, src, len), total(a) + total(b));
+	memcpy(dst + whole, src + whole, len - whole);
+	return combine(sum, s + sum_tail(src + whole, len - whole));
 }
 
 uint16_t
@@ -129,11 +162,10 @@ uint32_t
 tdo_csum_pseudo(
     const struct tdo_addr *src, const struct tdo_addr *dst, uint8_t proto, uint32_t l4_len)
 {
-	/* An IPv4 address is followed by zeros in struct tdo_addr: they add nothing. */
-	uint32_t sum = (l4_len >> 16) + (l4_len & 0xffff) + proto;
+	unsigned n = src->af == TDO_AF_INET ? 4 : sizeof(src->b);
+	uint64_t s = sum_tail(src->b, n) + sum_tail(dst->b, n);
 
-	sum = tdo_csum_add(sum, src->b, sizeof(src->b));
-	return tdo_csum_add(sum, dst->b, sizeof(dst->b));
+	return combine((l4_len >> 16) + (l4_len & 0xffff) + proto, s);
 }
 
 void
