@@ -145,6 +145,53 @@ void tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns n
  */
 void tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now);
 
+/*
+ * An ICMP (af INET) or ICMPv6 message that came in clear, from outside: does it speak of a packet
+ * that this host protected (RFC 4301 6.1, 8.2.1)?  It has to quote addresses of an SA that is in
+ * use, its SPI, and the ports of one in UDP, and a number that was sent lately.  What does not is
+ * counted with its reason.
+ */
+enum tdo_icmp_verdict {
+	TDO_ICMP_FOREIGN, /* it is not about IPsec: somebody else's */
+	TDO_ICMP_DROP,    /* it is not believed, and counted */
+	TDO_ICMP_OTHER,   /* genuine, and counted; nothing follows from it */
+	TDO_ICMP_TOO_BIG, /* the path to dst carries no more than mtu bytes */
+};
+
+struct tdo_icmp_report {
+	enum tdo_reason reason; /* DROP */
+	struct tdo_addr dst;
+	uint32_t mtu; /* TOO_BIG; 0: less than quoted_len, whatever that is */
+	uint32_t quoted_len;
+};
+
+enum tdo_icmp_verdict tdo_icmp_in(struct tdo_worker *w, uint8_t af, const uint8_t *msg, size_t len,
+    tdo_ns now, struct tdo_icmp_report *ret);
+
+/*
+ * Path MTU probes: dummy packets of ESP (RFC 4303 2.6) of a given size, which every peer discards
+ * and which a testudo answers with a small one.  Nobody without the keys can forge either.
+ */
+struct tdo_probe {
+	bool answer;
+	uint32_t size; /* of the whole packet that asks */
+	uint64_t nonce;
+};
+
+/*
+ * Makes p a probe by some ESP SA from src to dst: of probe->size bytes, or a little less where
+ * padding does not allow it; an answer is as small as it can be.  False: there is no such SA, or it
+ * may not be used.  p has memory for size bytes with headroom and tailroom.
+ */
+TDO_MUST_CHECK bool tdo_probe_make(struct tdo_worker *w, const struct tdo_addr *src,
+    const struct tdo_addr *dst, const struct tdo_probe *probe, struct tdo_pkt *p, tdo_ns now);
+/*
+ * The probe that tdo_in() found in a packet: that is one with verdict DROP and reason IN_PROBE.  It
+ * came from *ret_peer, to *ret_local.
+ */
+struct tdo_probe tdo_probe_read(
+    const struct tdo_pkt *p, struct tdo_addr *ret_peer, struct tdo_addr *ret_local);
+
 /* Counts drops that the caller decided (attachment reasons): TDO_AT_IN or TDO_AT_OUT. */
 void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, uint64_t n);
 

@@ -333,13 +333,18 @@ open_worker(const struct tdo_attach *a, unsigned i, struct tdo_worker_fds *w)
 
 	tdo_attach_no_fds(w);
 	w->tun = a->tun[i];
+	keep(tdo_rawsock_route(), &w->route, &e);
 	if (a->has_inet) {
+		if (i == 0)
+			keep(tdo_rawsock_icmp(TDO_AF_INET), &w->icmp4, &e);
 		open_receivers(TDO_AF_INET, i, n, w->raw4_in, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET, m->own), &w->raw4_out, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET, m->own_clear), &w->raw4_clear, &e);
 		keep(tdo_rawsock_mtu(TDO_AF_INET, m->own), &w->mtu4, &e);
 	}
 	if (a->has_inet6) {
+		if (i == 0)
+			keep(tdo_rawsock_icmp(TDO_AF_INET6), &w->icmp6, &e);
 		open_receivers(TDO_AF_INET6, i, n, w->raw6_in, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET6, m->own), &w->raw6_out, &e);
 		keep(tdo_rawsock_out(TDO_AF_INET6, m->own_clear), &w->raw6_clear, &e);
@@ -376,6 +381,9 @@ tdo_attach_close_workers(struct tdo_worker_fds *w, unsigned n)
 		close_fd(&w[i].udp4_out_df);
 		close_fd(&w[i].udp4_out);
 		close_fd(&w[i].udp6_out);
+		close_fd(&w[i].route);
+		close_fd(&w[i].icmp4);
+		close_fd(&w[i].icmp6);
 	}
 }
 

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/marks.h"
 #include "daemon/process.h"
 #include "os/clock.h"
 
@@ -456,14 +457,33 @@ make_servers(struct tdo_process *d)
 	return rc;
 }
 
+/* What one worker learns of a path all know; errors are sent by the sockets of the first. */
+static void
+share_paths(struct tdo_process *d, struct tdo_packet_worker *w)
+{
+	struct tdo_marks marks;
+
+	w->paths = &d->probing.paths;
+	w->pmtu.shared = (struct tdo_pmtu_shared){&w->paths->generation, tdo_paths_limit, w->paths};
+	w->fds.icmp4 = d->env->worker[0].icmp4;
+	w->fds.icmp6 = d->env->worker[0].icmp6;
+	if (tdo_marks_init(&marks, d->env->conf->mark_mask))
+		w->mtu.mark = marks.own;
+}
+
 static int
 make_workers(struct tdo_process *d)
 {
 	int rc = tdo_process_queued_init(d);
 
-	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++)
+	if (rc == 0)
+		rc = tdo_probing_init(&d->probing, d);
+	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++) {
 		rc = tdo_packet_worker_new(d->engine, i, &d->env->worker[i],
 		    d->env->conf->busy_poll * NS_PER_US, &d->recovering, &d->held, &d->worker[i]);
+		if (rc == 0)
+			share_paths(d, d->worker[i]);
+	}
 	return rc;
 }
 
@@ -636,7 +656,7 @@ loop(struct tdo_process *d)
 
 	while (!d->stop) {
 		bool more = tdo_parentlink_pending(&d->parent) || tdo_engine_busy(d->engine);
-		int wait = more ? 0 : TICK_MS;
+		int wait = more ? 0 : tdo_probing_wait(&d->probing, tdo_clock_now(), TICK_MS);
 		int n = epoll_wait(d->epfd, ev, EVENTS_MAX, wait);
 
 		for (int i = 0; i < n; i++) {
@@ -647,6 +667,7 @@ loop(struct tdo_process *d)
 		if (tdo_parentlink_pending(&d->parent) || d->parent.broken)
 			handle_parent(d);
 		tick(d);
+		tdo_probing_tick(&d->probing, tdo_clock_now());
 		tdo_keyserver_flush(d->keys);
 		tdo_ctlserver_reap(d->ctl);
 	}
@@ -666,6 +687,7 @@ end(struct tdo_process *d)
 	tdo_crypto_free(d->crypto);
 	tdo_bare_fini(&d->bare);
 	free(d->clear_buf);
+	tdo_probing_fini(&d->probing);
 	tdo_parentlink_fini(&d->parent);
 	if (d->epfd >= 0)
 		(void)close(d->epfd);

@@ -43,6 +43,9 @@ struct tdo_worker_fds {
 	int mtu4, mtu6;
 	int udp4_in, udp6_in;
 	int udp4_out_df, udp4_out, udp6_out;
+	int route; /* netlink: MTUs of routes and devices */
+	int icmp4,
+	    icmp6; /* ICMP, unmarked, of the first worker only: the control thread reads errors */
 };
 
 /* Memory shared with the parent that outlives a data process: state.h. */

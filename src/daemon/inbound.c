@@ -171,8 +171,10 @@ tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from)
 	tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_IN], n, bytes);
 	tdo_in(w->handle, pk, n, w->now);
 	for (unsigned i = 0; i < n; i++) {
-		if (pk[i]->verdict != TDO_VERDICT_PASS)
+		if (pk[i]->verdict != TDO_VERDICT_PASS) {
+			tdo_inbound_probe(w, pk[i]);
 			continue;
+		}
 		/* What nothing was removed from would come back by the same socket, for ever. */
 		if (pk[i]->nsas == 0) {
 			tdo_worker_drop(w->handle, pk[i], NULL, TDO_REASON_IN_NO_SA, w->now);

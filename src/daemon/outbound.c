@@ -414,7 +414,10 @@ protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	if (leaves_in_rows(w, p))
 		p->flags |= TDO_PKT_UDP_CSUM;
 	/* The outermost SA's destination is that of the finished packet, in both modes. */
-	p->path_mtu = path_mtu(w, &p->sas[p->nsas - 1]->id.dst);
+	const struct tdo_sa_id *outer = &p->sas[p->nsas - 1]->id;
+	uint32_t mtu = tdo_pmtu_for(&w->pmtu, &outer->src, &outer->dst, p->len, w->now);
+
+	p->path_mtu = mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
 	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), p->tunnelled != 0);
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/journal.h"
 #include "daemon/parentlink.h"
 #include "daemon/pfkeyserver.h"
+#include "daemon/probing.h"
 #include "daemon/worker.h"
 #include "os/sandbox.h"
 
@@ -44,6 +45,7 @@ struct tdo_process {
 	unsigned bare_ip6;       /* selectors of these in IPv6 */
 	struct tdo_tun bare_tun; /* where these go */
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
+	struct tdo_probing probing;
 	struct tdo_sandbox sandbox;
 	_Atomic bool recovering;
 	_Atomic size_t held; /* bytes of packets that wait for SAs, of all workers */

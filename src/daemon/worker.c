@@ -89,7 +89,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	w->recovering = recovering;
 	tdo_outbound_hold_init(w, held);
 	tdo_linger_init(&w->linger, busy_poll);
-	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6};
+	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6, fds->route, 0};
 	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
 	tdo_tun_init(
 	    &w->tun, fds->tun, &w->stat[TDO_IOSTAT_TUN_READ], &w->stat[TDO_IOSTAT_TUN_WRITE]);

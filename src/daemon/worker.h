@@ -13,9 +13,11 @@
 
 #include <pthread.h>
 
+#include "daemon/bucket.h"
 #include "daemon/data.h"
 #include "daemon/hold.h"
 #include "daemon/linger.h"
+#include "daemon/paths.h"
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
@@ -74,7 +76,10 @@ struct tdo_packet_worker {
 	const _Atomic uint16_t *udp_port;   /* 0: none now */
 	struct tdo_pmtu pmtu;
 	struct tdo_raw_mtu mtu;
-	tdo_ns now; /* of this round */
+	struct tdo_paths *paths;    /* of all workers; set by who makes them */
+	struct tdo_bucket answers;  /* probes that are answered */
+	struct tdo_bucket refusals; /* ICMP errors that are sent */
+	tdo_ns now;                 /* of this round */
 	struct tdo_outbound out;
 	struct tdo_hold hold;
 	struct tdo_inbound in;
@@ -100,6 +105,8 @@ bool tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *f
 /* Lets packets that wait for an SA look again, when it is time. */
 void tdo_outbound_look(struct tdo_packet_worker *w);
 void tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held);
+/* measured.c: p was dropped as a path MTU probe: answers it, or learns from the answer. */
+void tdo_inbound_probe(struct tdo_packet_worker *w, const struct tdo_pkt *p);
 /* A send was refused (tdo_raw_refused_fn); ctx is the worker. */
 void tdo_outbound_refused(void *ctx, struct tdo_pkt *p, int err);
 

@@ -2,6 +2,7 @@
 /* Inbound ESP (RFC 4303 3.4): its own part of layer_in.h. */
 #include "engine/esp.h"
 #include "engine/layer_in.h"
+#include "engine/probe.h"
 #include "wire/esp.h"
 #include "wire/ip.h"
 
@@ -45,7 +46,6 @@ open_text(
 	uint8_t *text = op->data + sa->fmt.head_len;
 	uint32_t pad = text[op->text_len - 2];
 
-	(void)p;
 	if (pad + TDO_ESP_TRAILER_LEN > op->text_len)
 		return TDO_REASON_IN_PADDING;
 	ret->start = text;
@@ -53,8 +53,11 @@ open_text(
 	ret->next = text[op->text_len - 1];
 	if (!padding_ok(&sa->fmt, text + ret->len, pad))
 		return TDO_REASON_IN_PADDING;
+	if (ret->next != TDO_IPPROTO_NONE)
+		return TDO_REASON_NONE;
 	/* RFC 4303 2.6 */
-	return ret->next == TDO_IPPROTO_NONE ? TDO_REASON_IN_DUMMY : TDO_REASON_NONE;
+	return tdo_probe_found(sa, p, ret->start, ret->len) ? TDO_REASON_IN_PROBE
+							    : TDO_REASON_IN_DUMMY;
 }
 
 static void

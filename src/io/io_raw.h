@@ -51,9 +51,13 @@ void tdo_raw_flush(struct tdo_raw_tx *tx);
 
 /* ---- path MTU ----------------------------------------------------------------------- */
 
-/* Sockets that ask for path MTUs by connect(); -1 where a family is missing. */
+/*
+ * route: a netlink socket that asks for the MTU of route and device (route_mtu.h).  Where that does
+ * not answer: sockets that ask for path MTUs by connect().  -1: it is missing.
+ */
 struct tdo_raw_mtu {
-	int fd4, fd6;
+	int fd4, fd6, route;
+	uint32_t mark; /* of the packets */
 };
 
 /* For tdo_pmtu_init(); ctx is a struct tdo_raw_mtu. */

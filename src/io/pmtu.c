@@ -14,10 +14,10 @@ tdo_pmtu_init(struct tdo_pmtu *c, uint32_t (*ask)(void *ctx, const struct tdo_ad
 	c->ctx = ctx;
 }
 
-static uint32_t
-floor_of(const struct tdo_addr *dst)
+uint32_t
+tdo_pmtu_floor(uint8_t af)
 {
-	return dst->af == TDO_AF_INET6 ? TDO_PMTU_FLOOR_IP6 : TDO_PMTU_FLOOR_IP4;
+	return af == TDO_AF_INET6 ? TDO_PMTU_FLOOR_IP6 : TDO_PMTU_FLOOR_IP4;
 }
 
 /* A collision costs a question to the kernel, no more: destinations are few (tunnel ends). */
@@ -31,17 +31,35 @@ slot(struct tdo_pmtu *c, const struct tdo_addr *dst)
 	return &c->entry[(h ^ h >> 16) % TDO_PMTU_ENTRIES];
 }
 
+static uint32_t
+generation(const struct tdo_pmtu *c)
+{
+	return c->shared.generation != NULL
+		   ? atomic_load_explicit(c->shared.generation, memory_order_acquire)
+		   : 0;
+}
+
+static void
+learn(struct tdo_pmtu *c, struct tdo_pmtu_entry *e, tdo_ns now)
+{
+	/* Before the question: what changes meanwhile is asked for again. */
+	e->generation = generation(c);
+	e->learned = c->shared.limit != NULL ? c->shared.limit(c->shared.ctx, &e->use, now) : 0;
+	e->use.largest = 0;
+}
+
 static void
 refresh(struct tdo_pmtu *c, struct tdo_pmtu_entry *e, tdo_ns now)
 {
-	uint32_t mtu = c->ask(c->ctx, &e->dst);
+	uint32_t mtu = c->ask(c->ctx, &e->use.dst);
 
 	if (mtu == 0)
 		mtu = TDO_PMTU_UNKNOWN;
-	if (mtu < floor_of(&e->dst))
-		mtu = floor_of(&e->dst);
-	e->mtu = mtu;
+	if (mtu < tdo_pmtu_floor(e->use.dst.af))
+		mtu = tdo_pmtu_floor(e->use.dst.af);
+	e->use.mtu = mtu;
 	e->asked = now;
+	learn(c, e, now);
 }
 
 static struct tdo_pmtu_entry *
@@ -49,28 +67,50 @@ fresh(struct tdo_pmtu *c, const struct tdo_addr *dst, tdo_ns now)
 {
 	struct tdo_pmtu_entry *e = slot(c, dst);
 
-	if (!tdo_addr_equal(&e->dst, dst)) {
-		*e = (struct tdo_pmtu_entry){.dst = *dst};
+	if (!tdo_addr_equal(&e->use.dst, dst)) {
+		*e = (struct tdo_pmtu_entry){.use = {.dst = *dst}};
 		refresh(c, e, now);
 	} else if (now - e->asked >= TDO_PMTU_FRESH) {
 		refresh(c, e, now);
+	} else if (e->generation != generation(c)) {
+		learn(c, e, now);
 	}
 	return e;
+}
+
+static uint32_t
+effective(const struct tdo_pmtu_entry *e, tdo_ns now)
+{
+	uint32_t mtu = e->use.mtu;
+
+	if (e->learned != 0 && e->learned < mtu)
+		mtu = e->learned;
+	if (e->limit != 0 && e->limit < mtu && now < e->limit_until)
+		mtu = e->limit;
+	return mtu;
 }
 
 uint32_t
 tdo_pmtu_get(struct tdo_pmtu *c, const struct tdo_addr *dst, tdo_ns now)
 {
-	const struct tdo_pmtu_entry *e = fresh(c, dst, now);
-
-	if (e->limit != 0 && e->limit < e->mtu && now < e->limit_until)
-		return e->limit;
-	return e->mtu;
+	return effective(fresh(c, dst, now), now);
 }
 
-/* RFC 1191 7.1, table 7-1. */
-static uint32_t
-plateau_below(uint32_t len)
+uint32_t
+tdo_pmtu_for(struct tdo_pmtu *c, const struct tdo_addr *src, const struct tdo_addr *dst,
+    uint32_t len, tdo_ns now)
+{
+	struct tdo_pmtu_entry *e = fresh(c, dst, now);
+
+	if (len > e->use.largest) {
+		e->use.largest = len;
+		e->use.src = *src;
+	}
+	return effective(e, now);
+}
+
+uint32_t
+tdo_pmtu_plateau(uint32_t len)
 {
 	static const uint32_t plateau[] = {32000, 17914, 8166, 4352, 2002, 1500, 1492, 1280, 1006};
 
@@ -86,11 +126,11 @@ tdo_pmtu_lower(struct tdo_pmtu *c, const struct tdo_addr *dst, uint32_t len, tdo
 	struct tdo_pmtu_entry *e = fresh(c, dst, now);
 
 	refresh(c, e, now);
-	if (e->mtu >= len) {
-		uint32_t limit = plateau_below(len);
+	if (effective(e, now) >= len) {
+		uint32_t limit = tdo_pmtu_plateau(len), floor = tdo_pmtu_floor(dst->af);
 
-		e->limit = limit < floor_of(dst) ? floor_of(dst) : limit;
+		e->limit = limit < floor ? floor : limit;
 		e->limit_until = now + TDO_PMTU_LOWERED;
 	}
-	return tdo_pmtu_get(c, dst, now);
+	return effective(e, now);
 }

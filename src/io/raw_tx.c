@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "io/io_raw.h"
+#include "io/route_mtu.h"
 
 #define SEND_WAIT_MS 5
 
@@ -131,8 +132,9 @@ tdo_raw_ask_mtu(void *ctx, const struct tdo_addr *dst)
 	union destination to = {0};
 	socklen_t len = v6 ? sizeof(to.in6) : sizeof(to.in), mlen = sizeof(mtu);
 
-	if (fd < 0)
-		return 0;
+	mtu = (int)tdo_route_mtu(m->route, dst, m->mark);
+	if (mtu > 0 || fd < 0)
+		return (uint32_t)mtu;
 	if (v6) {
 		to.in6.sin6_family = AF_INET6;
 		to.in6.sin6_port = htons(9); /* discard; nothing is ever sent */

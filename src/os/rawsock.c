@@ -3,13 +3,19 @@
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <linux/in6.h>
+#include <linux/icmp.h>
+#include <linux/netlink.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef IPV6_HDRINCL
 #define IPV6_HDRINCL 36
+#endif
+#ifndef IP_PMTUDISC_INTERFACE
+#define IP_PMTUDISC_INTERFACE   4
+#define IPV6_PMTUDISC_INTERFACE 4
 #endif
 #define BUFFER (8 * 1024 * 1024)
 
@@ -82,6 +88,18 @@ ask_for_headers(int fd)
 	return true;
 }
 
+/*
+ * The kernel believes every "fragmentation needed" that quotes a protocol of a raw socket, whatever
+ * it quotes besides, and lowers the path MTU of the route for all programs; not with this option.
+ * What is believed we decide (engine/icmp.c).
+ */
+static bool
+ignore_icmp(int fd, enum tdo_af af)
+{
+	return af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
+				 : on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_INTERFACE);
+}
+
 int
 tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
 {
@@ -93,6 +111,38 @@ tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
 	if (workers > 1 && !share(fd, af, proto, worker, workers))
 		return failed(fd);
 	if (af == TDO_AF_INET6 && !ask_for_headers(fd))
+		return failed(fd);
+	if (!ignore_icmp(fd, af))
+		return failed(fd);
+	return fd;
+}
+
+/* RFC 792, RFC 4443: what is no error is for others. */
+static bool
+only_errors(int fd, enum tdo_af af)
+{
+	struct icmp_filter f4 = {~(1u << ICMP_DEST_UNREACH | 1u << ICMP_SOURCE_QUENCH |
+				   1u << ICMP_TIME_EXCEEDED | 1u << ICMP_PARAMETERPROB)};
+	struct icmp6_filter f6;
+
+	if (af == TDO_AF_INET)
+		return setsockopt(fd, SOL_RAW, ICMP_FILTER, &f4, sizeof(f4)) == 0;
+	ICMP6_FILTER_SETBLOCKALL(&f6);
+	for (int type = ICMP6_DST_UNREACH; type <= ICMP6_PARAM_PROB; type++)
+		ICMP6_FILTER_SETPASS(type, &f6);
+	return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &f6, sizeof(f6)) == 0;
+}
+
+int
+tdo_rawsock_icmp(enum tdo_af af)
+{
+	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    af == TDO_AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+
+	if (fd < 0)
+		return -errno;
+	/* What we send is no packet of a program: RFC 1812 4.3.2.5, internetwork control. */
+	if (!only_errors(fd, af) || (af == TDO_AF_INET && !on(fd, IPPROTO_IP, IP_TOS, 0xc0)))
 		return failed(fd);
 	return fd;
 }
@@ -137,4 +187,12 @@ tdo_rawsock_mtu(enum tdo_af af, uint32_t mark)
 	if (!on(fd, SOL_SOCKET, SO_MARK, (int)mark))
 		return failed(fd);
 	return fd;
+}
+
+int
+tdo_rawsock_route(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	return fd < 0 ? -errno : fd;
 }

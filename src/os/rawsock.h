@@ -18,10 +18,15 @@
  * CPI, by source address.  IPv6: destination, hop limit, traffic class and extension headers
  * come as ancillary data.
  */
+/* ICMP errors that came for this host do not change what its kernel believes of routes. */
 int tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers);
 /* Sends whole packets, header included, with this mark; never refused for the path MTU. */
 int tdo_rawsock_out(enum tdo_af af, uint32_t mark);
 /* UDP socket with this mark: connect() and IP_MTU, IPV6_MTU tell path MTUs. */
 int tdo_rawsock_mtu(enum tdo_af af, uint32_t mark);
+/* Receives ICMP or ICMPv6 errors, and sends ICMP messages; the kernel adds the IP header. */
+int tdo_rawsock_icmp(enum tdo_af af);
+/* Netlink: questions about routes and devices. */
+int tdo_rawsock_route(void);
 
 #endif

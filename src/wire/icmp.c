@@ -19,9 +19,8 @@ enum {
 	TOS_CONTROL = 0xc0, /* RFC 1812 4.3.2.5: internetwork control */
 };
 
-/* True when the packet is, or may be, an ICMP error or redirect. */
-static bool
-is_icmp_error(const struct tdo_flow *f)
+bool
+tdo_icmp_is_error(const struct tdo_flow *f)
 {
 	if (f->proto == TDO_IPPROTO_ICMPV6)
 		return !f->has_ports || f->sport < ICMP6_INFO_MIN || f->sport == ICMP6_REDIRECT;
@@ -57,7 +56,7 @@ is_no_host(const struct tdo_addr *a)
 static bool
 may_answer(const struct tdo_ip_info *ip)
 {
-	return !ip->frag_later && !is_icmp_error(&ip->flow) && !is_no_host(&ip->flow.src) &&
+	return !ip->frag_later && !tdo_icmp_is_error(&ip->flow) && !is_no_host(&ip->flow.src) &&
 	       !is_no_host(&ip->flow.dst);
 }
 

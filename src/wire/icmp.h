@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ICMP errors that testudo answers with (RFC 792, 1191, 4443, 8201). */
+/* ICMP errors: those that testudo answers with, and those that it reads (RFC 792, 1191, 4443,
+ * 8201). */
 #ifndef TDO_WIRE_ICMP_H
 #define TDO_WIRE_ICMP_H
 
@@ -13,5 +14,28 @@
  * 3.2.2: for ICMP errors, later fragments, multicast and broadcast sources), or no room.
  */
 TDO_MUST_CHECK bool tdo_icmp_too_big(const struct tdo_pkt *p, uint32_t mtu, struct tdo_pkt *out);
+
+/* True when a flow is, or may be, of ICMP errors or redirects: they are never answered. */
+bool tdo_icmp_is_error(const struct tdo_flow *f);
+
+/* What an ICMP error says about a packet. */
+struct tdo_icmp_error {
+	uint8_t type, code;
+	bool too_big;          /* "fragmentation needed" or "packet too big" ... */
+	uint32_t mtu;          /* ... with this MTU; 0: a router older than RFC 1191 */
+	uint32_t quoted_len;   /* length of the packet that it quotes, by its own header */
+	const uint8_t *quote;  /* the beginning of that packet, in the caller's memory ... */
+	uint32_t quote_len;    /* ... that is there */
+	struct tdo_ip_info ip; /* of the quote; total_len is not more than quote_len */
+};
+
+/*
+ * Reads the ICMP (af INET, with its checksum) or ICMPv6 message of len bytes at p: true when it is
+ * an error, not a redirect, that quotes as much as the IP header of a packet of its own family.
+ * A quote is cut anywhere: ip.flow.has_ports says whether ports are in it, and of anything else
+ * behind ip.l4_off there may be nothing.
+ */
+TDO_MUST_CHECK bool tdo_icmp_read(
+    uint8_t af, const uint8_t *p, size_t len, struct tdo_icmp_error *ret);
 
 #endif
