@@ -182,10 +182,15 @@ natt_port(void *ctx, uint16_t port, bool marker, bool on)
 	struct tdo_process *d = ctx;
 	struct tdo_ipc_natt_port n = {.port = port, .marker = marker, .on = on};
 
-	if (on)
-		return tdo_parentlink_ask(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+	int r;
+
 	/* Not waited for, as with covers. */
-	return tdo_parentlink_tell(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+	if (!on)
+		return tdo_parentlink_tell(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+	r = tdo_parentlink_ask(&d->parent, TDO_IPC_NATT_PORT, &n, sizeof(n));
+	if (r >= 0)
+		atomic_store_explicit(&d->udp_port, (uint16_t)r, memory_order_relaxed);
+	return r < 0 ? r : 0;
 }
 
 /* ---- tunnel packets of IPComp that are not compressed ------------------------------- */

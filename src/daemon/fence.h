@@ -12,8 +12,8 @@
  *	notrack  output, raw        protected packets are not tracked
  *	keep     output, late       own packets have the mark that their socket has
  *	whole    prerouting         there while IPv6 fragments have to be put together
- *	natt     prerouting         there while SAs use UDP: ESP in UDP to the socket that receives
- *it natt-out output             ... and gives what the sending sockets send the port of the SAs
+ *	natt     prerouting         there while SAs use UDP: ESP in UDP to the daemon's socket
+ *	natt-out output             since SAs used UDP: gives super-packets their port
  *
  * The chains out4, guard4, in4 and so on hold the lookups; NAME-late those for packets whose
  * upper layer cannot be read.  A change that widens is in force when a call returns; one that
@@ -74,9 +74,9 @@ void tdo_fence_natt_sockets(struct tdo_fence *f, const struct tdo_fence_udp *soc
  */
 int tdo_fence_natt_port(struct tdo_fence *f, uint16_t port, bool marker, bool on);
 /*
- * The port that super-packets of the sending sockets leave with: the first that was added while
- * there was none, for as long as there is any; 0: none, nothing may be sent by them.  Only what
- * UDP_SEGMENT cuts may be sent there: of all else the checksum would be wrong.
+ * The port that super-packets of the sending sockets leave with: the one that was added last while
+ * there was no other; 0: none yet, nothing may be sent by them.  Only what UDP_SEGMENT cuts may be
+ * sent there: of all else the checksum would be wrong.
  */
 uint16_t tdo_fence_natt_fast(const struct tdo_fence *f);
 /* As tdo_cover_age() and tdo_cover_drop_aged(). */

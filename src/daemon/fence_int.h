@@ -14,7 +14,7 @@ struct tdo_fence_natt {
 	struct tdo_fence_udp sock;
 	struct tdo_natt_ports ports;
 	unsigned nports; /* of both forms */
-	uint16_t fast;   /* what the port of the sending sockets is replaced by; 0: there is none */
+	uint16_t fast;   /* what the port of the sending sockets is replaced by; 0: none so far */
 	bool in[2];      /* the kernel has what receiving needs; by family */
 	bool out;        /* ... and sending */
 	bool tried;      /* in and out are known */

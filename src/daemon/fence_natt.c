@@ -3,8 +3,9 @@
  * UDP encapsulation: which packets are ESP and not key management's, and how packets that are
  * sent from a port of ours get the port of their SA.  docs/decisions/0012 says why so.
  *
- * The chains are there only while an SA uses a port: a rule with tproxy makes the kernel put
- * all fragments together, and traffic that has nothing to do with it should not pay.
+ * The chain that receives is there only while an SA uses a port: a rule with tproxy makes the
+ * kernel put all fragments together, and traffic that has nothing to do with it should not pay.
+ * The one that sends stays: workers may not know yet that there is no port any more.
  */
 #include <netinet/in.h> /* before the kernel's headers */
 
@@ -111,6 +112,7 @@ fill_out(struct tdo_fence *f, const char *table)
 	struct tdo_nft *n = f->nft;
 
 	tdo_nft_chain_add(n, table, "natt-out", &hook);
+	tdo_nft_chain_flush(n, table, "natt-out");
 	for (unsigned fam = 0; fam < 2; fam++) {
 		uint16_t port = htons(f->natt.sock.out[fam]);
 
@@ -168,11 +170,10 @@ add_sets(struct tdo_fence *f, const char *table)
 void
 tdo_fence_natt_fill(struct tdo_fence *f, const char *table)
 {
-	if (f->natt.nports == 0)
-		return;
-	add_sets(f, table);
+	if (f->natt.nports > 0)
+		add_sets(f, table);
 	for (unsigned fam = 0; fam < 2; fam++)
-		if (f->natt.in[fam])
+		if (f->natt.nports > 0 && f->natt.in[fam])
 			fill_in(f, table, fam);
 	if (f->natt.out)
 		fill_out(f, table);
@@ -239,10 +240,7 @@ end(struct tdo_fence *f)
 {
 	struct tdo_nft *n = f->nft;
 
-	f->natt.fast = 0;
 	tdo_nft_chain_del(n, f->table, "natt");
-	if (f->natt.out)
-		tdo_nft_chain_del(n, f->table, "natt-out");
 	for (unsigned form = 0; form < TDO_FENCE_NATT_FORMS; form++)
 		tdo_nft_set_del(n, f->table, set_name[form]);
 	return tdo_nft_commit(n);

@@ -221,6 +221,8 @@ on_natt_port(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body
 	if (n.port == 0 || n.marker > 1 || n.on > 1)
 		return -EPROTO;
 	r = tdo_fence_natt_port(p->attach.fence, n.port, n.marker, n.on);
+	if (r == 0)
+		r = tdo_fence_natt_fast(p->attach.fence);
 	return h->seq != 0 ? reply(p, h, r) : 0;
 }
 

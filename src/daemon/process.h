@@ -48,8 +48,9 @@ struct tdo_process {
 	struct tdo_probing probing;
 	struct tdo_sandbox sandbox;
 	_Atomic bool recovering;
-	_Atomic size_t held; /* bytes of packets that wait for SAs, of all workers */
-	tdo_ns recovered_at; /* recovering ends then; 0: not known yet */
+	_Atomic uint16_t udp_port; /* that super-packets leave with; 0: they cannot */
+	_Atomic size_t held;       /* bytes of packets that wait for SAs, of all workers */
+	tdo_ns recovered_at;       /* recovering ends then; 0: not known yet */
 	tdo_ns started, ticked;
 	bool has_local; /* the engine knows the host's own addresses */
 	bool stop;

@@ -43,7 +43,9 @@ enum tdo_ipc_type {
 	TDO_IPC_REASSEMBLE, /* uint8_t 1: IPv6 fragments must be whole when they are queued; 0 */
 	/*
 	 * struct tdo_ipc_natt_port.  With on answered by REPLY with the same seq: what comes to the
-	 * port is received from then on.
+	 * port is received from then on.  Answer: -errno, or the local port with which packets
+	 * leave that the sockets for super-packets send, now and until the next answer; 0: these
+	 * cannot be used.
 	 */
 	TDO_IPC_NATT_PORT,
 };

@@ -496,7 +496,13 @@ natt_ports(void)
 	must("port", tdo_fence_natt_port(at.fence, 500, true, false));
 	must("port", tdo_fence_natt_port(at.fence, 500, true, false));
 	ok = ok && !esp_in_udp_arrives(w[0].udp4_in, 500, true) &&
-	     tdo_fence_natt_fast(at.fence) == 0;
+	     tdo_fence_natt_fast(at.fence) == 4500;
+	/* The only port decides, and is the one that a new table has. */
+	must("port", tdo_fence_natt_port(at.fence, 4600, false, true));
+	must("rebuild", tdo_fence_rebuild(at.fence));
+	ok = ok && tdo_fence_natt_fast(at.fence) == 4600 &&
+	     esp_in_udp_arrives(w[0].udp4_in, 4600, false);
+
 	printf("%s 3 - ports of UDP encapsulation stay, and go\n", ok ? "ok" : "not ok");
 	tdo_attach_close_workers(w, conf.workers);
 }

@@ -81,7 +81,7 @@ def test_super_packets_leave_with_the_port_of_the_sa(lab, offloaded):
     offloads(w.host, "p1", False)
     if not offloaded:
         offloads(a, a.dev, False)
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     for version, letter, df in ((4, b"d", True), (4, b"n", False), (6, b"s", True)):
         mine, peer = ADDRESSES[version]
         at_b = udp(b, version, 4500)
@@ -157,7 +157,7 @@ def test_esp_in_udp_comes_to_the_daemon_and_nothing_else(lab, version):
             assert owner.recv(1 << 16) == x
 
     to_owner(ESP[0], IKE, KEEPALIVE)
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     send_super(peer, ESP, (mine, 4500))
     check_esp(esp_in, version, ESP)
     peer.sendto(ESP[0], (mine, 4500))
@@ -170,27 +170,27 @@ def test_esp_in_udp_comes_to_the_daemon_and_nothing_else(lab, version):
     assert other.recv(1 << 16) == ESP[1]
     peer.sendto(ESP[1], (mine, esp_in.getsockname()[1]))
     assert nothing(esp_in) and nothing(owner)
-    assert port(d, 4500, False) == 0
+    assert port(d, 4500, False) == 4500
     to_owner(ESP[0], IKE)
     assert nothing(esp_in)
-    assert "natt" not in a.run("nft", "list", "ruleset")
+    assert "tproxy" not in a.run("nft", "list", "ruleset")
 
 
 def test_form_with_a_marker(lab):
     """Eight zero bytes: where IKE has a cookie, so on port 500 as well."""
     w, a, b, d = attached(lab)
     owner, peer, esp_in = udp(a, 4, 500), peer_socket(b, 4), sock_of(d, b"4")
-    assert port(d, 500, True, marker=True) == 0
+    assert port(d, 500, True, marker=True) == 500
     peer.sendto(MARKED, ("10.1.1.1", 500))
     assert receive(esp_in)[0] == MARKED
     for x in (b"cookie" + bytes(22), IKE, bytes(7), b"\0\0\0\0\0\0\0\1" + bytes(20)):
         peer.sendto(x, ("10.1.1.1", 500))
         assert owner.recv(1 << 16) == x
     # Both forms on one port; they come and go by themselves.
-    assert port(d, 500, True) == 0
+    assert port(d, 500, True) == 500
     peer.sendto(ESP[0], ("10.1.1.1", 500))
     assert receive(esp_in)[0] == ESP[0]
-    assert port(d, 500, False, marker=True) == 0
+    assert port(d, 500, False, marker=True) == 500
     peer.sendto(MARKED, ("10.1.1.1", 500))
     assert owner.recv(1 << 16) == MARKED
     peer.sendto(ESP[0], ("10.1.1.1", 500))
@@ -207,7 +207,7 @@ def test_esp_in_udp_is_no_clear_packet(lab, version):
     esp_in = sock_of(d, b"4" if version == 4 else b"6")
     every = ("0.0.0.0/0",) * 2 if version == 4 else ("::/0",) * 2
     assert d.call(ADD, cover(IN, *every)) == 0
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     send_super(peer, ESP, (mine, 4500))
     check_esp(esp_in, version, ESP)
     peer.sendto(IKE, (mine, 4500))
@@ -226,7 +226,7 @@ def test_esp_in_udp_is_no_clear_packet(lab, version):
 
 def test_fragments_are_made_whole_first(lab):
     w, a, b, d = attached(lab)
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     large = b"".join(ESP)
     for version, letter in ((4, b"4"), (6, b"6")):
         peer, esp_in = peer_socket(b, version), sock_of(d, letter)
@@ -237,15 +237,15 @@ def test_fragments_are_made_whole_first(lab):
 def test_ports_of_a_dead_data_process_stay_until_its_successor_is_ready(lab):
     w, a, b, d = attached(lab)
     peer, owner = peer_socket(b, 4), udp(a, 4, 4500)
-    assert port(d, 4500, True) == 0 and port(d, 4501, True) == 0
+    assert port(d, 4500, True) == 4500 and port(d, 4501, True) == 4500
     os.kill(a.data_pid(), signal.SIGKILL)
     # The double says READY at once, and nothing of ports before.
     d.connect()
-    wait_for("no port", lambda: "natt" not in a.run("nft", "list", "ruleset"))
+    wait_for("no port", lambda: "tproxy" not in a.run("nft", "list", "ruleset"))
     peer.sendto(ESP[0], ("10.1.1.1", 4500))
     assert owner.recv(1 << 16) == ESP[0]
     esp_in = sock_of(d, b"4")
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     peer.sendto(ESP[0], ("10.1.1.1", 4500))
     assert receive(esp_in)[0] == ESP[0]
 
@@ -255,16 +255,16 @@ def test_table_of_a_crashed_run_takes_nothing_away(lab):
     run receives them beside it."""
     w, a, b, d = attached(lab)
     peer, owner = peer_socket(b, 4), udp(a, 4, 4500)
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     a.kill_parent()
     wait_for("the data process is gone", lambda: not a.ok("ip", "link", "show", "testudo0"))
-    assert "natt" in a.run("nft", "list", "ruleset")
+    assert "tproxy" in a.run("nft", "list", "ruleset")
     peer.sendto(ESP[0], ("10.1.1.1", 4500))
     assert owner.recv(1 << 16) == ESP[0]
     a.start()
     d.connect()
     esp_in = sock_of(d, b"4")
-    assert port(d, 4500, True) == 0
+    assert port(d, 4500, True) == 4500
     send_super(peer, ESP, ("10.1.1.1", 4500))
     assert receive(esp_in)[0] == b"".join(ESP)
     a.stop()
@@ -280,3 +280,19 @@ def test_nonsense_about_ports_ends_the_data_process(lab, bad):
     except (OSError, AssertionError):
         pass
     wait_for("another process", lambda: a.data_pid() not in (pid, None))
+
+
+def test_super_packets_have_the_port_of_the_first(lab):
+    """It stays theirs when it is gone, until there is a new first one: nothing may leave with the
+    port of the socket."""
+    w, a, b, d = attached(lab)
+    at_b, out = udp(b, 4, 4500), sock_of(d, b"d")
+
+    def source():
+        send_super(out, ESP, ("20.1.1.1", 4500))
+        return {at_b.recvfrom(1 << 16)[1][1] for _ in ESP}
+    assert port(d, 4501, True) == 4501 and source() == {4501}
+    assert port(d, 4502, True) == 4501 and source() == {4501}
+    assert port(d, 4501, False) == 4501 and source() == {4501}
+    assert port(d, 4502, False) == 4501 and source() == {4501}
+    assert port(d, 4500, True) == 4500 and source() == {4500}
