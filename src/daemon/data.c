@@ -181,7 +181,6 @@ natt_port(void *ctx, uint16_t port, bool marker, bool on)
 {
 	struct tdo_process *d = ctx;
 	struct tdo_ipc_natt_port n = {.port = port, .marker = marker, .on = on};
-
 	int r;
 
 	/* Not waited for, as with covers. */
@@ -479,13 +478,14 @@ share_paths(struct tdo_process *d, struct tdo_packet_worker *w)
 static int
 make_workers(struct tdo_process *d)
 {
+	const struct tdo_worker_shared shared = {&d->recovering, &d->held, &d->udp_port};
 	int rc = tdo_process_queued_init(d);
 
 	if (rc == 0)
 		rc = tdo_probing_init(&d->probing, d);
 	for (unsigned i = 0; rc == 0 && i < d->nworkers; i++) {
 		rc = tdo_packet_worker_new(d->engine, i, &d->env->worker[i],
-		    d->env->conf->busy_poll * NS_PER_US, &d->recovering, &d->held, &d->worker[i]);
+		    d->env->conf->busy_poll * NS_PER_US, &shared, &d->worker[i]);
 		if (rc == 0)
 			share_paths(d, d->worker[i]);
 	}

@@ -47,6 +47,24 @@ make_senders(struct tdo_packet_worker *w)
 }
 
 static int
+make_row_sender(struct tdo_packet_worker *w, uint8_t af)
+{
+	struct tdo_udp_tx_conf c = {.fd = af == TDO_AF_INET ? w->fds.udp4_out : w->fds.udp6_out,
+	    .fd_df = w->fds.udp4_out_df,
+	    .port = w->udp_port,
+	    .raw = af == TDO_AF_INET ? w->out4 : w->out6,
+	    .stat = &w->stat[TDO_IOSTAT_UDP_SEND],
+	    .refused = tdo_outbound_refused,
+	    .ctx = w};
+	struct tdo_udp_tx **tx = af == TDO_AF_INET ? &w->udp4 : &w->udp6;
+
+	if (c.fd < 0 || c.raw == NULL)
+		return 0;
+	*tx = tdo_udp_tx_new(af, &c);
+	return *tx ? 0 : -ENOMEM;
+}
+
+static int
 make_receivers(struct tdo_packet_worker *w)
 {
 	struct tdo_iostat *stat = &w->stat[TDO_IOSTAT_RAW_RECV];
@@ -74,8 +92,7 @@ make_receivers(struct tdo_packet_worker *w)
 
 int
 tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct tdo_worker_fds *fds,
-    tdo_ns busy_poll, const _Atomic bool *recovering, _Atomic size_t *held,
-    struct tdo_packet_worker **ret)
+    tdo_ns busy_poll, const struct tdo_worker_shared *shared, struct tdo_packet_worker **ret)
 {
 	struct tdo_packet_worker *w = calloc(1, sizeof(*w));
 	int rc;
@@ -86,8 +103,9 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	w->fds = *fds;
 	w->engine = engine;
 	w->handle = tdo_engine_worker(engine, index);
-	w->recovering = recovering;
-	tdo_outbound_hold_init(w, held);
+	w->recovering = shared->recovering;
+	w->udp_port = shared->udp_port;
+	tdo_outbound_hold_init(w, shared->held);
 	tdo_linger_init(&w->linger, busy_poll);
 	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6, fds->route, 0};
 	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
@@ -105,6 +123,10 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 		rc = tdo_pool_init(&w->out.frags, SEG_POOL, SEG_PKTS);
 	if (rc == 0)
 		rc = make_senders(w);
+	if (rc == 0)
+		rc = make_row_sender(w, TDO_AF_INET);
+	if (rc == 0)
+		rc = make_row_sender(w, TDO_AF_INET6);
 	if (rc == 0)
 		rc = make_receivers(w);
 	if (rc != 0) {

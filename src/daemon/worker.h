@@ -87,14 +87,20 @@ struct tdo_packet_worker {
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 };
 
+/* What all workers share; borrowed. */
+struct tdo_worker_shared {
+	const _Atomic bool *recovering;   /* drop what would pass in clear */
+	_Atomic size_t *held;             /* bytes that wait for SAs */
+	const _Atomic uint16_t *udp_port; /* that super-packets of ESP in UDP leave with; 0: none */
+};
+
 /*
  * Makes a worker with its buffers; it does not run yet.  busy_poll: how long it may look for
- * packets before it sleeps.  recovering and held, the bytes that wait for SAs in all workers, are
- * borrowed.  0, -ENOMEM or -errno.
+ * packets before it sleeps.  0, -ENOMEM or -errno.
  */
 TDO_MUST_CHECK int tdo_packet_worker_new(struct tdo_engine *engine, unsigned index,
-    const struct tdo_worker_fds *fds, tdo_ns busy_poll, const _Atomic bool *recovering,
-    _Atomic size_t *held, struct tdo_packet_worker **ret);
+    const struct tdo_worker_fds *fds, tdo_ns busy_poll, const struct tdo_worker_shared *shared,
+    struct tdo_packet_worker **ret);
 TDO_MUST_CHECK int tdo_packet_worker_start(struct tdo_packet_worker *w);
 /* Stops the thread if it runs, waits for it and frees all; w may be NULL. */
 void tdo_packet_worker_free(struct tdo_packet_worker *w, bool started);
