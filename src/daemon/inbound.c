@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From raw sockets through the engine into the TUN. */
+/* From raw and UDP sockets through the engine into the TUN. */
 #include <errno.h>
 #include <string.h>
 
@@ -151,19 +151,23 @@ join(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	in->head[in->nheads++] = p;
 }
 
+/* The memory of the burst is about to be used again: what may still grow moves. */
+static void
+keep_heads(struct tdo_inbound *in)
+{
+	for (unsigned i = 0; i < in->nheads; i++)
+		(void)make_big(in, i);
+}
+
 /* ---- a round ------------------------------------------------------------------------ */
 
-bool
-tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from)
+/* What may grow stays a head. */
+static void
+open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 {
-	struct tdo_pkt *pk[TDO_BURST_MAX];
 	struct outer outer[TDO_BURST_MAX];
 	uint64_t bytes = 0;
-	bool more;
-	unsigned n = tdo_raw_recv(from->rx, &from->in, pk, &more);
 
-	if (n == 0)
-		return more;
 	for (unsigned i = 0; i < n; i++) {
 		outer[i] = outer_of(pk[i]);
 		bytes += outer[i].len;
@@ -185,6 +189,37 @@ tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from)
 			join(w, pk[i]);
 		else
 			deliver(w, pk[i]);
+	}
+}
+
+/* Super-packets are joined again over all bursts of a round. */
+static void
+open_all(struct tdo_packet_worker *w, struct tdo_udp_rx *rx)
+{
+	struct tdo_pkt *pk[TDO_BURST_MAX];
+	unsigned n;
+
+	while ((n = tdo_udp_rx_burst(rx, pk)) > 0) {
+		open_burst(w, pk, n);
+		if (tdo_udp_rx_left(rx))
+			keep_heads(&w->in);
+	}
+}
+
+bool
+tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *from)
+{
+	struct tdo_pkt *pk[TDO_BURST_MAX];
+	unsigned n;
+	bool more;
+
+	if (from->udp != NULL) {
+		tdo_udp_rx_recv(from->udp, from->in.fd, &more);
+		open_all(w, from->udp);
+	} else {
+		n = tdo_raw_recv(from->rx, &from->in, pk, &more);
+		if (n > 0)
+			open_burst(w, pk, n);
 	}
 	close_all(w);
 	return more;

@@ -72,14 +72,21 @@ make_receivers(struct tdo_packet_worker *w)
 
 	w->in.rx4 = tdo_raw_rx_new(TDO_AF_INET, stat);
 	w->in.rx6 = tdo_raw_rx_new(TDO_AF_INET6, stat);
-	if (w->in.rx4 == NULL || w->in.rx6 == NULL)
+	w->in.udp4 = tdo_udp_rx_new(TDO_AF_INET, &w->stat[TDO_IOSTAT_UDP_RECV]);
+	w->in.udp6 = tdo_udp_rx_new(TDO_AF_INET6, &w->stat[TDO_IOSTAT_UDP_RECV]);
+	if (w->in.rx4 == NULL || w->in.rx6 == NULL || w->in.udp4 == NULL || w->in.udp6 == NULL)
 		return -ENOMEM;
 	for (unsigned k = 0; k < TDO_RAW_PROTOS; k++) {
 		uint8_t proto = tdo_raw_proto(k);
 
-		from[2 * k] = (struct tdo_receiver){{w->fds.raw4_in[k], proto}, w->in.rx4};
-		from[2 * k + 1] = (struct tdo_receiver){{w->fds.raw6_in[k], proto}, w->in.rx6};
+		from[2 * k] = (struct tdo_receiver){{w->fds.raw4_in[k], proto}, w->in.rx4, NULL};
+		from[2 * k + 1] =
+		    (struct tdo_receiver){{w->fds.raw6_in[k], proto}, w->in.rx6, NULL};
 	}
+	from[TDO_RECEIVERS - 2] =
+	    (struct tdo_receiver){{w->fds.udp4_in, TDO_IPPROTO_UDP}, NULL, w->in.udp4};
+	from[TDO_RECEIVERS - 1] =
+	    (struct tdo_receiver){{w->fds.udp6_in, TDO_IPPROTO_UDP}, NULL, w->in.udp6};
 	w->in.big_mem = malloc((size_t)TDO_GRO_HEADS * BIG_PKT_CAP);
 	if (w->in.big_mem == NULL)
 		return -ENOMEM;
@@ -254,6 +261,8 @@ tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
 	tdo_raw_tx_free(w->clear6);
 	tdo_raw_rx_free(w->in.rx4);
 	tdo_raw_rx_free(w->in.rx6);
+	tdo_udp_rx_free(w->in.udp4);
+	tdo_udp_rx_free(w->in.udp6);
 	free(w->in.big_mem);
 	free(w);
 }

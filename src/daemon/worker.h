@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A packet worker: one thread that moves packets between the TUN, the engine and raw sockets.
+ * A packet worker: one thread that moves packets between the TUN, the engine and sockets.
  *
- *	TUN -> outbound.c -> engine -> raw sockets
- *	raw sockets -> inbound.c -> engine -> TUN
+ *	TUN -> outbound.c -> engine -> raw and UDP sockets
+ *	raw and UDP sockets -> inbound.c -> engine -> TUN
  *
  * Runs to completion: everything that a round read has been sent, written or dropped with a
  * reason when it ends, or waits for an SA (hold.h).
@@ -21,6 +21,7 @@
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
+#include "io/udp_rx.h"
 #include "io/udp_tx.h"
 #include "testudo/engine.h"
 
@@ -40,17 +41,19 @@ struct tdo_outbound {
 	uint32_t frag_id; /* identification of IPv6 fragments (RFC 7739: not guessable start) */
 };
 
-#define TDO_RECEIVERS (2 * TDO_RAW_PROTOS)
+#define TDO_RECEIVERS (2 * TDO_RAW_PROTOS + 2)
 
-/* A raw socket and the buffers that it receives into. */
+/* A raw or UDP socket and the buffers that it receives into. */
 struct tdo_receiver {
 	struct tdo_raw_in in; /* fd -1: the family does not exist here */
 	struct tdo_raw_rx *rx;
+	struct tdo_udp_rx *udp; /* instead */
 };
 
 /* Packets on their way in; inbound.c. */
 struct tdo_inbound {
 	struct tdo_raw_rx *rx4, *rx6; /* buffers of a family */
+	struct tdo_udp_rx *udp4, *udp6;
 	struct tdo_receiver from[TDO_RECEIVERS];
 	struct tdo_pkt *head[TDO_GRO_HEADS]; /* packets that may grow, oldest first */
 	unsigned nheads;

@@ -14,6 +14,7 @@
 	IOSTAT(TUN_READ, "tun-read", "reads from the TUN")                                         \
 	IOSTAT(TUN_WRITE, "tun-write", "writes to the TUN")                                        \
 	IOSTAT(RAW_RECV, "raw-recv", "receive calls on raw sockets")                               \
+	IOSTAT(UDP_RECV, "udp-recv", "receive calls of ESP in UDP")                                \
 	IOSTAT(RAW_SEND, "raw-send", "send calls of protected packets")                            \
 	IOSTAT(UDP_SEND, "udp-send", "send calls of super-packets of ESP in UDP")                  \
 	IOSTAT(CLEAR_SEND, "clear-send", "send calls of packets that need no protection")          \
