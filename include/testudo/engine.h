@@ -53,6 +53,8 @@ struct tdo_natt_ops {
 	 * result is not looked at.
 	 */
 	int (*port)(void *ctx, uint16_t port, bool marker, bool on);
+	/* An SA has other ports now, because a NAT gave its peer another one. */
+	void (*followed)(void *ctx, const struct tdo_sa_key *sa);
 	void *ctx;
 };
 

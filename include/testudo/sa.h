@@ -72,7 +72,9 @@ enum tdo_natt_type {
 struct tdo_natt {
 	uint8_t type;          /* enum tdo_natt_type */
 	uint16_t sport, dport; /* of the SA's source and destination; host order */
-	uint16_t frag;         /* packets are fragmented before ESP above it; 0: none */
+	/* As key management named them, and policies do, where a NAT changed them; 0: the same. */
+	uint16_t named_sport, named_dport;
+	uint16_t frag; /* packets are fragmented before ESP above it; 0: none */
 	struct tdo_addr oa_src,
 	    oa_dst; /* addresses before the NAT changed them; af NONE: unknown */
 };

@@ -30,6 +30,11 @@ struct tdo_req {
 	uint8_t level;            /* enum tdo_level */
 	uint32_t reqid;           /* UNIQUE: 0 = testudo picks one */
 	struct tdo_addr src, dst; /* tunnel: both set; transport: both set or both empty */
+	/*
+	 * Of an SA in UDP between these addresses; 0: any.  An SA that is not in UDP suits, too,
+	 * and so does, second best, one that UNIQUE names.
+	 */
+	uint16_t sport, dport;
 };
 
 struct tdo_sp_param {

@@ -192,6 +192,15 @@ natt_port(void *ctx, uint16_t port, bool marker, bool on)
 	return r < 0 ? r : 0;
 }
 
+static void
+natt_followed(void *ctx, const struct tdo_sa_key *sa)
+{
+	struct tdo_process *d = ctx;
+
+	if (d->has_state)
+		tdo_journal_sa(&d->journal, sa);
+}
+
 /* ---- tunnel packets of IPComp that are not compressed ------------------------------- */
 
 /* The hook that queues packets sees IPv4 reassembled, IPv6 only when it is asked for. */
@@ -412,7 +421,7 @@ make_engine(struct tdo_process *d)
 	    .log_ctx = d,
 	    .nworkers = d->nworkers + 1,
 	    .cover = {cover_widen, cover_narrow, cover_default, d},
-	    .natt = {.port = natt_port, .ctx = d},
+	    .natt = {natt_port, natt_followed, d},
 	    .seq_slot = seq_slot,
 	    .high_slot = high_slot,
 	    .seq_ctx = d};

@@ -67,6 +67,18 @@ note_sa(struct tdo_journal *j, const struct tdo_sa_info *sa)
 	tdo_wipe(keys, sizeof(keys));
 }
 
+void
+tdo_journal_sa(struct tdo_journal *j, const struct tdo_sa_key *key)
+{
+	struct tdo_sa_info sa;
+
+	if (tdo_sa_get(j->engine, key, &sa) != 0)
+		return;
+	j->stale = true;
+	note_sa(j, &sa);
+	tdo_wipe(&sa, sizeof(sa));
+}
+
 static void
 note_sa_key(struct tdo_journal *j, uint32_t type, const struct tdo_sa_key *key)
 {

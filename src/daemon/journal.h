@@ -53,6 +53,8 @@ TDO_MUST_CHECK int tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *p
 void tdo_journal_hear(struct tdo_journal *j, tdo_ns now);
 /* A policy was taken out of force (tdo_cover_ops.narrow). */
 void tdo_journal_sp_gone(struct tdo_journal *j, const struct tdo_sp_param *sp);
+/* An SA changed without a message of PF_KEY. */
+void tdo_journal_sa(struct tdo_journal *j, const struct tdo_sa_key *key);
 void tdo_journal_knob(struct tdo_journal *j, enum tdo_knob k, uint8_t af, int32_t v);
 /* Compaction and the sweep of sequence counters, when they are due. */
 void tdo_journal_tick(struct tdo_journal *j, tdo_ns now);

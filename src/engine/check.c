@@ -74,6 +74,18 @@ transport_matches(const struct tdo_check *c, const struct tdo_req *r, unsigned k
 	return endpoints_equal(x->sa, src, dst);
 }
 
+/*
+ * Of several peers behind one NAT, which all have its address, the port tells one from another.
+ * UNIQUE has said which SA is meant.
+ */
+static bool
+ports_match(const struct tdo_removed *x, const struct tdo_req *r)
+{
+	if (r->level == TDO_LEVEL_UNIQUE || (x->sport == 0 && x->dport == 0))
+		return true;
+	return (r->sport == 0 || r->sport == x->sport) && (r->dport == 0 || r->dport == x->dport);
+}
+
 /* Does the SA with k SAs inside of it answer the request? */
 static bool
 matches(const struct tdo_check *c, const struct tdo_req *r, unsigned k)
@@ -85,6 +97,8 @@ matches(const struct tdo_check *c, const struct tdo_req *r, unsigned k)
 	if (x->sa->mode != r->mode && x->sa->mode != TDO_MODE_ANY)
 		return false;
 	if (r->level == TDO_LEVEL_UNIQUE && x->sa->reqid != r->reqid)
+		return false;
+	if (!ports_match(x, r))
 		return false;
 	if (r->mode == TDO_MODE_TUNNEL)
 		return x->tunnel && endpoints_equal(x->sa, &r->src, &r->dst);

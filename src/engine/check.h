@@ -13,7 +13,8 @@
 /* One SA that was removed from a packet. */
 struct tdo_removed {
 	const struct tdo_sa_id *sa;
-	bool tunnel; /* a tunnel header was removed with it */
+	bool tunnel;           /* a tunnel header was removed with it */
+	uint16_t sport, dport; /* of an SA in UDP, as it was named; else 0 */
 };
 
 struct tdo_check {

@@ -71,6 +71,8 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 	    .ports = both(n->sport, n->dport),
 	    .type = n->type,
 	    .frag = n->frag,
+	    .sport = n->named_sport ? n->named_sport : n->sport,
+	    .dport = n->named_dport ? n->named_dport : n->dport,
 	    .oa_src = n->oa_src,
 	    .oa_dst = n->oa_dst,
 	    .mapping = {sa->id.src, n->sport},
@@ -272,9 +274,16 @@ struct move {
 static void
 set_ports(struct tdo_sa *sa, uint16_t sport, uint16_t dport)
 {
-	sa->param.natt.sport = sport;
-	sa->param.natt.dport = dport;
+	struct tdo_natt *n = &sa->param.natt;
+	const struct tdo_encap *x = sa->encap;
+
+	n->sport = sport;
+	n->dport = dport;
+	n->named_sport = x->sport != sport ? x->sport : 0;
+	n->named_dport = x->dport != dport ? x->dport : 0;
 	atomic_store_explicit(&sa->encap->ports, both(sport, dport), memory_order_relaxed);
+	if (sa->engine->cfg.natt.followed)
+		sa->engine->cfg.natt.followed(sa->engine->cfg.natt.ctx, &sa->param.key);
 }
 
 /* An SA to the peer follows when it went to the old port. */

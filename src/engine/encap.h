@@ -19,6 +19,7 @@ struct tdo_encap {
 	_Atomic uint32_t ports; /* that are sent: source << 16 | destination */
 	uint8_t type;           /* enum tdo_natt_type */
 	uint16_t frag;          /* TDO_NATT_..., 0: none */
+	uint16_t sport, dport;  /* as key management named them */
 	struct tdo_addr oa_src, oa_dst;
 	/* Under the lock of the SA's replay window: */
 	struct tdo_mapping seen; /* of the newest packet that came from elsewhere */
@@ -31,6 +32,22 @@ struct tdo_encap {
 	uint16_t old_sport; /* that was told last */
 	bool told;          /* the event waits */
 };
+
+/* How an SA suits the ports of a request. */
+enum tdo_ports_fit { TDO_PORTS_OTHER, TDO_PORTS_NONE, TDO_PORTS_SAME };
+
+/* NONE: it is not in UDP, or the request names no ports. */
+static inline enum tdo_ports_fit
+tdo_encap_fit(const struct tdo_sa *sa, const struct tdo_req *q)
+{
+	const struct tdo_encap *x = sa->encap;
+
+	if ((q->sport == 0 && q->dport == 0) || x == NULL)
+		return TDO_PORTS_NONE;
+	return (q->sport == 0 || q->sport == x->sport) && (q->dport == 0 || q->dport == x->dport)
+		   ? TDO_PORTS_SAME
+		   : TDO_PORTS_OTHER;
+}
 
 /* ---- encap.c: control ---- */
 

@@ -189,6 +189,8 @@ key_of(const struct tdo_engine *e, const struct tdo_acquire *a)
 	tdo_wr_u8(&w, a->req.mode);
 	tdo_wr_u8(&w, a->req.level == TDO_LEVEL_UNIQUE);
 	tdo_wr_be32(&w, a->req.reqid);
+	tdo_wr_be16(&w, a->req.sport);
+	tdo_wr_be16(&w, a->req.dport);
 	if (a->req.proto != 0) {
 		tdo_wr_bytes(&w, &a->src, sizeof(a->src));
 		tdo_wr_bytes(&w, &a->dst, sizeof(a->dst));

@@ -38,9 +38,14 @@ check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct
 
 	if (sp->param.unset) /* nobody said yet what would be enough */
 		return p->nsas == 0 ? TDO_REASON_IN_CLEAR : TDO_REASON_IN_WRONG_SA;
-	for (unsigned i = 0; i < p->nsas; i++)
-		removed[i] = (struct tdo_removed){
-		    .sa = &p->sas[i]->id, .tunnel = (p->tunnelled >> i & 1) != 0};
+	for (unsigned i = 0; i < p->nsas; i++) {
+		const struct tdo_encap *x = p->sas[i]->encap;
+
+		removed[i] = (struct tdo_removed){.sa = &p->sas[i]->id,
+		    .tunnel = (p->tunnelled >> i & 1) != 0,
+		    .sport = x ? x->sport : 0,
+		    .dport = x ? x->dport : 0};
+	}
 	for (unsigned i = 0; i < sp->param.nreq; i++) {
 		req[i] = sp->param.req[i];
 		req[i].level = tdo_req_level(w->engine, &req[i], p->ip.flow.src.af);

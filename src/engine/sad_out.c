@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "base/addr.h"
+#include "engine/encap.h"
 #include "engine/sad.h"
 
 /* Steps that an SA which becomes dying goes to keep the order; an order far off is given up. */
@@ -84,8 +85,21 @@ store(struct tdo_sa *_Atomic *p, struct tdo_sa *sa)
 struct choice {
 	struct tdo_sa *sa;
 	uint8_t state;
-	uint8_t rating; /* 0 unusable, 1 another cpu's, 2 no cpu's, 3 this cpu's */
+	uint8_t rating; /* 0: unusable; see rate() */
 };
+
+enum {
+	CPU_OTHER = 1,
+	CPU_NONE,
+	CPU_SAME,
+	RATING_BEST = CPU_SAME + CPU_SAME * TDO_PORTS_SAME,
+};
+
+static bool
+has_ports(const struct tdo_req *q)
+{
+	return q->sport != 0 || q->dport != 0;
+}
 
 static bool
 is_exactly(const struct tdo_range *r, uint16_t v)
@@ -111,16 +125,30 @@ populated(const struct tdo_sel *s, const struct tdo_flow *f, uint8_t pfp)
 	return !(pfp & TDO_PFP_DPORT) || !f->has_ports || is_exactly(&s->dport, f->dport);
 }
 
+/* What cannot be bettered. */
+static uint8_t
+best_rating(const struct tdo_sa_ask *a)
+{
+	return has_ports(a->req) ? RATING_BEST : CPU_SAME + CPU_SAME * TDO_PORTS_NONE;
+}
+
+/* First the ports, then the cpu. */
 static uint8_t
 rate(const struct tdo_sa *sa, const struct tdo_sa_ask *a)
 {
+	enum tdo_ports_fit fit = tdo_encap_fit(sa, a->req);
+	unsigned cpu = CPU_NONE;
+
 	if (sa->sel && a->flow && !tdo_sel_match(sa->sel, a->flow))
 		return 0;
 	if (a->pfp && a->flow && !(sa->sel && populated(sa->sel, a->flow, a->pfp)))
 		return 0;
-	if (sa->cpu == 0)
-		return 2;
-	return sa->cpu == a->worker + 1 ? 3 : 1;
+	/* A peer whose port changed is the one that UNIQUE names all the same. */
+	if (fit == TDO_PORTS_OTHER && a->req->level != TDO_LEVEL_UNIQUE)
+		return 0;
+	if (sa->cpu != 0)
+		cpu = sa->cpu == a->worker + 1 ? CPU_SAME : CPU_OTHER;
+	return (uint8_t)(CPU_SAME * fit + cpu);
 }
 
 static bool
@@ -150,8 +178,9 @@ best_of_line(
 {
 	struct choice best = {0};
 	struct tdo_sa *sa = load(w->oldest ? &l->first : &l->last);
+	uint8_t top = best_rating(a);
 
-	for (; sa && best.rating < 3; sa = step(sa, w)) {
+	for (; sa && best.rating < top; sa = step(sa, w)) {
 		uint8_t state = atomic_load_explicit(&sa->state, memory_order_acquire);
 		uint8_t rating = usable(state) ? rate(sa, a) : 0;
 
@@ -173,6 +202,7 @@ best_of_lines(const struct tdo_sa_set *s, const struct tdo_sa_ask *a, bool oldes
 
 	if (a->pfp && a->flow && !all)
 		return best; /* none has selectors */
+	all = all || has_ports(a->req);
 	best = best_of_line(&s->line[TDO_SA_MATURE], a, &w, all);
 	w.dying = 1;
 	return best.sa ? best : best_of_line(&s->line[TDO_SA_DYING], a, &w, all);

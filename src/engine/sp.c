@@ -33,6 +33,9 @@ check_req_addrs(struct tdo_engine *e, const struct tdo_req *q, struct tdo_err *e
 		    "a request needs both of its addresses, of one family, or none");
 	if (q->mode == TDO_MODE_TUNNEL && !src)
 		return tdo_refuse(e, err, -EINVAL, "a tunnel-mode request needs its two endpoints");
+	if ((q->sport != 0 || q->dport != 0) && (!src || q->proto != TDO_IPPROTO_ESP))
+		return tdo_refuse(
+		    e, err, -EINVAL, "ports in a request belong to addresses of ESP in UDP");
 	return 0;
 }
 

@@ -34,6 +34,8 @@ put_acquire(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 	tdo_sadb_put_policy(
 	    w, &(struct tdo_sadb_policy){
 		   .type = TDO_POLICY_IPSEC, .dir = TDO_DIR_OUT, .id = ev->acquire.sp_id});
+	tdo_sadb_put_natt(
+	    w, &(struct tdo_natt){.sport = ev->acquire.req.sport, .dport = ev->acquire.req.dport});
 	tdo_pfkey_put_proposal(w, e, satype);
 	if (ev->acquire.has_sel)
 		tdo_sadb_put_tdo_sel(w, &ev->acquire.sel);

@@ -115,10 +115,14 @@ keep_natt(const struct tdo_sadb_msg *m, struct tdo_natt *n, const struct tdo_nat
 		n->type = old->type;
 	else if (n->type == TDO_NATT_NONE)
 		return;
-	if (n->sport == 0)
+	if (n->sport == 0) {
 		n->sport = old->sport;
-	if (n->dport == 0)
+		n->named_sport = old->named_sport;
+	}
+	if (n->dport == 0) {
 		n->dport = old->dport;
+		n->named_dport = old->named_dport;
+	}
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_FRAG))
 		n->frag = old->frag;
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_NAT_T_OAI))

@@ -434,6 +434,12 @@ tdo_build_sa_check(struct parse *p, const struct parse_loc *loc)
 	const struct stmt_sa *a = &p->cur.sa;
 	const char *msg = NULL;
 
+	if (p->cur.kind == STMT_ADD && a->natt.frag != 0 && !a->natt.on && !a->proto->udp)
+		return tdo_build_fail(
+		    p, loc->first, "-natt_mtu", "only SAs in UDP have a NAT-T fragment size");
+	if (!a->natt.on && !a->proto->udp && (a->src.port != 0 || a->dst.port != 0))
+		tdo_build_warn(p, loc->first, a->proto->name,
+		    "WARNING: ports are for esp-udp and ignored here");
 	if (p->cur.kind == STMT_UPDATE && !a->enc && !a->auth && !a->comp)
 		return true; /* those of the SA stay */
 	switch (a->proto->satype) {

@@ -187,8 +187,8 @@ put_request(struct tdo_wr *w, const struct tdo_req *r)
 	/* A part of a longer number would name another SA: TDO_SP has it whole. */
 	tdo_wr_h16(w, (uint16_t)(r->reqid > UINT16_MAX ? 0 : r->reqid));
 	if (len > TDO_SADB_REQUEST_LEN) {
-		tdo_sadb_put_sockaddr(w, &r->src, 0);
-		tdo_sadb_put_sockaddr(w, &r->dst, 0);
+		tdo_sadb_put_sockaddr(w, &r->src, r->sport);
+		tdo_sadb_put_sockaddr(w, &r->dst, r->dport);
 		tdo_sadb_put_padding(w, len);
 	}
 }

@@ -227,9 +227,11 @@ decode_request(struct tdo_rd *r, struct tdo_req *ret, int *ret_err)
 		return NULL;
 	a = tdo_sadb_rd_sockaddr(&q);
 	ret->src = a.addr;
+	ret->sport = a.port;
 	if (!a.wrong) {
 		a = tdo_sadb_rd_sockaddr(&q);
 		ret->dst = a.addr;
+		ret->dport = a.port;
 	}
 	if (a.wrong) {
 		*ret_err = a.err;

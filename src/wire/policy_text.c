@@ -255,12 +255,12 @@ parse_pair(struct cur *c, struct tdo_policy_text *p)
 		return 0;
 	}
 	c->at = start;
-	r = parse_addr(c, &q->src, &p->port[p->sp.nreq].src);
+	r = parse_addr(c, &q->src, &q->sport);
 	if (r != 0)
 		return r;
 	if (!accept(c, '-'))
 		return fail_tok(c, t, "Invalid address specification");
-	r = parse_addr(c, &q->dst, &p->port[p->sp.nreq].dst);
+	r = parse_addr(c, &q->dst, &q->dport);
 	if (r != 0)
 		return r;
 	if (q->src.af != q->dst.af)
@@ -428,18 +428,16 @@ put_end(struct out *o, const struct tdo_addr *a, uint16_t port)
 }
 
 static void
-put_req(struct out *o, const struct tdo_policy_text *p, unsigned i)
+put_req(struct out *o, const struct tdo_req *q)
 {
-	const struct tdo_req *q = &p->sp.req[i];
-
 	put_name(o, name_of(protos, N(protos), q->proto), q->proto);
 	put(o, "/");
 	put_name(o, tdo_policy_mode_name(q->mode), q->mode);
 	put(o, "/");
 	if (q->src.af != TDO_AF_NONE) {
-		put_end(o, &q->src, p->port[i].src);
+		put_end(o, &q->src, q->sport);
 		put(o, "-");
-		put_end(o, &q->dst, p->port[i].dst);
+		put_end(o, &q->dst, q->dport);
 	}
 	put(o, "/");
 	put_name(o, tdo_policy_level_name(q->level), q->level);
@@ -465,7 +463,7 @@ tdo_policy_text_print(const struct tdo_policy_text *p, const char *delim, char *
 	put_name(&o, tdo_policy_type_name(p->sp.type), p->sp.type);
 	for (unsigned i = 0; i < p->sp.nreq && i < TDO_REQ_MAX; i++) {
 		put(&o, "%s", delim);
-		put_req(&o, p, i);
+		put_req(&o, &p->sp.req[i]);
 	}
 	return o.len;
 }

@@ -19,9 +19,6 @@ struct tdo_policy_text {
 	struct tdo_sp_param sp; /* dir, type, prio, nreq, req; all else is zero */
 	bool dir_only;          /* nothing but the direction, the form used for deletion */
 	bool fwd;               /* written "fwd"; sp.dir is IN, which covers forwarded packets */
-	struct {
-		uint16_t src, dst; /* 0 = none: NAT-T ports of the tunnel addresses */
-	} port[TDO_REQ_MAX];
 };
 
 /* What is wrong and where: len bytes from at on; len 0 is the end of the text. */

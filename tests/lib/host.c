@@ -61,6 +61,15 @@ seq_slot(void *ctx, const struct tdo_sa_param *sa)
 	return &h->last[sa->key.spi - HOST_SPI];
 }
 
+static void
+followed(void *ctx, const struct tdo_sa_key *sa)
+{
+	struct host *h = ctx;
+
+	(void)sa;
+	h->followed++;
+}
+
 void
 host_open(struct host *h, const char *driver)
 {
@@ -70,6 +79,7 @@ host_open(struct host *h, const char *driver)
 	    .random = random_bytes,
 	    .random_ctx = h,
 	    .nworkers = 1,
+	    .natt = {.followed = followed, .ctx = h},
 	    .seq_slot = seq_slot,
 	    .seq_ctx = h};
 	struct tdo_pfkey_config pc = {.mem = mem};

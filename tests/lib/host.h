@@ -26,7 +26,8 @@ struct host {
 	_Atomic uint64_t last[HOST_SLOTS];
 	/* NULL, or where SAs have their counters instead: see struct tdo_engine_config. */
 	_Atomic uint64_t *(*slot)(const struct tdo_sa_param *sa);
-	int refused; /* errno of the first answer that had one */
+	unsigned followed; /* SAs whose ports changed with a NAT */
+	int refused;       /* errno of the first answer that had one */
 };
 
 /* One worker; all drivers, or the one named. */

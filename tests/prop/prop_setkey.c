@@ -315,8 +315,35 @@ struct sa_case {
 	const char *type, *enc, *auth;
 	uint8_t ekey[64], akey[64];
 	struct stmt_opt opt;
-	bool update;
+	bool update, esp_udp; /* the latter: in the language of NetBSD */
 };
+
+static uint16_t
+random_port(void)
+{
+	return (uint16_t)(1 + below(65535));
+}
+
+/* NetBSD has one original address; an update may leave out what stays. */
+static void
+random_natt(struct sa_case *c)
+{
+	struct tdo_natt *n = &c->p.natt;
+	uint8_t af = c->p.key.src.af;
+	bool unsaid = c->update && chance(2);
+
+	c->esp_udp = chance(2);
+	n->type = TDO_NATT_ESPINUDP;
+	n->sport = unsaid ? 0 : random_port();
+	n->dport = unsaid && chance(2) ? 0 : random_port();
+	n->frag = chance(3) ? random_port() : 0;
+	if (!c->esp_udp || chance(2))
+		n->oa_src = random_addr(af);
+	if (!c->esp_udp)
+		n->oa_dst = random_addr(af);
+	if (c->esp_udp)
+		c->type = "esp-udp";
+}
 
 static unsigned
 random_key(const struct tdo_alg *a, uint8_t *key)
@@ -403,6 +430,8 @@ random_sa(struct sa_case *c)
 		c->p.new_src = random_addr(af);
 		c->p.new_dst = random_addr(af);
 	}
+	if (c->p.key.satype == TDO_SATYPE_ESP && !types[type].old && chance(3))
+		random_natt(c);
 	random_algs(c);
 }
 
@@ -417,6 +446,15 @@ put_key(struct text *t, const char *letter, const char *name, const uint8_t *key
 	put(t, " 0x");
 	for (unsigned i = 0; i < bits / 8; i++)
 		put(t, chance(2) ? "%02x" : "%02X", key[i]);
+}
+
+/* An address with a port. */
+static void
+put_natt_end(struct text *t, const struct tdo_addr *a, uint16_t port)
+{
+	put_addr(t, a);
+	if (port != 0)
+		put(t, chance(4) ? " [%u]" : "[%u]", port);
 }
 
 static void
@@ -462,9 +500,17 @@ put_extension(struct text *t, const struct sa_case *c, unsigned which)
 		gap(t);
 		put_addr(t, &p->new_dst);
 	}
+	if (which == 13 && p->natt.type != TDO_NATT_NONE && !c->esp_udp) {
+		put(t, "-natt ");
+		put_natt_end(t, &p->natt.oa_src, p->natt.sport);
+		gap(t);
+		put_natt_end(t, &p->natt.oa_dst, p->natt.dport);
+	}
+	if (which == 14 && p->natt.frag != 0)
+		put(t, "-natt_mtu %u", p->natt.frag);
 }
 
-enum { EXTENSIONS = 13 };
+enum { EXTENSIONS = 16 /* a power of two: a step of 5 meets all of them */ };
 
 static void
 write_sa(struct text *t, const struct sa_case *c)
@@ -473,12 +519,16 @@ write_sa(struct text *t, const struct sa_case *c)
 
 	put(t, "%s", c->update ? "update" : "add");
 	gap(t);
-	put_addr(t, &c->p.key.src);
+	put_natt_end(t, &c->p.key.src, c->esp_udp ? c->p.natt.sport : 0);
 	gap(t);
-	put_addr(t, &c->p.key.dst);
+	put_natt_end(t, &c->p.key.dst, c->esp_udp ? c->p.natt.dport : 0);
 	gap(t);
 	put(t, "%s", c->type);
 	gap(t);
+	if (c->esp_udp && c->p.natt.oa_src.af != TDO_AF_NONE) {
+		put_addr(t, &c->p.natt.oa_src);
+		gap(t);
+	}
 	put(t, chance(2) ? "%" PRIu32 : "0x%" PRIx32, c->p.key.spi);
 	for (unsigned i = 0; i < EXTENSIONS; i++)
 		put_extension(t, c, (first + i * 5) % EXTENSIONS);
@@ -532,6 +582,11 @@ sa_differs(const struct tdo_sa_param *a, const struct tdo_sa_param *b)
 	if (memcmp(&a->tunnel, &b->tunnel, sizeof(a->tunnel)) != 0 || a->adaptive != b->adaptive ||
 	    a->cpu != b->cpu || a->align != b->align)
 		return "settings";
+	if (a->natt.type != b->natt.type || a->natt.sport != b->natt.sport ||
+	    a->natt.dport != b->natt.dport || a->natt.frag != b->natt.frag ||
+	    !tdo_addr_equal(&a->natt.oa_src, &b->natt.oa_src) ||
+	    !tdo_addr_equal(&a->natt.oa_dst, &b->natt.oa_dst))
+		return "UDP encapsulation";
 	if (a->has_sel != b->has_sel || (a->has_sel && !same_sel(&a->sel, &b->sel)))
 		return "selectors";
 	return NULL;
@@ -601,15 +656,47 @@ copy_options(struct text *t, const char *dump)
 	}
 }
 
+/* Addresses and type; with both original addresses in the language of FreeBSD. */
+static void
+natt_from_dump(struct text *t, const char *dump)
+{
+	const char *oa = after(dump, "NAT OA="), *oar = after(dump, "NAT OAR=");
+	const char *src = dump, *dst = dump + strcspn(dump, " ") + 1;
+	const char *sport = src + strcspn(src, "["), *dport = dst + strcspn(dst, "[");
+
+	if (!oar) {
+		put(t, "add %.*s esp-udp", (int)strcspn(dump, "\n"), dump);
+		if (oa)
+			copy_word(t, oa);
+		copy_word(t, after(dump, " spi="));
+		return;
+	}
+	put(t, "add %.*s %.*s esp", (int)(sport - src), src, (int)(dport - dst), dst);
+	copy_word(t, after(dump, " spi="));
+	put(t, " -natt");
+	copy_word(t, oa);
+	copy_word(t, sport);
+	copy_word(t, oar);
+	copy_word(t, dport);
+}
+
 static void
 sa_from_dump(struct text *t, const char *dump)
 {
 	uint32_t flags = (uint32_t)strtoul(after(dump, "flags="), NULL, 16);
 	const char *p = after(dump, "\n\t"), *sel = after(dump, "\tselectors:");
 
-	put(t, "add %.*s", (int)strcspn(dump, "\n"), dump);
-	put(t, "%.*s%s", (int)strcspn(p, " "), p, flags & TDO_SAF_OLD ? "-old" : "");
-	copy_word(t, after(p, " spi="));
+	if (strncmp(p, "esp-udp", 7) == 0) {
+		natt_from_dump(t, dump);
+	} else {
+		put(t, "add %.*s", (int)strcspn(dump, "\n"), dump);
+		put(t, "%.*s%s", (int)strcspn(p, " "), p, flags & TDO_SAF_OLD ? "-old" : "");
+		copy_word(t, after(p, " spi="));
+	}
+	if (after(dump, "NAT-T fragment=")) {
+		put(t, " -natt_mtu");
+		copy_word(t, after(dump, "NAT-T fragment="));
+	}
 	put(t, " -m");
 	copy_word(t, after(p, " mode="));
 	put(t, " -u");
@@ -754,6 +841,11 @@ sa_round(void)
 	    !tdo_addr_equal(&c.p.new_dst, &back.new_dst))
 		fail("new addresses", text.s);
 	check_canonical(&r, text.s);
+	/* Every SA in UDP has ports, also those that an update left out. */
+	if (c.p.natt.sport == 0)
+		c.p.natt.sport = c.p.natt.type ? 4500 : 0;
+	if (c.p.natt.dport == 0)
+		c.p.natt.dport = c.p.natt.type ? 4500 : 0;
 	sa_through_dump(&c.p);
 	free(r.canonical);
 }
@@ -769,6 +861,8 @@ random_req(void)
 	if (q.mode == TDO_MODE_TUNNEL || chance(3)) {
 		q.src = random_addr(af);
 		q.dst = random_addr(af);
+		q.sport = chance(4) ? random_port() : 0;
+		q.dport = chance(4) ? random_port() : 0;
 	}
 	/* Those between are replaced by numbers that the daemon picks. */
 	if (q.level == TDO_LEVEL_UNIQUE && chance(2))
@@ -825,8 +919,8 @@ sp_differs(const struct tdo_sp_param *a, const struct tdo_sp_param *b)
 		const struct tdo_req *x = &a->req[i], *y = &b->req[i];
 
 		if (x->proto != y->proto || x->mode != y->mode || x->level != y->level ||
-		    x->reqid != y->reqid || !tdo_addr_equal(&x->src, &y->src) ||
-		    !tdo_addr_equal(&x->dst, &y->dst))
+		    x->reqid != y->reqid || x->sport != y->sport || x->dport != y->dport ||
+		    !tdo_addr_equal(&x->src, &y->src) || !tdo_addr_equal(&x->dst, &y->dst))
 			return "a request";
 	}
 	return NULL;

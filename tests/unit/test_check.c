@@ -228,10 +228,48 @@ test_too_long(void **state)
 	assert_int_equal(tdo_check_requests(&c), TDO_REASON_IN_WRONG_SA);
 }
 
+/* Peers behind one NAT have one address; [0]: of the request, [1]: of the SA, 0: any or none. */
+static void
+test_ports(void **state)
+{
+	static const struct {
+		uint16_t sport[2], dport[2];
+		bool same;
+	} cases[] = {
+	    {{0, 0}, {0, 0}, true}, {{0, 30000}, {0, 4500}, true},
+	    {{30000, 30000}, {4500, 4500}, true}, {{30000, 30001}, {4500, 4500}, false},
+	    {{30000, 30000}, {4500, 4501}, false}, {{0, 30001}, {4500, 4500}, true},
+	    {{0, 30001}, {4501, 4500}, false},
+	    {{30000, 0}, {4500, 0}, true}, /* an SA that is not in UDP */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * sizeof(cases) / sizeof(cases[0]); i++) {
+		bool tunnel = i & 1, unique = i & 2;
+		struct tdo_addr a = host('A'), b = host('B');
+		struct tdo_sa_id id = {.proto = 50, .src = a, .dst = b, .reqid = 7};
+		struct tdo_req q = {.proto = 50, .src = a, .dst = b, .reqid = 7};
+		struct tdo_removed r = {.sa = &id,
+		    .tunnel = tunnel,
+		    .sport = cases[i / 4].sport[1],
+		    .dport = cases[i / 4].dport[1]};
+		struct tdo_check c = {
+		    .req = &q, .nreq = 1, .removed = &r, .nremoved = 1, .src = &a, .dst = &b};
+
+		q.mode = id.mode = tunnel ? TDO_MODE_TUNNEL : TDO_MODE_TRANSPORT;
+		q.level = unique ? TDO_LEVEL_UNIQUE : TDO_LEVEL_REQUIRE;
+		q.sport = cases[i / 4].sport[0];
+		q.dport = cases[i / 4].dport[0];
+		assert_int_equal(tdo_check_requests(&c),
+		    unique || cases[i / 4].same ? TDO_REASON_NONE : TDO_REASON_IN_WRONG_SA);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_ports),
 	    cmocka_unit_test(d01_every_request_needs_its_own_sa),
 	    cmocka_unit_test(test_default_is_require),
 	    cmocka_unit_test(test_too_long),

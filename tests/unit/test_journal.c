@@ -551,10 +551,25 @@ sas_in_udp_come_back(void **state)
 		assert_int_equal(info.param.natt.dport, 4500);
 		assert_int_equal(info.param.natt.frag, 1200);
 		assert_memory_equal(&info.param.natt.oa_src, &a.natt.oa_src, sizeof(a.natt.oa_src));
+		assert_int_equal(info.param.natt.named_sport, 0);
 		/* As a new journal has it. */
 		p.journal.stale = true;
 		tdo_journal_tick(&p.journal, p.now += 1000 * TDO_SEC);
 	}
+	/* A port that was followed, of which no client of PF_KEY has said anything. */
+	a.natt.sport = 31000;
+	a.natt.named_sport = 30001;
+	assert_int_equal(tdo_sa_update(p.engine, &a, p.now, NULL), 0);
+	tdo_journal_sa(&p.journal, &a.key);
+	proc_kill(&p);
+	proc_start(&p, region, true, START + 10);
+	assert_int_equal(tdo_sa_get(p.engine, &a.key, &info), 0);
+	assert_int_equal(info.param.natt.sport, 31000);
+	assert_int_equal(info.param.natt.named_sport, 30001);
+	/* Of an SA that is gone meanwhile there is nothing to write. */
+	a.key.spi = 0x1001;
+	tdo_journal_sa(&p.journal, &a.key);
+	assert_int_equal(tdo_engine_counts(p.engine).sas, 1);
 	proc_kill(&p);
 	free(region);
 }

@@ -346,7 +346,9 @@ random_sp(void)
 		    .level = (uint8_t)(rnd() % 4),
 		    .reqid = rnd() % 4 == 0 ? rnd() : rnd() & 0xffff,
 		    .src = *addrs[which],
-		    .dst = which ? *addrs[1 + rnd() % 2] : none};
+		    .dst = which ? *addrs[1 + rnd() % 2] : none,
+		    .sport = which ? (uint16_t)rnd() : 0,
+		    .dport = which ? (uint16_t)rnd() : 0};
 	}
 	return p;
 }

@@ -300,6 +300,47 @@ an_update_completes_what_getspi_began(void **state)
 	}
 }
 
+/* The key manager hears by which ports the policy wants the SA. */
+static void
+an_acquire_has_the_ports_of_the_request(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param sp = sample_sp(0);
+	uint16_t n;
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] = (struct tdo_req){.proto = 50,
+	    .mode = TDO_MODE_TRANSPORT,
+	    .level = TDO_LEVEL_REQUIRE,
+	    .src = A4,
+	    .dst = B4,
+	    .sport = 4500,
+	    .dport = 30000};
+	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	tdo_engine_tick(w->e, NOW);
+	tdo_pfkey_events(w->k, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	assert_true(tdo_sadb_get_natt_port(&got, TDO_SADB_X_EXT_NAT_T_SPORT, &n));
+	assert_int_equal(n, 4500);
+	assert_true(tdo_sadb_get_natt_port(&got, TDO_SADB_X_EXT_NAT_T_DPORT, &n));
+	assert_int_equal(n, 30000);
+	/* Another port is another question. */
+	sp.req[0].dport = 30001;
+	spd(w, TDO_SADB_X_SPDUPDATE, &sp, 0);
+	hear(w->b, TDO_SADB_X_SPDUPDATE, 0);
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	tdo_engine_tick(w->e, NOW);
+	tdo_pfkey_events(w->k, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	assert_true(tdo_sadb_get_natt_port(&got, TDO_SADB_X_EXT_NAT_T_DPORT, &n));
+	assert_int_equal(n, 30001);
+}
+
 /* ---- the ports of this host --------------------------------------------------------------- */
 
 static struct tdo_natt_ports ports;
@@ -541,6 +582,7 @@ main(void)
 	    T(an_update_changes_what_it_says),
 	    T(d44_address_and_port_move_together),
 	    T(an_update_completes_what_getspi_began),
+	    T(an_acquire_has_the_ports_of_the_request),
 	    P(a_port_is_told_once_and_until_the_last_sa_is_gone),
 	    P(only_ports_of_this_host_are_told),
 	    P(ports_follow_the_addresses_of_the_host),
