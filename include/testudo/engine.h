@@ -55,6 +55,12 @@ struct tdo_natt_ops {
 	int (*port)(void *ctx, uint16_t port, bool marker, bool on);
 	/* An SA has other ports now, because a NAT gave its peer another one. */
 	void (*followed)(void *ctx, const struct tdo_sa_key *sa);
+	/*
+	 * Sends one byte 0xff in UDP (RFC 3948 2.3): nothing went this way for a while, and a NAT
+	 * might forget it.  From tdo_engine_tick().
+	 */
+	void (*keepalive)(void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst,
+	    uint16_t sport, uint16_t dport);
 	void *ctx;
 };
 

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/keepalive.h"
 #include "daemon/marks.h"
 #include "daemon/process.h"
 #include "os/clock.h"
@@ -190,6 +191,15 @@ natt_port(void *ctx, uint16_t port, bool marker, bool on)
 	if (r >= 0)
 		atomic_store_explicit(&d->udp_port, (uint16_t)r, memory_order_relaxed);
 	return r < 0 ? r : 0;
+}
+
+static void
+natt_keepalive(void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst, uint16_t sport,
+    uint16_t dport)
+{
+	const struct tdo_process *d = ctx;
+
+	tdo_keepalive_send(&d->env->worker[0], src, dst, sport, dport);
 }
 
 static void
@@ -421,7 +431,7 @@ make_engine(struct tdo_process *d)
 	    .log_ctx = d,
 	    .nworkers = d->nworkers + 1,
 	    .cover = {cover_widen, cover_narrow, cover_default, d},
-	    .natt = {natt_port, natt_followed, d},
+	    .natt = {natt_port, natt_followed, natt_keepalive, d},
 	    .seq_slot = seq_slot,
 	    .high_slot = high_slot,
 	    .seq_ctx = d};

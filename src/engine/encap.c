@@ -58,6 +58,7 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 {
 	const struct tdo_natt *n = &sa->param.natt;
 	struct tdo_encap *x;
+	int r;
 
 	if (n->type == TDO_NATT_NONE)
 		return 0;
@@ -80,14 +81,17 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 	};
 	sa->encap = x;
 	sa->fmt.encap_len = TDO_UDP_HLEN + (n->type == TDO_NATT_NON_IKE ? TDO_UDP_MARKER_LEN : 0);
-	return tdo_udp_port_look(e, sa);
+	r = tdo_keepalive_join(e, sa, sa->created);
+	return r ? r : tdo_udp_port_look(e, sa);
 }
 
 void
 tdo_encap_retire(struct tdo_engine *e, struct tdo_sa *sa)
 {
-	if (sa->encap)
-		tdo_udp_port_leave(e, sa);
+	if (sa->encap == NULL)
+		return;
+	tdo_keepalive_leave(e, sa);
+	tdo_udp_port_leave(e, sa);
 }
 
 void
@@ -282,6 +286,7 @@ set_ports(struct tdo_sa *sa, uint16_t sport, uint16_t dport)
 	n->named_sport = x->sport != sport ? x->sport : 0;
 	n->named_dport = x->dport != dport ? x->dport : 0;
 	atomic_store_explicit(&sa->encap->ports, both(sport, dport), memory_order_relaxed);
+	tdo_keepalive_moved(sa->engine, sa);
 	if (sa->engine->cfg.natt.followed)
 		sa->engine->cfg.natt.followed(sa->engine->cfg.natt.ctx, &sa->param.key);
 }

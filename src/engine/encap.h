@@ -28,9 +28,11 @@ struct tdo_encap {
 	struct tdo_mapping mapping; /* the present one */
 	struct tdo_sa *sa;
 	struct tdo_event_link event;
-	uint16_t port;      /* of this host, which the attachment receives for it; 0: none */
-	uint16_t old_sport; /* that was told last */
-	bool told;          /* the event waits */
+	uint16_t port;             /* of this host, which the attachment receives for it; 0: none */
+	uint16_t old_sport;        /* that was told last */
+	bool told;                 /* the event waits */
+	struct tdo_nat_peer *peer; /* keepalive.c */
+	struct tdo_encap *peer_next, *peer_prev;
 };
 
 /* How an SA suits the ports of a request. */
@@ -79,6 +81,8 @@ struct tdo_udp_ports {
 	unsigned sas;                                /* in UDP, in whatever direction */
 	bool due;                                    /* not all ports could be entered */
 	struct tdo_udp_page *page[2][TDO_UDP_PAGES]; /* [marker] */
+	struct tdo_htab peers;                       /* keepalive.c */
+	struct tdo_wheel timers;                     /* of these */
 };
 
 TDO_MUST_CHECK int tdo_udp_ports_new(struct tdo_engine *e);
@@ -91,6 +95,19 @@ void tdo_udp_port_leave(struct tdo_engine *e, struct tdo_sa *sa);
 /* The host has other addresses: looks at all SAs, now or in a tick. */
 void tdo_udp_ports_review(struct tdo_engine *e);
 void tdo_udp_ports_tick(struct tdo_engine *e);
+
+/* ---- keepalive.c: mappings of NATs that must not be forgotten ---- */
+
+TDO_MUST_CHECK int tdo_keepalive_new(struct tdo_engine *e);
+void tdo_keepalive_free(struct tdo_engine *e);
+/* An SA goes to its peer; 0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_keepalive_join(struct tdo_engine *e, struct tdo_sa *sa, tdo_ns now);
+void tdo_keepalive_leave(struct tdo_engine *e, struct tdo_sa *sa);
+/* It has other ports now. */
+void tdo_keepalive_moved(struct tdo_engine *e, struct tdo_sa *sa);
+/* True: there is more to do. */
+bool tdo_keepalive_tick(struct tdo_engine *e, tdo_ns now);
+void tdo_keepalive_changed(struct tdo_engine *e); /* the knob */
 
 /* ---- encap.c: packets ---- */
 

@@ -196,6 +196,7 @@ tdo_engine_tick(struct tdo_engine *e, tdo_ns now)
 	e->busy = tdo_sad_tick(e, now);
 	e->busy |= tdo_spd_tick(e, now);
 	tdo_udp_ports_tick(e);
+	e->busy |= tdo_keepalive_tick(e, now);
 	tdo_event_tick(e, now);
 	tdo_tunnel_tick(e, now);
 	tdo_debug_tick(e);

@@ -78,11 +78,13 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 static void
 finish(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
 {
+	bool outermost = p->layer + 1u == p->nsas;
+
 	(void)sa;
 	(void)op;
-	/* RFC 8200 8.1: it may not be left out. */
+	/* RFC 8200 8.1: it may not be left out.  The kernel makes that of an outer header alone. */
 	if (p->ip.flow.proto == TDO_IPPROTO_UDP && p->ip.flow.src.af == TDO_AF_INET6 &&
-	    !(p->flags & TDO_PKT_UDP_CSUM))
+	    !(outermost && (p->flags & TDO_PKT_UDP_CSUM)))
 		tdo_udp_set_csum(p);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "engine/control.h"
+#include "engine/encap.h"
 
 static bool
 is_in_use(const struct tdo_engine *e)
@@ -92,6 +93,8 @@ store(struct tdo_engine *e, enum tdo_knob k, uint8_t af, int32_t v)
 	tdo_engine_changed(e);
 	if (k == TDO_KNOB_LARVAL_LIFETIME)
 		tdo_sad_larval_changed(e);
+	if (k == TDO_KNOB_NATT_KEEPALIVE)
+		tdo_keepalive_changed(e);
 	if (k == TDO_KNOB_TEST_REPLAY || k == TDO_KNOB_TEST_INTEGRITY)
 		tdo_fault_changed(e, k);
 	if (k == TDO_KNOB_ENABLED)

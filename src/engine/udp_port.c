@@ -13,7 +13,7 @@ int
 tdo_udp_ports_new(struct tdo_engine *e)
 {
 	e->udp = tdo_engine_alloc(e, sizeof(*e->udp));
-	return e->udp ? 0 : -ENOMEM;
+	return e->udp ? tdo_keepalive_new(e) : -ENOMEM;
 }
 
 void
@@ -23,6 +23,7 @@ tdo_udp_ports_free(struct tdo_engine *e)
 
 	if (u == NULL)
 		return;
+	tdo_keepalive_free(e);
 	for (unsigned i = 0; i < 2 * TDO_UDP_PAGES; i++)
 		if (u->page[i / TDO_UDP_PAGES][i % TDO_UDP_PAGES])
 			tdo_engine_release(e, u->page[i / TDO_UDP_PAGES][i % TDO_UDP_PAGES],

@@ -303,7 +303,7 @@ policy_id(void)
 
 /* An outbound UDP packet from 10.0.0.1 to 10.0.0.2; returns its verdict. */
 static inline uint8_t
-send_packet(struct world *w)
+send_packet_at(struct world *w, tdo_ns now)
 {
 	const struct tdo_ip_hdr h = {.src = A4, .dst = B4, .ttl = 64, .proto = TDO_IPPROTO_UDP};
 	uint8_t buf[TDO_HEADROOM + 28 + TDO_TAILROOM] = {0};
@@ -313,9 +313,15 @@ send_packet(struct world *w)
 	tdo_ip_build(tdo_pkt_data(&p), &h, 8);
 	buf[TDO_HEADROOM + 25] = 8; /* UDP length */
 	tdo_worker_resume(tdo_engine_worker(w->e, 0));
-	tdo_out(tdo_engine_worker(w->e, 0), burst, 1, NOW);
+	tdo_out(tdo_engine_worker(w->e, 0), burst, 1, now);
 	tdo_worker_idle(tdo_engine_worker(w->e, 0));
 	return p.verdict;
+}
+
+static inline uint8_t
+send_packet(struct world *w)
+{
+	return send_packet_at(w, NOW);
 }
 
 #endif

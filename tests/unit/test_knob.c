@@ -115,6 +115,7 @@ static const struct row {
     {TDO_KNOB_LARVAL_LIFETIME, "net.key.larval_lifetime", "", RANGE, 30, 1, 86400},
     {TDO_KNOB_BLOCKACQ_COUNT, "net.key.blockacq_count", "", RANGE, 10, 0, 1000000},
     {TDO_KNOB_BLOCKACQ_LIFETIME, "net.key.blockacq_lifetime", "", RANGE, 20, 1, 86400},
+    {TDO_KNOB_NATT_KEEPALIVE, "net.key.natt_keepalive_interval", "", RANGE, 20, 0, 3600},
     {TDO_KNOB_WEAK_ALGS, "net.key.weak_algs", "", RANGE, 2, 0, 2},
     {TDO_KNOB_ESP_KEYMIN, "net.key.esp_keymin", "", RANGE, 256, 0, 4096},
     {TDO_KNOB_ESP_AUTH, "net.key.esp_auth", "", RANGE, 0, 0, 1},

@@ -540,6 +540,67 @@ ports_are_for_esp_with_addresses(void **state)
 	assert_int_equal(tdo_engine_counts(srv.e).sps, 0);
 }
 
+/* ---- ESP in UDP that is not the outermost ------------------------------------------------- */
+
+/* The UDP header behind the IP header and an AH header, if there is one. */
+static uint8_t *
+udp_header(struct tdo_pkt *p)
+{
+	uint8_t *ip = tdo_pkt_data(p);
+	bool v6 = ip[0] >> 4 == 6;
+	uint8_t *next = ip + (v6 ? 40 : 20);
+
+	if (ip[v6 ? 6 : 9] != 51)
+		return next;
+	assert_int_equal(next[0], UDP);
+	return next + (next[1] + 2) * 4;
+}
+
+/*
+ * Whoever puts another header outside must not leave the checksum of UDP to the kernel: AH covers
+ * it, and the kernel would not find it.
+ */
+static void
+checksum_under(bool v6, const char *outside, bool left)
+{
+	struct tdo_addr src = addr(private[v6]), dst = addr(server[v6]);
+	struct tdo_pkt *p = udp_new(private[v6], 1001, server[v6], 7);
+	uint32_t sum, len;
+	uint8_t *u;
+
+	host_flush(&cl[0]);
+	setkey(&cl[0],
+	    "add %s %s esp-udp 0x2000 -m transport -E aes-gcm-16 " KEY ";"
+	    "add %s %s ah 0x2001 -m transport -A hmac-sha256 "
+	    "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f;"
+	    "spdadd %s %s any -P out ipsec esp/transport//require%s;",
+	    private[v6], server[v6], private[v6], server[v6], private[v6], server[v6], outside);
+	tdo_out_classify(cl[0].w, &p, 1, cl[0].now);
+	assert_int_equal(p->verdict, TDO_VERDICT_PROTECT);
+	p->flags |= TDO_PKT_UDP_CSUM;
+	tdo_out_protect(cl[0].w, &p, 1, cl[0].now);
+	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	u = udp_header(p);
+	len = (uint32_t)(tdo_pkt_data(p) + p->len - u);
+	assert_int_equal(tdo_be16(u + 4), len);
+	sum = tdo_csum_add(tdo_csum_pseudo(&src, &dst, UDP, len), u, len);
+	if (left)
+		assert_int_equal(tdo_be16(u + 6), 0);
+	else
+		assert_int_equal(tdo_csum_fold(sum), 0);
+	udp_free(p);
+}
+
+static void
+a_checksum_under_ah_is_not_left_to_the_kernel(void **state)
+{
+	(void)state;
+	checksum_under(false, "", true);
+	checksum_under(false, " ah/transport//require", true); /* there is none: RFC 3948 2.1 */
+	checksum_under(true, "", true);
+	checksum_under(true, " ah/transport//require", false);
+}
+
 #define T(x) cmocka_unit_test_setup_teardown(x, open_hosts, close_hosts)
 
 int
@@ -559,6 +620,7 @@ main(void)
 	    T(an_update_moves_what_goes_out),
 	    T(which_sa_suits_which_request),
 	    T(ports_are_for_esp_with_addresses),
+	    T(a_checksum_under_ah_is_not_left_to_the_kernel),
 	};
 
 	return cmocka_run_group_tests_name("natt", tests, NULL, NULL);

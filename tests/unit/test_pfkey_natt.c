@@ -358,6 +358,22 @@ port(void *ctx, uint16_t n, bool marker, bool on)
 	return 0;
 }
 
+static unsigned kept;                      /* how many were sent */
+static struct tdo_addr kept_src, kept_dst; /* the last one */
+static uint16_t kept_sport, kept_dport;
+
+static void
+keepalive(void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst, uint16_t sport,
+    uint16_t dport)
+{
+	(void)ctx;
+	kept++;
+	kept_src = *src;
+	kept_dst = *dst;
+	kept_sport = sport;
+	kept_dport = dport;
+}
+
 static void
 set_local(struct world *w, const struct tdo_addr *a)
 {
@@ -380,7 +396,7 @@ setup_ports(void **state)
 	    .log = log_line,
 	    .log_ctx = w,
 	    .crypto = w->crypto,
-	    .natt = {.port = port}};
+	    .natt = {.port = port, .keepalive = keepalive}};
 	pc = (struct tdo_pfkey_config){.mem = ec.mem, .wake = wake, .wake_ctx = w};
 	tdo_pfkey_free(w->k);
 	tdo_engine_free(w->e);
@@ -526,6 +542,130 @@ no_memory_leaves_the_ports_alone(void **state)
 	}
 }
 
+/* ---- keepalives --------------------------------------------------------------------------- */
+
+/* How many are sent in the second that ends then. */
+static unsigned
+at(struct world *w, unsigned second)
+{
+	kept = 0;
+	for (unsigned i = 0; i < 10; i++)
+		tdo_engine_tick(w->e, NOW + second * TDO_SEC - (9 - i) * TDO_SEC / 10);
+	return kept;
+}
+
+static void
+a_peer_is_reminded_once_for_all_its_sas(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+
+	set_local(w, &A4);
+	for (p.key.spi = 0x1001; p.key.spi < 0x1005; p.key.spi++)
+		add(w, &p, 0);
+	for (unsigned s = 1; s < 20; s++)
+		assert_int_equal(at(w, s), 0);
+	assert_int_equal(at(w, 20) + at(w, 21), 1);
+	assert_true(tdo_addr_equal(&kept_src, &A4) && tdo_addr_equal(&kept_dst, &B4));
+	assert_int_equal(kept_sport, 4500);
+	assert_int_equal(kept_dport, 30000);
+	for (unsigned s = 22; s < 40; s++)
+		assert_int_equal(at(w, s), 0);
+	assert_int_equal(at(w, 40) + at(w, 41), 1);
+	/* The neighbour behind the same NAT has a mapping of his own. */
+	p.natt.dport = 30001;
+	add(w, &p, 0);
+	assert_int_equal(at(w, 60) + at(w, 61), 2);
+	say_base(w->a, TDO_SADB_FLUSH, TDO_SATYPE_UNSPEC);
+	hear(w->a, TDO_SADB_FLUSH, 0);
+	for (unsigned s = 62; s < 110; s++)
+		assert_int_equal(at(w, s), 0);
+}
+
+static void
+whoever_sends_needs_none(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+	struct tdo_sp_param sp = sample_sp(0);
+
+	set_local(w, &A4);
+	add(w, &p, 0);
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] =
+	    (struct tdo_req){.proto = 50, .mode = TDO_MODE_TRANSPORT, .level = TDO_LEVEL_REQUIRE};
+	spd(w, TDO_SADB_X_SPDADD, &sp, 0);
+	for (unsigned s = 1; s < 100; s++) {
+		if (s % 10 == 5)
+			assert_int_equal(send_packet_at(w, NOW + s * TDO_SEC), TDO_VERDICT_SEND);
+		assert_int_equal(at(w, s), 0);
+	}
+	/* An update is no packet, and no reason to begin anew. */
+	update(w, 0x1001, &(struct tdo_natt){0}, 0);
+	for (unsigned s = 100; s < 115; s++)
+		assert_int_equal(at(w, s), 0);
+	assert_int_equal(at(w, 115) + at(w, 116), 1);
+}
+
+/* What comes here is kept alive by who sends it; ESP without UDP needs nothing. */
+static void
+only_what_leaves_this_host_in_udp(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 30000, 4500);
+
+	add(w, &p, 0); /* B4 is this host */
+	p = sample(0x1002);
+	add(w, &p, 0);
+	begin(TDO_SADB_GETSPI, TDO_SATYPE_ESP); /* larval */
+	tdo_sadb_put_sa_addrs(&wr, &B4, &A4);
+	tdo_sadb_put_natt(
+	    &wr, &(struct tdo_natt){.type = TDO_NATT_ESPINUDP, .sport = 4500, .dport = 4500});
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_GETSPI, 0);
+	for (unsigned s = 1; s < 50; s++)
+		assert_int_equal(at(w, s), 0);
+	/* The host takes the address over. */
+	set_local(w, &A4);
+	assert_int_equal(at(w, 60) + at(w, 61), 1);
+}
+
+static void
+keepalives_go_where_the_peer_is_now(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+
+	set_local(w, &A4);
+	add(w, &p, 0);
+	p.key.spi = 0x1002;
+	add(w, &p, 0);
+	update(w, 0x1001, &(struct tdo_natt){.dport = 31000}, 0);
+	update(w, 0x1002, &(struct tdo_natt){.dport = 31000}, 0);
+	assert_int_equal(at(w, 20) + at(w, 21), 1);
+	assert_int_equal(kept_dport, 31000);
+}
+
+static void
+the_interval_can_be_set(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sa_param p = sample_udp(0x1001, 4500, 30000);
+	unsigned n = 0;
+
+	set_local(w, &A4);
+	add(w, &p, 0);
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_NATT_KEEPALIVE, TDO_AF_INET, 0), 0);
+	for (unsigned s = 1; s < 100; s++)
+		assert_int_equal(at(w, s), 0);
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_NATT_KEEPALIVE, TDO_AF_INET, 5), 0);
+	for (unsigned s = 100; s < 150; s++)
+		n += at(w, s);
+	assert_in_range(n, 9, 11);
+	assert_int_equal(tdo_knob_set(w->e, TDO_KNOB_NATT_KEEPALIVE, TDO_AF_INET, -1), -EINVAL);
+}
+
 /* ---- what the parent keeps of them -------------------------------------------------------- */
 
 static unsigned seen;
@@ -588,6 +728,11 @@ main(void)
 	    P(ports_follow_the_addresses_of_the_host),
 	    P(an_sa_that_could_not_be_received_is_not_made),
 	    P(no_memory_leaves_the_ports_alone),
+	    P(a_peer_is_reminded_once_for_all_its_sas),
+	    P(whoever_sends_needs_none),
+	    P(only_what_leaves_this_host_in_udp),
+	    P(keepalives_go_where_the_peer_is_now),
+	    P(the_interval_can_be_set),
 	    cmocka_unit_test(ports_of_a_predecessor_stay_until_all_is_said_again),
 	};
 
