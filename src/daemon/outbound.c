@@ -348,13 +348,14 @@ static void
 cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
 {
 	uint32_t room = p->ip.l4_off + 60u + mss;
+	struct tdo_gso_cut c;
 	unsigned n;
 
 	if (p->gso == TDO_GSO_NONE) { /* one segment that is too long */
 		p->gso = TDO_GSO_TCP;
 		p->gso_size = (uint16_t)(p->len - p->ip.l4_off);
 	}
-	n = tdo_gso_count_mss(p, mss);
+	n = tdo_gso_plan(p, mss, &c);
 	if (n == 0)
 		drop(w, TDO_REASON_IP_HEADER);
 	for (unsigned i = 0; i < n; i++) {
@@ -364,7 +365,7 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
 			flush_burst(w);
 			s = tdo_pool_take(&w->out.segs, room);
 		}
-		if (s == NULL || !tdo_gso_segment(p, i, mss, s)) {
+		if (s == NULL || !tdo_gso_make(&c, i, s)) {
 			drop(w, TDO_REASON_NO_ROOM);
 			return;
 		}

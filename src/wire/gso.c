@@ -13,16 +13,6 @@
 #include "wire/out.h"
 #include "wire/udp.h"
 
-/* How a super-packet is cut. */
-struct cut {
-	uint32_t l4;      /* offset of the TCP or UDP header */
-	uint32_t hlen;    /* bytes of all headers */
-	uint32_t payload; /* bytes behind them */
-	uint32_t size;    /* payload bytes of all segments but the last */
-	uint32_t csum;    /* offset of the upper-layer checksum */
-	unsigned count;
-};
-
 bool
 tdo_csum_complete(struct tdo_pkt *p)
 {
@@ -47,7 +37,7 @@ tdo_csum_complete(struct tdo_pkt *p)
  * (RFC 8200 8.1); then only the partial checksum tells its sum.
  */
 static bool
-pseudo_is_known(const struct tdo_pkt *p, const struct cut *c)
+pseudo_is_known(const struct tdo_pkt *p, const struct tdo_gso_cut *c)
 {
 	if (p->ip.flow.src.af == TDO_AF_INET || p->ip.esp_off == TDO_IP6_HLEN)
 		return true;
@@ -72,7 +62,7 @@ l4_hlen(const struct tdo_pkt *p, uint32_t l4)
 
 /* Fills in how p is cut into segments of mss bytes; false when its description is wrong. */
 static bool
-plan(const struct tdo_pkt *p, uint16_t mss, struct cut *c)
+plan(const struct tdo_pkt *p, uint16_t mss, struct tdo_gso_cut *c)
 {
 	uint32_t hlen;
 
@@ -94,12 +84,60 @@ plan(const struct tdo_pkt *p, uint16_t mss, struct cut *c)
 	return pseudo_is_known(p, c);
 }
 
+/* Sum of an IPv4 header without what differs between segments: length, id, checksum. */
+static uint32_t
+ip4_constant(const uint8_t *ip)
+{
+	uint32_t sum = tdo_csum_add(tdo_be16(ip), ip + 6, 4);
+
+	return tdo_csum_add(sum, ip + 12, (ip[0] & 15u) * 4 - 12);
+}
+
+/*
+ * Sum of the pseudo header and the upper-layer header without what differs between segments: the
+ * lengths; of TCP the sequence number and the word with the flags.
+ */
+static uint32_t
+l4_constant(const struct tdo_pkt *p, const struct tdo_gso_cut *c)
+{
+	const struct tdo_flow *f = &p->ip.flow;
+	const uint8_t *l4 = tdo_pkt_data(p) + c->l4;
+	uint32_t whole = p->ip.total_len - c->l4, sum;
+
+	if (f->src.af == TDO_AF_INET || p->ip.esp_off == TDO_IP6_HLEN) {
+		sum = tdo_csum_pseudo(&f->src, &f->dst, f->proto, 0);
+	} else {
+		/* RFC 1624 3: the length of the super-packet out. */
+		whole = (whole & 0xffff) + (whole >> 16);
+		sum = tdo_be16(tdo_pkt_data(p) + c->csum) + (0xffff - whole);
+	}
+	sum = tdo_csum_add(sum, l4, 4); /* ports */
+	if (p->gso == TDO_GSO_UDP)
+		return sum;
+	sum = tdo_csum_add(sum, l4 + TCP_ACK_OFF, 4) + tdo_be16(l4 + TCP_WINDOW_OFF);
+	return tdo_csum_add(sum, l4 + TCP_CSUM_OFF + 2, c->hlen - c->l4 - TCP_CSUM_OFF - 2);
+}
+
+unsigned
+tdo_gso_plan(const struct tdo_pkt *p, uint16_t mss, struct tdo_gso_cut *ret)
+{
+	struct tdo_gso_cut c = {.p = p};
+
+	if (!plan(p, mss, &c))
+		return 0;
+	c.l4_sum = l4_constant(p, &c);
+	if (p->ip.flow.src.af == TDO_AF_INET)
+		c.ip_sum = ip4_constant(tdo_pkt_data(p));
+	*ret = c;
+	return c.count;
+}
+
 unsigned
 tdo_gso_count_mss(const struct tdo_pkt *p, uint16_t mss)
 {
-	struct cut c;
+	struct tdo_gso_cut c;
 
-	return plan(p, mss, &c) ? c.count : 0;
+	return tdo_gso_plan(p, mss, &c);
 }
 
 unsigned
@@ -108,62 +146,77 @@ tdo_gso_count(const struct tdo_pkt *p)
 	return tdo_gso_count_mss(p, p->gso_size);
 }
 
-/* Sum of the pseudo header for a segment with l4_len bytes from the TCP or UDP header on. */
-static uint32_t
-pseudo(const struct tdo_pkt *p, const struct cut *c, uint32_t l4_len)
-{
-	const struct tdo_flow *f = &p->ip.flow;
-	uint32_t whole = p->ip.total_len - c->l4;
+/* The fields that differ are written, not read again: what was just stored in parts loads slowly. */
 
-	if (f->src.af == TDO_AF_INET || p->ip.esp_off == TDO_IP6_HLEN)
-		return tdo_csum_pseudo(&f->src, &f->dst, f->proto, l4_len);
-	/* RFC 1624 3: the length of the super-packet out, that of the segment in. */
-	whole = (whole & 0xffff) + (whole >> 16);
-	return tdo_be16(tdo_pkt_data(p) + c->csum) + (0xffff - whole) + l4_len;
+/* Adapts the TCP header; returns the sum of what differs. */
+static uint32_t
+adapt_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
+{
+	uint32_t seq = tdo_be32(tcp + TCP_SEQ_OFF) + skipped;
+	uint8_t flags = tcp[TCP_FLAGS_OFF];
+
+	if (!last)
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	/* RFC 3168 6.1.2: CWR says once that the window was reduced. */
+	if (!first)
+		flags &= (uint8_t)~TCP_CWR;
+	tdo_put_be32(tcp + TCP_SEQ_OFF, seq);
+	tcp[TCP_FLAGS_OFF] = flags;
+	return (seq >> 16) + (seq & 0xffff) + (uint32_t)(tcp[TCP_DATA_OFF] << 8 | flags);
 }
 
 static void
-adapt_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
+adapt_ip(const struct tdo_gso_cut *c, uint8_t *ip, unsigned i, uint32_t len)
 {
-	tdo_put_be32(tcp + TCP_SEQ_OFF, tdo_be32(tcp + TCP_SEQ_OFF) + skipped);
-	if (!last)
-		tcp[TCP_FLAGS_OFF] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
-	/* RFC 3168 6.1.2: CWR says once that the window was reduced. */
-	if (!first)
-		tcp[TCP_FLAGS_OFF] &= (uint8_t)~TCP_CWR;
+	uint16_t id;
+
+	if (c->p->ip.flow.src.af == TDO_AF_INET6) {
+		tdo_put_be16(ip + 4, (uint16_t)(len - TDO_IP6_HLEN));
+		return;
+	}
+	id = (uint16_t)(tdo_be16(ip + 4) + i);
+	tdo_put_be16(ip + 2, (uint16_t)len);
+	tdo_put_be16(ip + 4, id);
+	tdo_put_be16(ip + 10, tdo_csum_fold(c->ip_sum + len + id));
+}
+
+bool
+tdo_gso_make(const struct tdo_gso_cut *c, unsigned i, struct tdo_pkt *out)
+{
+	const struct tdo_pkt *p = c->p;
+	const uint8_t *src = tdo_pkt_data(p);
+	uint32_t skipped, n, sum, l4_len;
+	uint16_t csum;
+	uint8_t *d;
+
+	if (i >= c->count)
+		return false;
+	skipped = i * c->size;
+	n = i + 1 < c->count ? c->size : c->payload - skipped;
+	if (!tdo_out_begin(out, c->hlen + n, p->flags))
+		return false;
+	d = tdo_pkt_data(out);
+	memcpy(d, src, c->hlen);
+	l4_len = c->hlen - c->l4 + n;
+	sum = c->l4_sum + l4_len; /* below 2^16: a segment has at most the length of its packet */
+	if (p->gso == TDO_GSO_TCP) {
+		sum += adapt_tcp(d + c->l4, skipped, i == 0, i + 1 == c->count);
+	} else {
+		tdo_put_be16(d + c->l4 + TDO_UDP_LEN_OFF, (uint16_t)l4_len);
+		sum += l4_len;
+	}
+	csum = tdo_csum_fold(tdo_csum_copy(sum, d + c->hlen, src + c->hlen + skipped, n));
+	tdo_put_be16(d + c->csum, csum != 0 ? csum : 0xffff);
+	adapt_ip(c, d, i, out->len);
+	out->ip = p->ip;
+	out->ip.total_len = out->len;
+	return true;
 }
 
 bool
 tdo_gso_segment(const struct tdo_pkt *p, unsigned i, uint16_t mss, struct tdo_pkt *out)
 {
-	const uint8_t *src = tdo_pkt_data(p);
-	uint32_t skipped, n, sum;
-	uint16_t csum;
-	struct cut c;
-	uint8_t *d;
+	struct tdo_gso_cut c;
 
-	if (!plan(p, mss, &c) || i >= c.count)
-		return false;
-	skipped = i * c.size;
-	n = i + 1 < c.count ? c.size : c.payload - skipped;
-	if (!tdo_out_begin(out, c.hlen + n, p->flags))
-		return false;
-	d = tdo_pkt_data(out);
-	memcpy(d, src, c.hlen);
-	if (p->gso == TDO_GSO_TCP)
-		adapt_tcp(d + c.l4, skipped, i == 0, i + 1 == c.count);
-	else
-		tdo_put_be16(d + c.l4 + TDO_UDP_LEN_OFF, (uint16_t)(TDO_UDP_HLEN + n));
-	tdo_put_be16(d + c.csum, 0);
-	sum = pseudo(p, &c, c.hlen - c.l4 + n);
-	sum = tdo_csum_add(sum, d + c.l4, c.hlen - c.l4);
-	sum = tdo_csum_copy(sum, d + c.hlen, src + c.hlen + skipped, n);
-	csum = tdo_csum_fold(sum);
-	tdo_put_be16(d + c.csum, csum != 0 ? csum : 0xffff);
-	if (d[0] >> 4 == 4)
-		tdo_put_be16(d + 4, (uint16_t)(tdo_be16(d + 4) + i));
-	tdo_ip_set_len(d, out->len);
-	out->ip = p->ip;
-	out->ip.total_len = out->len;
-	return true;
+	return tdo_gso_plan(p, mss, &c) > 0 && tdo_gso_make(&c, i, out);
 }

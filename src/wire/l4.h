@@ -7,6 +7,7 @@
 
 enum {
 	TCP_SEQ_OFF = 4,
+	TCP_ACK_OFF = 8,
 	TCP_DATA_OFF = 12, /* data offset in the high nibble, counted in 32-bit words */
 	TCP_FLAGS_OFF = 13,
 	TCP_WINDOW_OFF = 14,

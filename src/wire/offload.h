@@ -22,6 +22,23 @@ TDO_MUST_CHECK bool tdo_csum_complete(struct tdo_pkt *p);
  */
 unsigned tdo_gso_count(const struct tdo_pkt *p);
 
+/* How a super-packet is cut, and the sums that its segments share. */
+struct tdo_gso_cut {
+	const struct tdo_pkt *p;
+	uint32_t l4;      /* offset of the TCP or UDP header */
+	uint32_t hlen;    /* bytes of all headers */
+	uint32_t payload; /* bytes behind them */
+	uint32_t size;    /* payload bytes of all segments but the last */
+	uint32_t csum;    /* offset of the upper-layer checksum */
+	unsigned count;
+	uint32_t l4_sum, ip_sum; /* of what is the same in all headers */
+};
+
+/* As tdo_gso_count_mss(), with how to cut it for tdo_gso_make(); p stays as it is until then. */
+unsigned tdo_gso_plan(const struct tdo_pkt *p, uint16_t mss, struct tdo_gso_cut *ret);
+/* As tdo_gso_segment(). */
+TDO_MUST_CHECK bool tdo_gso_make(const struct tdo_gso_cut *c, unsigned i, struct tdo_pkt *out);
+
 /*
  * Writes segment i into out: out->buf, cap and off (headroom) are the caller's; len, and
  * flags are set, checksums are complete, IPv4 id counts up, TCP sequence number and flags
