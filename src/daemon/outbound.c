@@ -16,6 +16,7 @@
 #include "wire/offload.h"
 
 #define ICMP_ROOM 1400u
+#define READS_MAX 16u /* of a round */
 
 /* Which way a finished packet leaves. */
 enum way { WAY_PROTECTED, WAY_CLEAR };
@@ -320,6 +321,7 @@ static void
 flush_burst(struct tdo_packet_worker *w)
 {
 	finish_burst(w);
+	w->out.borrowed = false;
 	if (waiting_in_rows(w) == 0)
 		return;
 	flush_rows(w);
@@ -397,6 +399,7 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t 
 		(void)tdo_mss_clamp(p, mss);
 	switch (tdo_size_fit(p, limit, tunnel, &mss)) {
 	case TDO_FIT_WHOLE:
+		w->out.borrowed = true;
 		give(w, way, p);
 		break;
 	case TDO_FIT_CUT:
@@ -514,8 +517,9 @@ hold_burst(struct tdo_packet_worker *w, struct tdo_pkt *const *p, unsigned n)
 	tdo_hold_burst(&w->hold, &lim, p, n, tdo_engine_generation(w->engine), w->now);
 }
 
-bool
-tdo_outbound_round(struct tdo_packet_worker *w)
+/* What is read at once is so little that it is still in the cache when it is protected. */
+static bool
+read_some(struct tdo_packet_worker *w)
 {
 	struct tdo_pkt *pk[TDO_BURST_MAX];
 	bool more;
@@ -532,6 +536,20 @@ tdo_outbound_round(struct tdo_packet_worker *w)
 		send_classified(w, pk[i]);
 	if (i < n)
 		hold_burst(w, pk + i, n - i);
+	if (w->out.borrowed)
+		flush_burst(w);
+	else
+		finish_burst(w);
+	return more;
+}
+
+bool
+tdo_outbound_round(struct tdo_packet_worker *w)
+{
+	bool more = true;
+
+	for (unsigned i = 0; more && i < READS_MAX; i++)
+		more = read_some(w);
 	flush_burst(w);
 	return more;
 }

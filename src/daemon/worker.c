@@ -13,8 +13,9 @@
 
 #include "os/clock.h"
 
-#define IN_POOL        (1u << 20) /* bytes read from the TUN in one round, at most */
-#define SEG_POOL       (1u << 20)
+#define IN_POOL        (1u << 18) /* TDO_TUN_READ_BYTES and one packet more, with their room */
+#define SEG_POOL       (1u << 19)
+#define FRAG_POOL      (1u << 20)
 #define SEG_PKTS       1024u
 #define ROUNDS_MAX     32u /* before the other descriptors are looked at again */
 #define BROKEN_WAIT_MS 100
@@ -127,7 +128,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	if (rc == 0)
 		rc = tdo_pool_init(&w->out.segs, SEG_POOL, SEG_PKTS);
 	if (rc == 0)
-		rc = tdo_pool_init(&w->out.frags, SEG_POOL, SEG_PKTS);
+		rc = tdo_pool_init(&w->out.frags, FRAG_POOL, SEG_PKTS);
 	if (rc == 0)
 		rc = make_senders(w);
 	if (rc == 0)

@@ -34,6 +34,7 @@ struct tdo_outbound {
 	struct tdo_pool frags; /* fragments of protected packets */
 	struct tdo_pkt *burst[TDO_BURST_MAX];
 	unsigned nburst;
+	bool borrowed; /* since the last flush there was one that is not of segs */
 	/* Refused as too big, to be sent in fragments: of a burst, and of a row before it. */
 	struct tdo_pkt *again[TDO_BURST_MAX + TDO_UDP_RUN_MAX];
 	unsigned nagain;

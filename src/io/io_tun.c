@@ -44,10 +44,11 @@ unsigned
 tdo_tun_read(
     struct tdo_tun *t, struct tdo_pool *pool, struct tdo_pkt **pk, unsigned max, bool *ret_more)
 {
+	uint32_t bytes = 0;
 	unsigned n = 0;
 
 	*ret_more = true;
-	while (n < max) {
+	while (n < max && bytes < TDO_TUN_READ_BYTES) {
 		struct tdo_pkt *p = tdo_pool_take(pool, TDO_PKT_MAXLEN);
 		uint8_t hdr[TDO_VNET_HLEN];
 		struct iovec iov[2];
@@ -73,6 +74,7 @@ tdo_tun_read(
 		}
 		tdo_iostat_add(t->rd, segments(p), p->len);
 		tdo_pool_shrink(pool, p);
+		bytes += p->len;
 		pk[n++] = p;
 	}
 	return n;

@@ -15,9 +15,12 @@ struct tdo_tun {
 /* rd, wr: counters, borrowed. */
 void tdo_tun_init(struct tdo_tun *t, int fd, struct tdo_iostat *rd, struct tdo_iostat *wr);
 
+#define TDO_TUN_READ_BYTES 60000u /* about one super-packet */
+
 /*
- * Reads packets into pk, at most max, until the TUN or the pool is empty.  Returns their number.
- * *ret_more: the TUN was not seen empty.  Packets that make no sense are counted as errors.
+ * Reads packets into pk, at most max, until it has TDO_TUN_READ_BYTES, or the TUN or the pool is
+ * empty.  Returns their number. *ret_more: the TUN was not seen empty.  Packets that make no sense
+ * are counted as errors.
  */
 unsigned tdo_tun_read(
     struct tdo_tun *t, struct tdo_pool *pool, struct tdo_pkt **pk, unsigned max, bool *ret_more);
