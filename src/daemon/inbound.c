@@ -17,21 +17,25 @@
 
 /* What is remembered of a protected packet until its contents are known. */
 struct outer {
-	struct tdo_addr src;
+	uint8_t af;
+	uint8_t src[16];
 	uint32_t len;
 };
 
-static struct outer
-outer_of(const struct tdo_pkt *p)
+static void
+remember(const struct tdo_pkt *p, struct outer *o)
 {
 	const uint8_t *ip = tdo_pkt_data(p);
-	struct outer o = {.len = p->len};
 
-	if (p->len >= TDO_IP6_HLEN && ip[0] >> 4 == 6)
-		o.src = tdo_addr_make(TDO_AF_INET6, ip + 8);
-	else if (p->len >= TDO_IP4_HLEN)
-		o.src = tdo_addr_make(TDO_AF_INET, ip + 12);
-	return o;
+	o->len = p->len;
+	o->af = TDO_AF_NONE;
+	if (p->len >= TDO_IP6_HLEN && ip[0] >> 4 == 6) {
+		o->af = TDO_AF_INET6;
+		memcpy(o->src, ip + 8, 16);
+	} else if (p->len >= TDO_IP4_HLEN) {
+		o->af = TDO_AF_INET;
+		memcpy(o->src, ip + 12, 4);
+	}
 }
 
 /*
@@ -42,13 +46,15 @@ static void
 lower_mss(struct tdo_packet_worker *w, struct tdo_pkt *p, const struct outer *o)
 {
 	uint32_t mtu, overhead = o->len > p->len ? o->len - p->len : 0;
+	struct tdo_addr src;
 	uint16_t mss;
 
 	if (p->ip.flow.proto != TDO_IPPROTO_TCP || p->ip.frag ||
 	    p->ip.l4_off + TCP_FLAGS_OFF >= p->len ||
 	    !(tdo_pkt_data(p)[p->ip.l4_off + TCP_FLAGS_OFF] & TCP_SYN))
 		return;
-	mtu = tdo_pmtu_get(&w->pmtu, &o->src, w->now);
+	src = tdo_addr_make(o->af, o->src);
+	mtu = tdo_pmtu_get(&w->pmtu, &src, w->now);
 	mss = tdo_size_mss(p, mtu > overhead + PAD_SLACK ? mtu - overhead - PAD_SLACK : 0);
 	if (mss != 0)
 		(void)tdo_mss_clamp(p, mss);
@@ -169,7 +175,7 @@ open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		outer[i] = outer_of(pk[i]);
+		remember(pk[i], &outer[i]);
 		bytes += outer[i].len;
 	}
 	tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_IN], n, bytes);

@@ -260,12 +260,12 @@ bool
 tdo_encap_saw(struct tdo_sa *sa, const struct tdo_pkt *p)
 {
 	const uint8_t *h = tdo_pkt_data(p) + p->ip.l4_off;
-	struct tdo_mapping m = {p->ip.flow.src, tdo_be16(h + TDO_UDP_SPORT_OFF)};
+	uint16_t sport = tdo_be16(h + TDO_UDP_SPORT_OFF);
 	struct tdo_encap *x = sa->encap;
 
-	if (m.sport == x->seen.sport && tdo_addr_equal(&m.src, &x->seen.src))
+	if (sport == x->seen.sport && tdo_addr_equal(&p->ip.flow.src, &x->seen.src))
 		return false;
-	x->seen = m;
+	x->seen = (struct tdo_mapping){p->ip.flow.src, sport};
 	x->moved = true;
 	return true;
 }

@@ -8,7 +8,6 @@
 
 #include "base/addr.h"
 #include "base/be.h"
-#include "wire/udp.h"
 
 /* Of <linux/in6.h> and <linux/udp.h>. */
 #ifndef IPV6_RECVORIGDSTADDR
@@ -99,6 +98,19 @@ read_field(struct tdo_udp_msg *m, uint8_t af, const struct cmsghdr *c, size_t le
 	return false;
 }
 
+/* The headers in front of payload bytes, which make no more than an IP packet. */
+static void
+put_headers(const struct tdo_udp_msg *m, uint8_t *ip, uint32_t payload)
+{
+	uint8_t *udp = ip + tdo_ip_hlen(m->h.src.af);
+
+	tdo_ip_build(ip, &m->h, TDO_UDP_HLEN + payload);
+	tdo_put_be16(udp + TDO_UDP_SPORT_OFF, m->sport);
+	tdo_put_be16(udp + TDO_UDP_DPORT_OFF, m->dport);
+	tdo_put_be16(udp + TDO_UDP_LEN_OFF, (uint16_t)(TDO_UDP_HLEN + payload));
+	tdo_put_be16(udp + TDO_UDP_CSUM_OFF, 0); /* the kernel has checked it */
+}
+
 bool
 tdo_udp_msg_read(
     struct tdo_udp_msg *ret, struct msghdr *m, uint8_t af, const uint8_t *data, uint32_t len)
@@ -117,6 +129,8 @@ tdo_udp_msg_read(
 			return false;
 		to |= read_field(&r, af, c, c->cmsg_len - CMSG_LEN(0));
 	}
+	if (to && tdo_ip_hlen(af) + TDO_UDP_HLEN + r.seg <= TDO_PKT_MAXLEN)
+		put_headers(&r, r.head, r.seg);
 	*ret = r;
 	return to;
 }
@@ -127,7 +141,7 @@ tdo_udp_msg_cut(const struct tdo_udp_msg *m, uint32_t *at, struct tdo_pool *pool
 	uint32_t left = m->len - *at, payload = left < m->seg ? left : m->seg;
 	uint32_t hlen = tdo_ip_hlen(m->h.src.af) + TDO_UDP_HLEN;
 	struct tdo_pkt *p;
-	uint8_t *ip, *udp;
+	uint8_t *ip;
 
 	if (hlen + payload > TDO_PKT_MAXLEN) {
 		*at = m->len;
@@ -139,12 +153,13 @@ tdo_udp_msg_cut(const struct tdo_udp_msg *m, uint32_t *at, struct tdo_pool *pool
 	p->len = hlen + payload;
 	p->flags = TDO_PKT_UDP_ENCAP;
 	ip = tdo_pkt_data(p);
-	udp = ip + hlen - TDO_UDP_HLEN;
-	tdo_ip_build(ip, &m->h, TDO_UDP_HLEN + payload);
-	tdo_put_be16(udp + TDO_UDP_SPORT_OFF, m->sport);
-	tdo_put_be16(udp + TDO_UDP_DPORT_OFF, m->dport);
-	tdo_put_be16(udp + TDO_UDP_LEN_OFF, (uint16_t)(TDO_UDP_HLEN + payload));
-	tdo_put_be16(udp + TDO_UDP_CSUM_OFF, 0); /* the kernel has checked it */
+	/* Copied whole: what is stored in parts loads slowly, and it is read at once. */
+	if (payload != m->seg)
+		put_headers(m, ip, payload);
+	else if (m->h.src.af == TDO_AF_INET)
+		memcpy(ip, m->head, TDO_IP4_HLEN + TDO_UDP_HLEN);
+	else
+		memcpy(ip, m->head, TDO_IP6_HLEN + TDO_UDP_HLEN);
 	memcpy(ip + hlen, m->data + *at, payload);
 	*at += payload;
 	return p;

@@ -12,6 +12,7 @@
 #include "io/iostat.h"
 #include "io/pool.h"
 #include "wire/ip.h"
+#include "wire/udp.h"
 
 /* What one message of the socket is: UDP payloads side by side, each of seg bytes but the last. */
 struct tdo_udp_msg {
@@ -19,6 +20,7 @@ struct tdo_udp_msg {
 	uint32_t len, seg;
 	struct tdo_ip_hdr h; /* of each packet */
 	uint16_t sport, dport;
+	uint8_t head[TDO_IP6_HLEN + TDO_UDP_HLEN]; /* IP and UDP header in front of seg bytes */
 };
 
 /*

@@ -146,14 +146,15 @@ tdo_gso_count(const struct tdo_pkt *p)
 	return tdo_gso_count_mss(p, p->gso_size);
 }
 
-/* The fields that differ are written, not read again: what was just stored in parts loads slowly. */
-
-/* Adapts the TCP header; returns the sum of what differs. */
+/*
+ * Adapts the TCP header; returns the sum of what differs.  Old fields are read from the
+ * super-packet's header: what was just stored, and in larger pieces, loads slowly.
+ */
 static uint32_t
-adapt_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
+adapt_tcp(uint8_t *tcp, const uint8_t *old, uint32_t skipped, bool first, bool last)
 {
-	uint32_t seq = tdo_be32(tcp + TCP_SEQ_OFF) + skipped;
-	uint8_t flags = tcp[TCP_FLAGS_OFF];
+	uint32_t seq = tdo_be32(old + TCP_SEQ_OFF) + skipped;
+	uint8_t flags = old[TCP_FLAGS_OFF];
 
 	if (!last)
 		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
@@ -162,7 +163,7 @@ adapt_tcp(uint8_t *tcp, uint32_t skipped, bool first, bool last)
 		flags &= (uint8_t)~TCP_CWR;
 	tdo_put_be32(tcp + TCP_SEQ_OFF, seq);
 	tcp[TCP_FLAGS_OFF] = flags;
-	return (seq >> 16) + (seq & 0xffff) + (uint32_t)(tcp[TCP_DATA_OFF] << 8 | flags);
+	return (seq >> 16) + (seq & 0xffff) + (uint32_t)(old[TCP_DATA_OFF] << 8 | flags);
 }
 
 static void
@@ -174,7 +175,7 @@ adapt_ip(const struct tdo_gso_cut *c, uint8_t *ip, unsigned i, uint32_t len)
 		tdo_put_be16(ip + 4, (uint16_t)(len - TDO_IP6_HLEN));
 		return;
 	}
-	id = (uint16_t)(tdo_be16(ip + 4) + i);
+	id = (uint16_t)(tdo_be16(tdo_pkt_data(c->p) + 4) + i);
 	tdo_put_be16(ip + 2, (uint16_t)len);
 	tdo_put_be16(ip + 4, id);
 	tdo_put_be16(ip + 10, tdo_csum_fold(c->ip_sum + len + id));
@@ -200,7 +201,7 @@ tdo_gso_make(const struct tdo_gso_cut *c, unsigned i, struct tdo_pkt *out)
 	l4_len = c->hlen - c->l4 + n;
 	sum = c->l4_sum + l4_len; /* below 2^16: a segment has at most the length of its packet */
 	if (p->gso == TDO_GSO_TCP) {
-		sum += adapt_tcp(d + c->l4, skipped, i == 0, i + 1 == c->count);
+		sum += adapt_tcp(d + c->l4, src + c->l4, skipped, i == 0, i + 1 == c->count);
 	} else {
 		tdo_put_be16(d + c->l4 + TDO_UDP_LEN_OFF, (uint16_t)l4_len);
 		sum += l4_len;
