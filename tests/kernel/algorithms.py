@@ -52,8 +52,9 @@ KNOWN = {"aead": AEADS, "enc": CIPHERS, "auth": MACS}
 class Pair:
     """A cipher with its key length, and a MAC or None."""
 
-    def __init__(self, cipher, bits, mac=None, mac_bits=0):
-        self.cipher, self.bits, self.mac, self.mac_bits = cipher, bits, mac, mac_bits
+    def __init__(self, cipher, bits, mac=None, mac_bits=0, between=False):
+        """between: one of dozens of key lengths, but neither of the ends nor 128"""
+        self.cipher, self.bits, self.mac, self.mac_bits, self.between = cipher, bits, mac, mac_bits, between
 
     @property
     def integrity(self):
@@ -79,16 +80,16 @@ def untested(rows):
             if name not in KNOWN[kind] and (kind, name) not in KERNEL_LACKS]
 
 
-def pairs(rows, core=False):
-    """All pairs that both have; core: every row and every key length once, not every pair."""
+def pairs(rows):
+    """All pairs that both have, with every key length; of ciphers that have dozens of those, the
+    ones between the ends and 128 are alone and with one MAC."""
     tested = [(name, kind, bits) for name, kind, bits in rows if name in KNOWN[kind]]
-    ciphers = [(name, b) for name, kind, bits in tested if kind == "enc" for b in bits]
+    ciphers = [(name, b, bits) for name, kind, bits in tested if kind == "enc" for b in bits]
     macs = [(name, bits[0]) for name, kind, bits in tested if kind == "auth"]
     out = [Pair(name, b) for name, kind, bits in tested if kind == "aead" for b in bits]
-    for name, b in ciphers:
-        if name != "null":
-            out.append(Pair(name, b))
-        for mac, mac_bits in macs:
-            if not core or mac == "hmac-sha256" or (name, b) in (("aes-cbc", 128), ("null", 0)):
-                out.append(Pair(name, b, mac, mac_bits))
+    for mac in [(None, 0)] + macs:
+        for name, b, bits in ciphers:
+            between = len(bits) > 3 and b not in (bits[0], 128, bits[-1])
+            if (name != "null" or mac[0]) and (mac[0] in (None, "hmac-sha256") or not between):
+                out.append(Pair(name, b, *mac, between))
     return out

@@ -7,6 +7,8 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import guest as g  # noqa: E402
 import lab as l  # noqa: E402
+import packets as pk  # noqa: E402
+import sizes  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,14 @@ def lab(guest, request):
     lab = l.Lab(guest, None if request.param == "default" else request.param)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def wide_lab(lab):
+    """A link that takes all sizes."""
+    lab.link(sizes.LINK)
+    yield lab
+    lab.link(pk.MTU)
 
 
 @pytest.hookimpl(hookwrapper=True)

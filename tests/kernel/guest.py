@@ -109,6 +109,6 @@ class Guest:
         while True:
             if not select.select([self.net], [], [], max(0, end - time.monotonic()))[0]:
                 return None
-            frame = self.net.recv(1 << 16)
+            frame = self.net.recv(1 << 17)
             if frame[:6] == OUR_MAC and frame[12:14] in ETHERTYPE.values():
                 return frame[14:]

@@ -31,6 +31,9 @@ while read -r m; do insmod "$m" || echo "insmod $m failed"; done < /modules/list
 ip link set lo up
 ip link set eth0 up
 exec 3<>$(echo /dev/vport*)
+# Packets of 64 KB are received into memory in one piece.
+echo 16384 >/proc/sys/vm/min_free_kbytes
+guest_echo 2>/dev/kmsg
 echo ready >&3
 while :; do sh <&3 >&3 2>&3; done
 """
@@ -161,6 +164,11 @@ def program(name):
     return path
 
 
+def echo_program():
+    """What answers in the guest; the build made it."""
+    return os.environ["TDO_GUEST_ECHO"]
+
+
 def ram_disk(modules):
     a = Archive()
     for d in ("proc", "sys", "dev", "tmp", "etc", "run"):
@@ -175,6 +183,7 @@ def ram_disk(modules):
     # Not busybox's own: its shell would take its own "ip".
     a.program("bin/sh", program("dash"))
     a.program("sbin/ip", program("ip"))
+    a.program("bin/guest_echo", echo_program())
     order = load_order(modules, MODULES)
     for m in order:
         a.add(f"modules/{m}.ko", 0o100644, modules[m])
@@ -194,10 +203,12 @@ def write(path, data):
 
 
 def build(directory):
-    """Makes the guest unless the one that is there was made by this very file."""
+    """Makes the guest unless the one that is there was made by this very file, of the same parts."""
     os.makedirs(directory, exist_ok=True)
     with open(__file__, "rb") as f:
-        stamp = hashlib.sha256(f.read()).hexdigest()
+        own = f.read()
+    with open(echo_program(), "rb") as f:
+        stamp = hashlib.sha256(own + f.read()).hexdigest()
     stamp_file = os.path.join(directory, "stamp")
     if os.path.exists(stamp_file) and open(stamp_file).read() == stamp:
         return

@@ -1,10 +1,12 @@
 """The engine and the guest as the two ends of many pairs of SAs at once.  Every cell (an
 algorithm pair in one shape, with or without ESN) has addresses of ours of its own, so
 that selectors and tunnel ends keep the cells apart on both sides."""
+import collections
 import random
 import re
 
 import packets as pk
+import sizes
 from guest import OUR_MAC
 from packet_engine import Engine
 
@@ -13,12 +15,12 @@ GUEST = {"in": {4: "10.90.0.2", 6: "fd90::2"}, "mid": {4: "10.85.0.2", 6: "fd85:
          "out": {4: "10.80.0.2", 6: "fd80::2"}}
 OURS = {"in": {4: "10.91.{}.{}", 6: "fd91::{:x}"}, "mid": {4: "10.86.{}.{}", 6: "fd86::{:x}"},
         "out": {4: "10.81.{}.{}", 6: "fd81::{:x}"}}
-MTU = 1500
 NEAR = 2**32 - 4  # where the counters of cells with ESN start
 MIDDLE = 2**31
 # Packets under way.  Linux answers pings from one socket: what it has sent and we have not yet
-# taken must fit into that one's send buffer of some 130 KB, or an answer is lost.
-WINDOW = 16
+# taken must fit into that one's send buffer of some 130 KB, or an answer is lost.  A packet counts for
+# as many as it has PARTs, or for all.
+WINDOW, PART = 16, 2048
 
 # (mode, inner family, outer family)
 SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
@@ -37,6 +39,8 @@ def ours(layer, af, n):
 class Cell:
     """ESP alone; stack.Stack has the same face, with any headers."""
     optional = False
+    compresses = False
+    most = sizes.LINK
 
     def __init__(self, pair, shape, esn=False, window=64, state=""):
         """state: more words for the guest's states"""
@@ -60,6 +64,14 @@ class Cell:
 
     def __str__(self):
         return f"{self.pair}, {shape_name(self.shape)}{', ESN' if self.esn else ''}"
+
+    @property
+    def takes_no_empty_esp(self):
+        """Linux takes ESP with nothing inside for garbage (esp_remove_trailer); it sends such packets."""
+        return not self.tunnel
+
+    def room(self, mtu):
+        return self.rooms[mtu]
 
     def fail(self, *words):
         self.bad.append(" ".join(map(str, words)))
@@ -87,8 +99,7 @@ class Cell:
         engine.ok(*self.engine_sa(True))
         engine.ok(*self.engine_sp("out", False))
         engine.ok(*self.engine_sp("in", True))
-        plain = pk.Ping(b"").request(self, 0)
-        self.room = int(engine.say("mtu", plain.hex(), MTU)[1])
+        self.rooms = sizes.rooms(engine, pk.Ping(b"").request(self, 0))
 
     def prepare_twin(self, engine):
         engine.ok(*self.engine_sa(True, MIDDLE))
@@ -144,6 +155,9 @@ class Lab:
         self.engine.close()
         self.twin.close()
 
+    def link(self, mtu):
+        self.guest.run(f"ip link set eth0 mtu {mtu}")
+
     def clear(self):
         self.guest.run("ip xfrm state flush; ip xfrm policy flush")
         self.engine.ok("flush")
@@ -187,13 +201,14 @@ class Lab:
     def transfer(self, wires, expected, unanswered=()):
         """Sends packets to the guest; what comes back: protected packets by SPI, and all others.
         Ends when as many as expected came.  unanswered: packets that are not waited for."""
-        got, others, window, count = {}, [], 0, 0
-        pending = list(reversed(wires))
+        got, others, count = {}, [], 0
+        pending, window = list(reversed(wires)), collections.deque()
         while count < expected or pending:
-            while pending and window < WINDOW:
+            while pending and (not window or sum(window) + cost(pending[-1]) <= WINDOW):
                 p = pending.pop()
                 self.guest.send(p)
-                window += p not in unanswered
+                if p not in unanswered:
+                    window.append(cost(p))
             if count >= expected and not pending:
                 break
             p = self.guest.receive(self.patience)
@@ -202,7 +217,9 @@ class Lab:
             p = self.joiner.add(p)
             if p is None:
                 continue
-            window, count = window - 1, count + 1
+            count += 1
+            if window:
+                window.popleft()
             owner = self.owner(p)
             if owner:
                 got.setdefault(owner.spi_out, []).append(p)
@@ -245,14 +262,14 @@ class Lab:
     def exchange(self, cells, questions):
         """Every cell sends the questions, protected; its answers are opened and compared.  Then a
         damaged packet in each direction, if the cell can notice it."""
-        plan = [(c, q, seq) for seq, q in enumerate(questions) for c in cells]
+        plan = [(c, q, seq) for seq, q in enumerate(questions) for c in cells if q.fits(c)]
         sealed = self.engine.packets("out", [q.request(c, seq) for c, q, seq in plan])
         wires, bad, good = [], set(), 0
         for (c, q, seq), (word, wire) in zip(plan, sealed):
             if word != "send":
                 c.fail(f"packet {seq} is not sent:", wire)
                 continue
-            if len(wire) > MTU:
+            if not fits(q, c, wire):
                 c.fail(f"packet {seq} has {len(wire)} bytes")
             if not self.protects(c, wire):
                 c.fail(f"packet {seq} is not protected")
@@ -269,27 +286,30 @@ class Lab:
         for p in others:
             cells[0].fail("unexpected packet of the guest:", p.hex())
         for c in cells:
-            self._open(c, questions, got.get(c.spi_out, []))
+            self.open(c, questions, got.get(c.spi_out, []))
 
-    def _open(self, c, questions, wires):
+    def open(self, c, questions, wires):
+        """Opens the answers of a cell and compares them; damaged and repeated ones, too."""
         c.received += len(wires)
         if c.integrity and wires:
             bad = [damage(wires[0], -1), damage(wires[0], -len(wires[0]) // 3)]
             for word, value in self.engine.packets("in", bad):
                 if (word, value) != ("drop", "in-icv-mismatch"):
                     c.fail("a damaged answer:", word, value)
-        waiting = list(enumerate(questions))
-        for word, value in self.engine.packets("in", wires):
+        waiting = [(seq, q) for seq, q in enumerate(questions) if q.fits(c)]
+        for wire, (word, value) in zip(wires, self.engine.packets("in", wires)):
             if word != "pass":
                 c.fail("an answer is dropped:", value)
                 continue
             a = pk.Answer(value)
-            seq = next((seq for seq, q in waiting if (a.src, a.dst, a.fragment) == (c.guest, c.us, 0) and
-                        q.answered_by(a, c, seq)), None)
-            if seq is None:
+            found = next((w for w in waiting if (a.src, a.dst, a.fragment) == (c.guest, c.us, 0) and
+                          w[1].answered_by(a, c, w[0])), None)
+            if found is None:
                 c.fail("a wrong answer:", a)
-            else:
-                waiting = [w for w in waiting if w[0] != seq]
+                continue
+            waiting.remove(found)
+            if not fits(found[1], c, wire):
+                c.fail(f"the answer to {found[0]} has {len(wire)} bytes")
         if waiting:
             c.fail("no answer to", [seq for seq, _ in waiting])
         for word, value in self.engine.packets("in", wires[-1:]) if c.window else []:
@@ -347,6 +367,16 @@ class Lab:
         changes, damaged = self.stat_changes(), sum(c.damaged for c in cells)
         if changes != ({"XfrmInStateProtoError": damaged} if damaged else {}):
             cells[0].fail("the guest's counters:", changes, "of", damaged, "damaged packets")
+
+
+def cost(wire):
+    return min(WINDOW, 1 + len(wire) // PART)
+
+
+def fits(question, cell, wire):
+    """The packet has the length that the question says."""
+    limit, too_long = question.limit(cell)
+    return (len(wire) > limit) == too_long
 
 
 def damage(wire, at):

@@ -124,9 +124,24 @@ class Answer:
         return f"{self.src} > {self.dst} proto {self.proto} tos {self.tos:#x} {self.data.hex()}"
 
 
-class Ping:
-    """An echo request and the reply that belongs to it.  The ends of a cell have us, guest (the
-    inner addresses), n (its number) and room (bytes of the largest packet that fits)."""
+MTU = 1500
+
+
+class Question:
+    """A packet to the guest, and what its answer looks like.  The ends of a cell have us, guest (the
+    inner addresses), n (its number) and room(MTU), the bytes of the largest packet that fits."""
+
+    def fits(self, cell):
+        """It can be asked at all."""
+        return True
+
+    def limit(self, cell):
+        """(bytes that it must fit into on the wire, or, if it is too long, not, whether it is too long)"""
+        return MTU, False
+
+
+class Ping(Question):
+    """An echo request and the reply that belongs to it."""
 
     def __init__(self, data, **header):
         self.data, self.header = data, header
@@ -150,10 +165,10 @@ class Largest(Ping):
         super().__init__(b"")
 
     def payload(self, cell):
-        return bytes((7 * i + cell.n) & 0xff for i in range(cell.room - HEADER[family(cell.us)] - 8))
+        return bytes((7 * i + cell.n) & 0xff for i in range(cell.room(MTU) - HEADER[family(cell.us)] - 8))
 
 
-class ClosedPort:
+class ClosedPort(Question):
     """UDP to a port where nobody listens: the guest sends back what it has received."""
 
     def __init__(self, data):
@@ -168,7 +183,7 @@ class ClosedPort:
             len(quoted) >= head + 8 and self.request(c, seq).startswith(quoted)
 
 
-class Refused:
+class Refused(Question):
     """A TCP connection that nobody takes: the reset acknowledges our number."""
 
     def request(self, c, seq):

@@ -4,8 +4,9 @@ import random
 import zlib
 
 import packets as pk
+import sizes
 from algorithms import MACS, Pair
-from lab import MIDDLE, MTU, NEAR, GUEST, ours
+from lab import MIDDLE, NEAR, GUEST, ours
 
 NUMBER = {"esp": 50, "ah": 51, "ipcomp": 108}
 LINUX = {"esp": "esp", "ah": "ah", "ipcomp": "comp"}
@@ -54,16 +55,30 @@ def mac(name, bits):
 class Stack:
     """As lab.Cell, of which Lab knows no more than what is here."""
 
+    # Of several headers, and of AH: not exactly the largest (tests/prop/prop_bundles.c).
+    most = sizes.LINK - 1000
+
     def __init__(self, layers, inner=4, esn=False, window=64):
         self.layers, self.inner = layers, inner
         self.integrity = layers[-1].integrity
         self.esn = esn and any(x.integrity for x in layers)
         self.window = window if any(x.integrity for x in layers) else 0
+        self.compresses = any(x.proto == "ipcomp" for x in layers)
         self.bad = []
         self.sent = self.damaged = self.received = self.compressed = self.unclear = 0
 
     def __str__(self):
         return f"IPv{self.inner} in {' in '.join(map(str, self.layers))}{', ESN' if self.esn else ''}"
+
+    @property
+    def takes_no_empty_esp(self):
+        """As of lab.Cell: in the innermost header; the ones around it have something inside.
+        Nobody compresses nothing."""
+        inside = next((x for x in self.layers if x.proto != "ipcomp" or x.tunnel), self.layers[0])
+        return inside.proto == "esp" and not inside.tunnel
+
+    def room(self, mtu):
+        return self.rooms[mtu]
 
     def fail(self, *words):
         self.bad.append(" ".join(map(str, words)))
@@ -122,8 +137,7 @@ class Stack:
         self._sas(engine, True, 0)
         self._policy(engine, "out", False)
         self._policy(engine, "in", True)
-        plain = pk.Ping(b"").request(self, 0)
-        self.room = int(engine.say("mtu", plain.hex(), MTU)[1])
+        self.rooms = sizes.rooms(engine, pk.Ping(b"").request(self, 0))
 
     def prepare_twin(self, engine):
         self._sas(engine, True, MIDDLE)

@@ -43,13 +43,12 @@ class Engine:
         return out
 
     def algorithms(self):
-        """[(name, kind, [bits of keys])]: of a long range the ends and 128"""
+        """[(name, kind, [bits of keys])]"""
         rows = []
         for word in self.say("algs")[1].split():
             name, kind, low, high, step = word.split(":")
             low, high, step = int(low), int(high), int(step)
-            bits = list(range(low, high + 1, step)) if step else [low]
-            rows.append((name, kind, bits if step != 8 else [low, 128] + [high] * (high != 128)))
+            rows.append((name, kind, list(range(low, high + 1, step)) if step else [low]))
         return rows
 
     def close(self):
