@@ -1,20 +1,13 @@
 """Sizes: what stands behind the IP header has 0 and 1 bytes, lies around every edge of blocks, just
 fits into MTUs, does not quite, and fills the largest packet that there is.  The guest's echo of a
 protocol for experiments sends back the same bytes, so that both directions have the same sizes."""
-import random
-
 import packets as pk
+from packet_sizes import BIG, EDGES, LARGEST, MTUS, NOISE, REPEATED
 
 ECHO, EMPTY = 253, 254  # guest_echo.c
-# Every remainder of every block behind every header; around 90 bytes IPComp begins.
-EDGES = [*range(18), 30, 31, 32, 33, 63, 64, 65, 89, 90, 91, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025]
-MTUS = (576, 1280, 1500)
-BIG = 8192
-LINK = 65535  # of the virtual link here: the most that an IPv4 packet can have
+LINK = LARGEST  # of the virtual link here
 # What the scratch memory of Linux's IPComp has room for (IPCOMP_SCRATCH_SIZE).
 LINUX_IPCOMP = 65400
-NOISE = random.Random(64).randbytes(LINK + 1000)
-REPEATED = bytes(i // 5 % 7 for i in range(LINK))
 
 
 def rooms(engine, plain):
@@ -120,14 +113,3 @@ def every(compressible=False, huge=True):
     out += [Empty()] + [Exact(n) for n in EDGES]
     out += [Around(mtu, more) for mtu in MTUS for more in (-1, 0, 1)]
     return out + [Exact(BIG)] + [Most()] * huge
-
-
-def text():
-    """For the documents."""
-    edges, runs = EDGES, []
-    for n in edges:
-        if runs and n == runs[-1][1] + 1:
-            runs[-1][1] = n
-        else:
-            runs.append([n, n])
-    return ", ".join(f"{a}–{b}" if b > a + 1 else f"{a}, {b}" if b > a else str(a) for a, b in runs)

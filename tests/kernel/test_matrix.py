@@ -10,6 +10,7 @@ of the many key lengths of some ciphers, and the sizes, take turns over shapes a
 import os
 
 import algorithms
+import packet_sizes
 import packets as pk
 import pytest
 import sizes
@@ -147,8 +148,8 @@ def text(release, rows, pairs, tally):
 def sizes_text():
     """Lines for the documents."""
     return ["* behind the IP header (a protocol for experiments whose packets the guest sends back as they came):",
-            f"  {sizes.text()} and {sizes.BIG} bytes;",
-            f"  one byte less than fits into MTUs of {', '.join(map(str, sizes.MTUS))} when it is protected, exactly that, and one more;",
+            f"  {packet_sizes.text()} and {packet_sizes.BIG} bytes;",
+            f"  one byte less than fits into MTUs of {', '.join(map(str, packet_sizes.MTUS))} when it is protected, exactly that, and one more;",
             f"  the most that makes a packet of {sizes.LINK} bytes, which is what the virtual link takes.",
             "  0 bytes inside of ESP in transport mode: only from Linux; it takes such packets for garbage (esp_remove_trailer)."]
 
