@@ -5,6 +5,7 @@
  *
  *	sa SRC DST SPI transport|tunnel EALG EKEY AALG AKEY WINDOW	("-" = none, keys in hex)
  *	   [esn] [seq=LAST]		LAST: the last sequence number that was sent
+ *	   [udp=SPORT,DPORT | marker=SPORT,DPORT] [oa-src=ADDRESS] [oa-dst=ADDRESS]
  *	sp in|out SRC/LEN DST/LEN transport
  *	sp in|out SRC/LEN DST/LEN tunnel TSRC TDST
  *	start LAST	the last sequence number of the SAs that the next command adds
@@ -13,6 +14,7 @@
  *	flush		removes all of these
  *	out HEX		an IP packet that this host sends
  *	in HEX		a protected IP packet that this host receives
+ *	udp HEX		an IP packet to a port to which ESP in UDP comes
  *	clear HEX	an IP packet that this host receives without protection
  *	mtu HEX MTU	the largest packet like this one that fits when it is protected
  *	knob NAME VALUE [6]
@@ -113,6 +115,28 @@ prefix(char *s, struct tdo_addr *ret, uint8_t *ret_plen)
 	return 0;
 }
 
+/* The words about UDP. */
+static int
+natt(const char *word, struct tdo_natt *n)
+{
+	const char *value = strchr(word, '=');
+	unsigned sport, dport;
+
+	if (value == NULL)
+		return -EINVAL;
+	if (strncmp(word, "oa-src=", 7) == 0)
+		return address(value + 1, &n->oa_src);
+	if (strncmp(word, "oa-dst=", 7) == 0)
+		return address(value + 1, &n->oa_dst);
+	if (sscanf(value, "=%u,%u", &sport, &dport) != 2 || sport > UINT16_MAX ||
+	    dport > UINT16_MAX)
+		return -EINVAL;
+	n->type = strncmp(word, "marker=", 7) == 0 ? TDO_NATT_NON_IKE : TDO_NATT_ESPINUDP;
+	n->sport = (uint16_t)sport;
+	n->dport = (uint16_t)dport;
+	return 0;
+}
+
 /* The words behind the window. */
 static int
 options(char **w, int n, struct tdo_sa_param *p)
@@ -123,7 +147,7 @@ options(char **w, int n, struct tdo_sa_param *p)
 			p->flags |= TDO_SAF_ESN;
 		else if (strncmp(w[i], "seq=", 4) == 0)
 			start = strtoull(w[i] + 4, NULL, 0);
-		else
+		else if (natt(w[i], &p->natt) != 0)
 			return -EINVAL;
 	}
 	return start != 0 && nslots == SLOTS_MAX ? -EINVAL : 0;
@@ -211,7 +235,8 @@ packet(char **w, int n)
 	} else if (n == 2 && strcmp(w[0], "out") == 0) {
 		tdo_out(worker, burst, 1, host.now);
 		say_verdict(&p);
-	} else if (n == 2 && strcmp(w[0], "in") == 0) {
+	} else if (n == 2 && (strcmp(w[0], "in") == 0 || strcmp(w[0], "udp") == 0)) {
+		p.flags |= w[0][0] == 'u' ? TDO_PKT_UDP_ENCAP : 0;
 		tdo_in(worker, burst, 1, host.now);
 		say_verdict(&p);
 	} else if (n == 2 && strcmp(w[0], "clear") == 0) {

@@ -85,7 +85,8 @@ def pseudo(src, dst, proto, length):
 def summed(src, dst, proto, data, offset):
     """Fills in the checksum at the offset."""
     head = b"" if proto == ICMP else pseudo(src, dst, proto, len(data))
-    return data[:offset] + struct.pack("!H", checksum(head + data)) + data[offset + 2:]
+    # RFC 768: no checksum is 0, one that is 0 is 0xffff.
+    return data[:offset] + struct.pack("!H", checksum(head + data) or 0xffff * (proto == UDP)) + data[offset + 2:]
 
 
 def echo(src, dst, ident, seq, data, answer=False):
