@@ -25,12 +25,16 @@ struct tdo_sel {
 	struct tdo_range sport, dport;
 };
 
-/* What the selectors are compared with: the addresses and upper layer of one packet. */
+/*
+ * What the selectors are compared with: the addresses and upper layer of one packet.  Ports that are
+ * not known are zero, so that whole structures may be compared and hashed.
+ */
 struct tdo_flow {
 	struct tdo_addr src, dst;
 	uint8_t proto;         /* last header of the chain */
 	bool has_ports;        /* sport and dport (or type and code) are known */
 	bool opaque;           /* later fragment: protocol or ports of the datagram are unknown */
+	uint8_t pad;           /* zero */
 	uint16_t sport, dport; /* host order; type and code for ICMP, ICMPv6, MH; a GRE key */
 };
 

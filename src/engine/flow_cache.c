@@ -8,7 +8,8 @@
  * An entry holds borrowed pointers to a policy and to SAs.  They are valid because an entry is
  * used only while the engine's generation is the one under which it was filled: the control
  * thread changes the generation after it unpublished a thing and before it retires it, so a
- * worker that still finds the old generation has not passed a quiescent state since.
+ * worker that still finds the old generation has not passed a quiescent state since.  It looks
+ * once for the lookups of a burst, within which there is none.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,9 +22,10 @@
 enum { SETS = 1024, WAYS = 4, SPIS = 1024 };
 
 /* Two cache lines; a packet with one SA reads little of the second. */
-struct entry {
+struct tdo_flow_entry {
 	uint64_t version; /* 0: empty */
-	struct tdo_flow_key key;
+	uint8_t src[16], dst[16];
+	uint64_t upper;
 	struct tdo_decision d;
 };
 
@@ -31,13 +33,13 @@ struct tdo_flow_cache {
 	uint64_t version;    /* counts the generations seen: cannot wrap, as theirs could */
 	uint32_t generation; /* the last one seen */
 	uint32_t victim;     /* way that is replaced next where all four are in use */
-	struct entry *last;  /* of the last lookup */
+	struct tdo_flow_entry *last;  /* of the last lookup */
 	uint16_t tag[SETS][WAYS];
 	struct {
 		uint64_t version;
 		struct tdo_sa *sa;
 	} by_spi[SPIS];
-	_Alignas(64) struct entry entry[SETS][WAYS];
+	_Alignas(64) struct tdo_flow_entry entry[SETS][WAYS];
 };
 
 int
@@ -45,7 +47,7 @@ tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret)
 {
 	struct tdo_flow_cache *c = tdo_line_alloc(&e->cfg.mem, sizeof(*c));
 
-	_Static_assert(sizeof(struct entry) % 64 == 0, "whole cache lines");
+	_Static_assert(sizeof(struct tdo_flow_entry) % 64 == 0, "whole cache lines");
 	if (!c)
 		return -ENOMEM;
 	c->version = 1;
@@ -60,27 +62,48 @@ tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c)
 	tdo_line_free(&e->cfg.mem, c, sizeof(*c));
 }
 
-static struct tdo_flow_key
-make_key(uint8_t dir, const struct tdo_flow *f)
+/* A flow is its two addresses and this; families are told apart by it as well. */
+static inline uint64_t
+upper_of(const struct tdo_flow *f, uint8_t dir)
 {
-	struct tdo_flow_key k;
-	uint64_t ports = f->has_ports ? (uint64_t)f->sport << 16 | f->dport : 0;
+	uint64_t x, mark = (uint64_t)dir << 4 | (f->src.af & 0xf);
 
-	memcpy(&k.w[0], f->src.b, 16);
-	memcpy(&k.w[2], f->dst.b, 16);
-	k.w[4] = ports << 32 | (uint64_t)dir << 24 | (uint64_t)f->proto << 16 |
-		 (uint64_t)(f->src.af & 0xf) << 2 | (uint64_t)f->has_ports << 1 | f->opaque;
-	return k;
+	_Static_assert(offsetof(struct tdo_flow, proto) + sizeof(x) == sizeof(*f), "one word");
+	_Static_assert(offsetof(struct tdo_flow, pad) == offsetof(struct tdo_flow, proto) + 3,
+	    "the mark takes the place of the padding");
+	memcpy(&x, (const char *)f + offsetof(struct tdo_flow, proto), sizeof(x));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return x | mark << 32;
+#else
+	return x | mark << 24;
+#endif
 }
 
-static bool
-key_equal(const struct tdo_flow_key *a, const struct tdo_flow_key *b)
+static inline uint64_t
+word(const uint8_t *p)
 {
-	uint64_t d = 0;
+	uint64_t x;
 
-	for (unsigned i = 0; i < 5; i++)
-		d |= a->w[i] ^ b->w[i];
+	memcpy(&x, p, sizeof(x));
+	return x;
+}
+
+static inline bool
+addresses_equal(const uint8_t *src, const uint8_t *dst, const struct tdo_flow *f)
+{
+	uint64_t d = word(src) ^ word(f->src.b);
+
+	d |= word(src + 8) ^ word(f->src.b + 8);
+	d |= word(dst) ^ word(f->dst.b);
+	d |= word(dst + 8) ^ word(f->dst.b + 8);
 	return d == 0;
+}
+
+static inline bool
+is_of(const struct tdo_flow_entry *e, const struct tdo_flow_aim *a, uint64_t version)
+{
+	return e->version == version && e->upper == a->upper &&
+	       addresses_equal(e->src, e->dst, a->flow);
 }
 
 /*
@@ -88,17 +111,17 @@ key_equal(const struct tdo_flow_key *a, const struct tdo_flow_key *b)
  * outsider who guessed the key could do is to evict entries.  IPv4 has nothing in the second
  * half of an address.
  */
-static uint64_t
-hash_of(const struct tdo_hash_key *secret, uint8_t af, const struct tdo_flow_key *k)
+static inline uint64_t
+hash_of(const struct tdo_hash_key *secret, const struct tdo_flow *f, uint64_t upper)
 {
 	uint64_t s = secret->k[0], h = secret->k[1];
 
-	h += (k->w[0] ^ s) * 0x9e3779b97f4a7c15u;
-	h += (k->w[2] ^ s) * 0x94d049bb133111ebu;
-	h += (k->w[4] ^ s) * 0xff51afd7ed558ccdu;
-	if (af == TDO_AF_INET6) {
-		h += (k->w[1] ^ s) * 0xbf58476d1ce4e5b9u;
-		h += (k->w[3] ^ s) * 0xd6e8feb86659fd93u;
+	h += (word(f->src.b) ^ s) * 0x9e3779b97f4a7c15u;
+	h += (word(f->dst.b) ^ s) * 0x94d049bb133111ebu;
+	h += (upper ^ s) * 0xff51afd7ed558ccdu;
+	if (f->src.af == TDO_AF_INET6) {
+		h += (word(f->src.b + 8) ^ s) * 0xbf58476d1ce4e5b9u;
+		h += (word(f->dst.b + 8) ^ s) * 0xd6e8feb86659fd93u;
 	}
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15u;
@@ -125,8 +148,11 @@ tag_of(uint64_t hash)
 	return (uint16_t)(hash >> 48);
 }
 
-/* Which of the four tags of a set is this one, by the lowest bit of each lane of the result. */
-static uint64_t
+/*
+ * Which of the four tags of a set is this one, by the highest bit of each lane of the result.  Above
+ * a lane that is, there may be one said to be that is not: keys are compared anyhow.
+ */
+static inline uint64_t
 lanes_equal(const struct tdo_flow_cache *c, unsigned set, uint16_t tag)
 {
 	const uint64_t ones = 0x0001000100010001u;
@@ -135,12 +161,7 @@ lanes_equal(const struct tdo_flow_cache *c, unsigned set, uint16_t tag)
 	_Static_assert(WAYS == 4, "four tags of 16 bits in a word");
 	memcpy(&x, c->tag[set], sizeof(x));
 	x ^= ones * tag;
-	/* A lane is zero where nothing of it is left after folding it onto its lowest bit. */
-	x |= x >> 8 & 0x00ff00ff00ff00ffu;
-	x |= x >> 4 & 0x000f000f000f000fu;
-	x |= x >> 2 & 0x0003000300030003u;
-	x |= x >> 1 & ones;
-	return ~x & ones;
+	return (x - ones) & ~x & ones << 15;
 }
 
 /* The way of a lowest bit in a host of this byte order; the order of ways means nothing. */
@@ -156,7 +177,7 @@ first_way(uint64_t lanes)
 }
 
 /* One of the set that may be overwritten. */
-static struct entry *
+static struct tdo_flow_entry *
 victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
 {
 	if (same_tag)
@@ -167,83 +188,87 @@ victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
 	return &c->entry[set][c->victim++ % WAYS];
 }
 
-/* The entry that has the key, or one that may be overwritten. */
-static struct entry *
-find_entry(struct tdo_flow_cache *c, const struct tdo_flow_aim *a, bool *ret_hit)
+/*
+ * An entry for a flow that is not where it was looked for, if it is anywhere: a further one with its
+ * tag, or one filled by a packet in front of it.
+ */
+static __attribute__((noinline)) bool
+search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry **ret)
 {
+	struct tdo_flow_cache *c = w->cache;
 	unsigned set = (unsigned)(a->hash % SETS);
 	uint64_t same_tag = lanes_equal(c, set, tag_of(a->hash));
-	struct entry *e;
+	struct tdo_flow_entry *e;
 
-	*ret_hit = true;
 	for (uint64_t left = same_tag; left; left &= left - 1) {
-		e = &c->entry[set][first_way(left)];
-		if (e->version == c->version && key_equal(&e->key, &a->key))
-			return e;
+		*ret = &c->entry[set][first_way(left)];
+		if (is_of(*ret, a, c->version))
+			return true;
 	}
-	*ret_hit = false;
-	e = victim_of(c, set, same_tag);
+	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
+	*ret = e = victim_of(c, set, same_tag);
 	c->tag[set][e - c->entry[set]] = tag_of(a->hash);
+	e->version = c->version;
+	memcpy(e->src, a->flow->src.b, sizeof(e->src));
+	memcpy(e->dst, a->flow->dst.b, sizeof(e->dst));
+	e->upper = a->upper;
+	e->d = (struct tdo_decision){0};
+	return false;
+}
+
+/* Starts to load the entry that may be the flow's. */
+static inline struct tdo_flow_entry *
+fetch(struct tdo_flow_cache *c, uint64_t hash)
+{
+	unsigned set = (unsigned)(hash % SETS);
+	uint64_t lanes = lanes_equal(c, set, tag_of(hash));
+	struct tdo_flow_entry *e;
+
+	if (lanes == 0)
+		return NULL;
+	e = &c->entry[set][first_way(lanes)];
+	__builtin_prefetch(e);
+	__builtin_prefetch(e->d.sas);
 	return e;
 }
 
-/* Starts to load the entries that may be the flow's. */
-static void
-fetch(const struct tdo_flow_cache *c, const struct tdo_flow_aim *a)
-{
-	unsigned set = (unsigned)(a->hash % SETS);
-
-	uint64_t lanes = lanes_equal(c, set, tag_of(a->hash));
-
-	for (; lanes; lanes &= lanes - 1) {
-		const struct entry *e = &c->entry[set][first_way(lanes)];
-
-		__builtin_prefetch(e);
-		__builtin_prefetch(e->d.sas);
-	}
-}
-
 void
-tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
+tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
     struct tdo_flow_aim *ret)
 {
-	const struct tdo_flow_cache *c = w->cache;
-	unsigned different = 0;
+	struct tdo_flow_cache *c = w->cache;
 
+	(void)version_now(w);
+	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, n);
 	for (unsigned i = 0; i < n; i++) {
-		ret[i].key = make_key(dir, &p[i]->ip.flow);
+		const struct tdo_flow *f = &p[i]->ip.flow;
+		uint64_t upper = upper_of(f, dir);
+
+		ret[i].flow = f;
+		ret[i].upper = upper;
 		/* Packets of a flow come in rows. */
-		ret[i].same = i > 0 && key_equal(&ret[i - 1].key, &ret[i].key);
+		ret[i].same = i > 0 && ret[i - 1].upper == upper &&
+			      addresses_equal(ret[i - 1].flow->src.b, ret[i - 1].flow->dst.b, f);
 		if (ret[i].same) {
 			ret[i].hash = ret[i - 1].hash;
 			continue;
 		}
-		ret[i].hash = hash_of(&w->engine->hash_key, p[i]->ip.flow.src.af, &ret[i].key);
+		ret[i].hash = hash_of(&w->engine->hash_key, f, upper);
 		__builtin_prefetch(c->tag[ret[i].hash % SETS]);
-		different++;
 	}
-	for (unsigned i = 0; different > 1 && i < n; i++)
-		if (!ret[i].same)
-			fetch(c, &ret[i]);
+	for (unsigned i = 0; i < n; i++)
+		ret[i].likely = ret[i].same ? NULL : fetch(c, ret[i].hash);
 }
 
 bool
 tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
-	uint64_t version = version_now(w);
-	struct entry *e = c->last;
-	bool hit = a->same && e->version == version;
+	struct tdo_flow_entry *e = a->same ? c->last : a->likely;
+	bool hit = true;
 
-	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, 1);
-	if (!hit)
-		e = find_entry(c, a, &hit);
-	if (!hit) {
-		tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
-		e->version = version;
-		e->key = a->key;
-		e->d = (struct tdo_decision){0};
-	}
+	if (a->same ? e->version != c->version : !e || !is_of(e, a, c->version))
+		hit = search(w, a, &e);
 	c->last = e;
 	*ret = &e->d;
 	return hit;

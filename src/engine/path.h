@@ -42,10 +42,6 @@ void tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pk
 
 /* ---- flow_cache.c ---- */
 
-struct tdo_flow_key {
-	uint64_t w[5];
-};
-
 /* What was decided for a flow; constant as long as SAD, SPD and knobs are. */
 struct tdo_decision {
 	const struct tdo_sp *sp; /* NULL: no policy matches */
@@ -59,11 +55,15 @@ struct tdo_decision {
 	const struct tdo_sa *sas[TDO_HIST_MAX];
 };
 
+struct tdo_flow_entry; /* flow_cache.c */
+
 /* What is looked for. */
 struct tdo_flow_aim {
-	struct tdo_flow_key key;
+	const struct tdo_flow *flow;
+	uint64_t upper; /* all of the flow but its addresses, and the direction */
 	uint64_t hash;
-	bool same; /* as the one before it */
+	struct tdo_flow_entry *likely; /* where it was; NULL: nowhere */
+	bool same;                     /* as the one before it */
 };
 
 /*
@@ -71,12 +71,12 @@ struct tdo_flow_aim {
  * the other.  To be called when all of them are parsed: addresses that were just stored in
  * parts are slow to load as a whole.
  */
-void tdo_flow_cache_aim(const struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p,
-    unsigned n, struct tdo_flow_aim *ret);
+void tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
+    struct tdo_flow_aim *ret);
 /*
- * Aims are found in their order, all of them.  The worker's slot for a flow: true when it holds the
- * decision; false: the slot is empty and belongs to the flow as soon as the caller has filled it,
- * before the next lookup.
+ * Aims are found in their order, all of them, before the worker becomes quiescent.  The worker's
+ * slot for a flow: true when it holds the decision; false: the slot is empty and belongs to the
+ * flow as soon as the caller has filled it, before the next lookup.
  */
 bool tdo_flow_cache_find(
     struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
@@ -229,7 +229,16 @@ struct tdo_sp_use {
 	uint64_t packets;
 };
 
-void tdo_sp_used(struct tdo_sp_use *u, const struct tdo_sp *sp, tdo_ns now);
 void tdo_sp_use_flush(struct tdo_sp_use *u, tdo_ns now);
+
+static inline void
+tdo_sp_used(struct tdo_sp_use *u, const struct tdo_sp *sp, tdo_ns now)
+{
+	if (u->sp != sp) {
+		tdo_sp_use_flush(u, now);
+		u->sp = sp;
+	}
+	u->packets++;
+}
 
 #endif

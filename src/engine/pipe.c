@@ -51,13 +51,3 @@ tdo_sp_use_flush(struct tdo_sp_use *u, tdo_ns now)
 	}
 	*u = (struct tdo_sp_use){0};
 }
-
-void
-tdo_sp_used(struct tdo_sp_use *u, const struct tdo_sp *sp, tdo_ns now)
-{
-	if (u->sp != sp) {
-		tdo_sp_use_flush(u, now);
-		u->sp = sp;
-	}
-	u->packets++;
-}
