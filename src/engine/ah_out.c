@@ -24,7 +24,7 @@ static void
 sort_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g,
     const struct tdo_ah_rules *r, tdo_ns now)
 {
-	struct tdo_pkt **p = b->sorted + g->first;
+	struct tdo_pkt **p = b->given + g->first;
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < g->n; i++) {

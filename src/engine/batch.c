@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One layer of IPsec for a burst: packets are grouped by SA, each group begins, then all of
- * them go through the cryptography together, then each group ends.  So the costs of an SA are
- * paid once for its group, and those of the cryptography once for the burst.
+ * One layer of IPsec for a burst: packets of one SA in a row are a group; each group begins,
+ * then all of them go through the cryptography together, then each group ends.  So the costs of
+ * an SA are paid once for its group, and those of the cryptography once for the burst.
  */
+#include <string.h>
+
 #include "engine/path.h"
+
+unsigned
+tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *ret)
+{
+	unsigned ngroups = 0;
+
+	for (unsigned i = 0, first = 0; i < n; first = i) {
+		while (i < n && sa[i] == sa[first])
+			i++;
+		ret[ngroups++] = (struct tdo_group){
+		    .sa = sa[first], .first = (uint8_t)first, .n = (uint8_t)(i - first)};
+	}
+	return ngroups;
+}
 
 static const struct tdo_transform *
 transform_of(const struct tdo_group *g, bool out)
@@ -39,9 +55,10 @@ tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *co
 {
 	struct tdo_group groups[TDO_BURST_MAX];
 	struct tdo_batch b;
-	unsigned ngroups = tdo_group_by_sa(sa, p, n, b.sorted, groups);
+	unsigned ngroups = tdo_group_rows(sa, n, groups);
 	bool faulty = out && atomic_load_explicit(&w->engine->faulty, memory_order_relaxed);
 
+	memcpy(b.given, p, n * sizeof(p[0]));
 	b.n = 0;
 	for (unsigned i = 0, k; i < ngroups; i += k) {
 		k = run_of(&groups[i], ngroups - i, out);

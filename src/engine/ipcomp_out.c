@@ -165,7 +165,7 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 		g[k].at = (uint8_t)b->n;
 		g[k].kept = 0;
 		for (unsigned i = 0; i < g[k].n; i++) {
-			struct tdo_pkt *p = b->sorted[g[k].first + i];
+			struct tdo_pkt *p = b->given[g[k].first + i];
 			enum tdo_reason r = closed;
 
 			if (r == TDO_REASON_NONE)

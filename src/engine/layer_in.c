@@ -33,7 +33,7 @@ begin_larval(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, uns
 		g[k].kept = 0;
 		for (unsigned i = 0; i < g[k].n; i++)
 			tdo_worker_drop(
-			    w, b->sorted[g[k].first + i], g[k].sa, TDO_REASON_IN_SA_STATE, now);
+			    w, b->given[g[k].first + i], g[k].sa, TDO_REASON_IN_SA_STATE, now);
 	}
 }
 

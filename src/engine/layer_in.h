@@ -164,7 +164,7 @@ tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 
 	for (unsigned i = 0; i < g->n; i++) {
-		struct tdo_pkt *p = b->sorted[g->first + i];
+		struct tdo_pkt *p = b->given[g->first + i];
 		unsigned k = b->n;
 
 		ret_why[i] = closed;
@@ -190,7 +190,7 @@ tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *
 		tdo_layer_select_in(w, b, &g[k], l, layout, why);
 		g[k].kept = (uint8_t)(b->n - g[k].at);
 		for (unsigned i = 0; i < g[k].n; i++) {
-			struct tdo_pkt *p = b->sorted[g[k].first + i];
+			struct tdo_pkt *p = b->given[g[k].first + i];
 
 			bytes += p->ip.total_len;
 			if (why[i] != TDO_REASON_NONE)

@@ -92,7 +92,7 @@ tdo_layer_select_out(struct tdo_worker *w, const struct tdo_group *g, struct tdo
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < g->n; i++) {
-		struct tdo_pkt *p = b->sorted[g->first + i];
+		struct tdo_pkt *p = b->given[g->first + i];
 		enum tdo_reason r = closed;
 
 		if (r == TDO_REASON_NONE)

@@ -8,33 +8,31 @@
 #include "wire/esp.h"
 #include "wire/ip.h"
 
-/* ---- group.c ---- */
+/* ---- batch.c ---- */
 
 /* Packets of one SA in a row. */
 struct tdo_group {
 	struct tdo_sa *sa;
-	uint8_t first, n; /* of the sorted packets */
-	uint8_t at, kept; /* of the batch, when it has begun */
+	uint8_t first, n; /* of the given packets */
+	uint8_t at, kept; /* of those of the batch, when it has begun */
 };
-
-/*
- * Sorts n <= TDO_BURST_MAX packets by their SAs sa[i] into sorted, keeping the order of the
- * packets of each SA; groups come in the order of their first packets.  Returns how many.
- */
-unsigned tdo_group_by_sa(struct tdo_sa *const *sa, struct tdo_pkt *const *p, unsigned n,
-    struct tdo_pkt **sorted, struct tdo_group *groups);
-
-/* ---- batch.c ---- */
 
 /* The packets of a burst around the cryptography, SA by SA. */
 struct tdo_batch {
-	struct tdo_pkt *sorted[TDO_BURST_MAX]; /* as groups count them */
-	unsigned n;                            /* not dropped so far: of the following */
+	struct tdo_pkt *given[TDO_BURST_MAX];
+	unsigned n; /* not dropped so far: of the following */
 	struct tdo_op op[TDO_BURST_MAX];
 	struct tdo_pkt *p[TDO_BURST_MAX];
 	uint64_t seq[TDO_BURST_MAX];    /* in */
 	uint16_t nh_off[TDO_BURST_MAX]; /* in: the byte that announced the header to be removed */
 };
+
+/*
+ * The rows of n <= TDO_BURST_MAX packets with equal sa[i]; how many.  Packets that belong to two SAs
+ * by turns are groups of their own: to bring them together costs more than it saves, except where
+ * the SAs are few.
+ */
+unsigned tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *ret);
 
 /* One layer of n <= TDO_BURST_MAX packets: sa[i] is put on p[i] (out), or taken off. */
 void tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *const *p,
