@@ -26,8 +26,8 @@ struct tdo_sel {
 };
 
 /*
- * What the selectors are compared with: the addresses and upper layer of one packet.  Ports that are
- * not known are zero, so that whole structures may be compared and hashed.
+ * What the selectors are compared with: the addresses and upper layer of one packet.  Ports that
+ * are not known are zero, so that whole structures may be compared and hashed.
  */
 struct tdo_flow {
 	struct tdo_addr src, dst;

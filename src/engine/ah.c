@@ -88,7 +88,6 @@ tdo_ah_init(
 	x.scratch_len = (uint8_t)(sizeof(uint32_t) + x.iv_len + auth->icv_len);
 	x.authenticated = !auth->no_auth;
 	x.esn = (sa->flags & TDO_SAF_ESN) != 0;
-	x.seq_max = x.esn || !x.numbered ? UINT64_MAX : UINT32_MAX;
 	if ((x.esn && !x.authenticated) || (!x.numbered && (x.esn || x.iv_counter)))
 		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));

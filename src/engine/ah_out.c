@@ -54,15 +54,14 @@ give_id(struct tdo_worker *w, uint8_t *ip)
 }
 
 /* RFC 4302 2; the ICV, and with it the IV, is zero for the computation (3.3.3). */
-static void
+static uint32_t
 build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
     const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op)
 {
 	const struct tdo_format *x = &sa->fmt;
-	uint8_t next = tdo_layer_put(w, sa, p, 0), *data = tdo_pkt_data(p);
+	uint8_t next = tdo_layer_put(w, sa, p, room->front, 0), *data = tdo_pkt_data(p);
 	uint8_t *ah = data + p->ip.l4_off;
 
-	(void)room;
 	memset(ah, 0, x->head_len);
 	ah[TDO_AH_NEXT_OFF] = next;
 	ah[TDO_AH_LEN_OFF] = tdo_ah_len_field(x->head_len);
@@ -79,6 +78,7 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 	/* RFC 4543 3.1: the IV never repeats under the key. */
 	if (x->iv_len)
 		tdo_put_be64(tdo_ah_tail(op), x->iv_base + seq);
+	return p->len;
 }
 
 static void
@@ -95,9 +95,9 @@ begin(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n
 }
 
 static void
-finish(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
+finish(struct tdo_pkt *p, struct tdo_op *op)
 {
-	const struct tdo_format *x = &sa->fmt;
+	const struct tdo_format *x = &tdo_layer_sa_out(p)->fmt;
 
 	memcpy(tdo_pkt_data(p) + p->ip.l4_off + x->iv_off, tdo_ah_tail(op),
 	    (size_t)x->hdr_len - x->iv_off);

@@ -77,27 +77,17 @@ tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *co
 }
 
 void
-tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now)
+tdo_sa_used_at(struct tdo_sa *sa, tdo_ns now)
 {
 	tdo_ns never = 0;
-	uint64_t p, b;
-	bool alert;
 
-	if (packets == 0)
-		return;
-	p = atomic_fetch_add_explicit(&sa->packets, packets, memory_order_relaxed) + packets;
-	b = atomic_fetch_add_explicit(&sa->bytes, bytes, memory_order_relaxed) + bytes;
-	alert = p >= atomic_load_explicit(&sa->alert_packets, memory_order_relaxed) ||
-		b >= atomic_load_explicit(&sa->alert_bytes, memory_order_relaxed);
 	if (atomic_load_explicit(&sa->first_use, memory_order_relaxed) == 0) {
 		atomic_compare_exchange_strong_explicit(
 		    &sa->first_use, &never, now, memory_order_relaxed, memory_order_relaxed);
-		alert |= atomic_load_explicit(&sa->alert_use, memory_order_relaxed);
+		if (atomic_load_explicit(&sa->alert_use, memory_order_relaxed))
+			tdo_sa_alert(sa);
 	}
-	if (alert)
-		tdo_sa_alert(sa);
-	if (atomic_load_explicit(&sa->last_use, memory_order_relaxed) != now)
-		atomic_store_explicit(&sa->last_use, now, memory_order_relaxed);
+	atomic_store_explicit(&sa->last_use, now, memory_order_relaxed);
 }
 
 void

@@ -38,8 +38,6 @@ set_service(
 	x->icv_len = aead ? enc->icv_len : auth ? auth->icv_len : 0;
 	x->authenticated = aead || (auth && !auth->no_auth);
 	x->esn = (flags & TDO_SAF_ESN) != 0;
-	/* Nothing is counted in packets of the old format. */
-	x->seq_max = x->esn || !x->numbered ? UINT64_MAX : UINT32_MAX;
 	/*
 	 * RFC 4303 2.4: the receiver should inspect padding that is specified.  With an ICV the
 	 * peer itself wrote it, and what it wrote is its business; without one it is all that tells

@@ -46,14 +46,14 @@ put_iv(struct tdo_worker *w, const struct tdo_format *x, uint8_t *iv, uint64_t s
 }
 
 /* Everything of one packet but the crypto. */
-static void
+static uint32_t
 build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
     const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op)
 {
 	const struct tdo_format *x = &sa->fmt;
 	/* NOLINTNEXTLINE: tdo_layer_select_out() filled it */
 	uint32_t text = room->payload + room->pad + TDO_ESP_TRAILER_LEN;
-	uint8_t next = tdo_layer_put(w, sa, p, text - room->payload + x->icv_len);
+	uint8_t next = tdo_layer_put(w, sa, p, room->front, text - room->payload + x->icv_len);
 	uint8_t *esp = tdo_pkt_data(p) + p->ip.l4_off + x->encap_len;
 
 	if (x->encap_len)
@@ -73,14 +73,14 @@ build(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 	    .esn_hi = (uint32_t)(seq >> 32),
 	    .session = sa->enc,
 	};
+	return p->len;
 }
 
 static void
-finish(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op)
+finish(struct tdo_pkt *p, struct tdo_op *op)
 {
 	bool outermost = p->layer + 1u == p->nsas;
 
-	(void)sa;
 	(void)op;
 	/* RFC 8200 8.1: it may not be left out.  The kernel makes that of an outer header alone. */
 	if (p->ip.flow.proto == TDO_IPPROTO_UDP && p->ip.flow.src.af == TDO_AF_INET6 &&

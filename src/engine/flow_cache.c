@@ -30,10 +30,10 @@ struct tdo_flow_entry {
 };
 
 struct tdo_flow_cache {
-	uint64_t version;    /* counts the generations seen: cannot wrap, as theirs could */
-	uint32_t generation; /* the last one seen */
-	uint32_t victim;     /* way that is replaced next where all four are in use */
-	struct tdo_flow_entry *last;  /* of the last lookup */
+	uint64_t version;            /* counts the generations seen: cannot wrap, as theirs could */
+	uint32_t generation;         /* the last one seen */
+	uint32_t victim;             /* way that is replaced next where all four are in use */
+	struct tdo_flow_entry *last; /* of the last lookup */
 	uint16_t tag[SETS][WAYS];
 	struct {
 		uint64_t version;
@@ -149,7 +149,7 @@ tag_of(uint64_t hash)
 }
 
 /*
- * Which of the four tags of a set is this one, by the highest bit of each lane of the result.  Above
+ * Which of the four tags of a set is this one, by the highest bit of each lane of the result. Above
  * a lane that is, there may be one said to be that is not: keys are compared anyhow.
  */
 static inline uint64_t
@@ -189,8 +189,8 @@ victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
 }
 
 /*
- * An entry for a flow that is not where it was looked for, if it is anywhere: a further one with its
- * tag, or one filled by a packet in front of it.
+ * An entry for a flow that is not where it was looked for, if it is anywhere: a further one with
+ * its tag, or one filled by a packet in front of it.
  */
 static __attribute__((noinline)) bool
 search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry **ret)

@@ -127,8 +127,7 @@ tdo_ipcomp_init(
 	sa->comp->alg = a;
 	sa->comp->cpi = wire_cpi(a, sa->flags, sa->id.spi);
 	/* Nothing in front, nothing behind: see tdo_out_inner_mtu(). */
-	sa->fmt = (struct tdo_format){
-	    .align = 1, .outer_len = (uint8_t)tdo_tunnel_len(&sa->id), .seq_max = UINT64_MAX};
+	sa->fmt = (struct tdo_format){.align = 1, .outer_len = (uint8_t)tdo_tunnel_len(&sa->id)};
 	sa->out = &tdo_ipcomp_out;
 	sa->in = &tdo_ipcomp_in;
 	return 0;

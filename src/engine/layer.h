@@ -10,6 +10,8 @@
 #ifndef TDO_ENGINE_LAYER_H
 #define TDO_ENGINE_LAYER_H
 
+#include <string.h>
+
 #include "engine/path.h"
 
 #define TDO_INLINE static inline __attribute__((always_inline))
@@ -45,6 +47,20 @@ tdo_layer_closed_in(const struct tdo_worker *w, const struct tdo_sa *sa, enum td
 	if (tdo_knob(w->engine, enable, sa->id.dst.af) == 0)
 		return TDO_REASON_IN_DISABLED;
 	return tdo_layer_sa_alive(sa) ? TDO_REASON_NONE : TDO_REASON_IN_SA_STATE;
+}
+
+/* memmove(), for headers: mostly those of IPv4 without options. */
+static inline void
+tdo_layer_move(uint8_t *to, const uint8_t *from, uint32_t len)
+{
+	uint8_t hdr[TDO_IP4_HLEN];
+
+	if (len != sizeof(hdr)) {
+		memmove(to, from, len);
+		return;
+	}
+	memcpy(hdr, from, sizeof(hdr));
+	memcpy(to, hdr, sizeof(hdr));
 }
 
 #endif

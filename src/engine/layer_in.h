@@ -56,7 +56,7 @@ tdo_layer_strip_transport(struct tdo_pkt *p, const struct tdo_content *c, uint16
 	uint32_t hdr_len = p->ip.l4_off;
 	uint8_t *hdr = c->start - hdr_len;
 
-	memmove(hdr, tdo_pkt_data(p), hdr_len);
+	tdo_layer_move(hdr, tdo_pkt_data(p), hdr_len);
 	p->off = (uint32_t)(hdr - p->buf);
 	p->len = hdr_len + c->len;
 	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);

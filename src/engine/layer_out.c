@@ -3,8 +3,10 @@
 #include "engine/layer_out.h"
 
 void
-tdo_layer_failed_out(struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, tdo_ns now)
+tdo_layer_failed_out(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 {
+	struct tdo_sa *sa = tdo_layer_sa_out(p);
+
 	tdo_group_unused(w, sa, p->len);
 	tdo_worker_drop(w, p, sa, TDO_REASON_CRYPTO_FAILED, now);
 }

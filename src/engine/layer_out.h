@@ -13,6 +13,7 @@
 struct tdo_layer_room {
 	uint32_t payload; /* of the packet: all of it in tunnel mode, else what is behind esp_off */
 	uint32_t pad;     /* padding behind the payload */
+	uint32_t front;   /* in front of the payload */
 };
 
 static inline bool
@@ -73,6 +74,7 @@ tdo_layer_reserve(const struct tdo_format *x, struct tdo_pkt *p, struct tdo_laye
 	r = tdo_layer_ready(p, tunnel, &ret->payload);
 	if (r != TDO_REASON_NONE)
 		return r;
+	ret->front = front;
 	ret->pad = -(ret->payload + x->trailer_len) & (x->align - 1u);
 	back = ret->pad + x->trailer_len + x->icv_len;
 	if (p->len + front + back > tdo_layer_max(x, p, tunnel))
@@ -115,7 +117,7 @@ static inline unsigned
 tdo_layer_take_seq(struct tdo_sa *sa, unsigned n, uint64_t *ret_last)
 {
 	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
-	uint64_t left, max = sa->fmt.seq_max;
+	uint64_t left, max = tdo_format_seq_max(&sa->fmt);
 	unsigned got;
 
 	do {
@@ -139,7 +141,7 @@ tdo_layer_put_transport(struct tdo_pkt *p, uint8_t proto, uint32_t gap)
 	uint8_t *hdr = tdo_pkt_data(p);
 	uint8_t next = p->ip.esp_nh;
 
-	memmove(hdr, hdr + gap, p->ip.esp_off);
+	tdo_layer_move(hdr, hdr + gap, p->ip.esp_off);
 	tdo_ip_rewrite(hdr, p->ip.nh_off, proto, p->len);
 	p->ip.flow.proto = proto;
 	p->ip.flow.has_ports = false;
@@ -157,6 +159,8 @@ tdo_layer_put_tunnel(
 {
 	bool v4 = p->ip.flow.src.af == TDO_AF_INET;
 
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT, 1);
+	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT_BYTES, p->ip.total_len);
 	tdo_tunnel_put(w, sa, p, proto, tdo_pkt_data(p) + front);
 	/* Through an IPv6 tunnel an IPv4 packet with DF clear may still be cut by us: outside. */
 	if (p->ip.flow.src.af == TDO_AF_INET)
@@ -165,16 +169,16 @@ tdo_layer_put_tunnel(
 }
 
 /*
- * Makes p longer by the SA's header of fmt.head_len bytes and back bytes behind it, with a UDP
- * header and an outer header in front if the packet gets them.  The room is there
+ * Makes p longer by front bytes, which are the SA's header, with a UDP header and an outer header
+ * if the packet gets them, and by back bytes behind it.  The room is there
  * (tdo_layer_reserve).  The new header, not written yet, is at l4_off; its next header field is
  * returned.
  */
 TDO_INLINE uint8_t
-tdo_layer_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t back)
+tdo_layer_put(
+    struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, uint32_t front, uint32_t back)
 {
 	bool tunnel = tdo_layer_tunnels(p);
-	uint32_t front = tdo_layer_front(&sa->fmt, tunnel);
 	uint8_t proto = sa->fmt.encap_len ? TDO_IPPROTO_UDP : sa->id.proto;
 
 	p->off -= front;
@@ -187,9 +191,9 @@ tdo_layer_put(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p, 
 void tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n, uint32_t text);
 
-/* Writes one packet and its operation; the one after it, if it had one, is the group's next. */
-typedef void (*tdo_layer_build)(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
-    const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op);
+/* Writes one packet and its operation; returns how long it is. */
+typedef uint32_t (*tdo_layer_build)(struct tdo_worker *w, const struct tdo_sa *sa,
+    struct tdo_pkt *p, const struct tdo_layer_room *room, uint64_t seq, struct tdo_op *op);
 
 /* The first half of an outbound transform. */
 TDO_INLINE void
@@ -212,9 +216,7 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 			tdo_worker_drop(w, q[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
 		for (unsigned i = 0; i < got; i++)
 			/* NOLINTNEXTLINE: no more than tdo_layer_select_out() filled */
-			build(w, sa, q[i], &room[i], last + 1 + i, &b->op[b->n + i]);
-		for (unsigned i = 0; i < got; i++)
-			bytes += q[i]->len;
+			bytes += build(w, sa, q[i], &room[i], last + 1 + i, &b->op[b->n + i]);
 		/* Here, while the counters are at hand: the cryptography evicts them. */
 		tdo_group_used(w, sa, true, got, bytes, now);
 		g[k].at = (uint8_t)b->n;
@@ -223,31 +225,38 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 	}
 }
 
-/* What is left to do when the cryptography of one packet succeeded; may be NULL. */
-typedef void (*tdo_layer_finish)(const struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op);
+/* What is left to do when the cryptography of one packet succeeded. */
+typedef void (*tdo_layer_finish)(struct tdo_pkt *p, struct tdo_op *op);
 
 /* One packet whose cryptography failed. */
-void tdo_layer_failed_out(
-    struct tdo_worker *w, struct tdo_sa *sa, struct tdo_pkt *p, tdo_ns now); /* layer_out.c */
+void tdo_layer_failed_out(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now); /* layer_out.c */
 
-/* The second half. */
+/* The SA that is being put on p; borrowed as constant by the packet's owner only. */
+static inline struct tdo_sa *
+tdo_layer_sa_out(const struct tdo_pkt *p)
+{
+	return (struct tdo_sa *)(uintptr_t)p->sas[p->layer];
+}
+
+/* The second half, for n groups whose packets stand in a row. */
 TDO_INLINE void
 tdo_layer_end_out(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n,
     const struct tdo_layer *l, tdo_layer_finish finish, tdo_ns now)
 {
+	unsigned past = (unsigned)g[n - 1].at + g[n - 1].kept;
 	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned k = 0; k < n; k++)
-		for (unsigned i = g[k].at; i < (unsigned)g[k].at + g[k].kept; i++) {
-			if (b->op[i].status != TDO_OP_OK) {
-				tdo_layer_failed_out(w, g[k].sa, b->p[i], now);
-				continue;
-			}
-			if (finish)
-				finish(g[k].sa, b->p[i], &b->op[i]);
-			packets++;
-			bytes += b->p[i]->len;
+	for (unsigned i = g[0].at; i < past; i++) {
+		struct tdo_pkt *p = b->p[i];
+
+		if (b->op[i].status != TDO_OP_OK) {
+			tdo_layer_failed_out(w, p, now);
+			continue;
 		}
+		finish(p, &b->op[i]);
+		packets++;
+		bytes += p->len;
+	}
 	tdo_worker_stat(w, l->out, packets);
 	tdo_worker_stat(w, l->out_bytes, bytes);
 }

@@ -28,9 +28,9 @@ struct tdo_batch {
 };
 
 /*
- * The rows of n <= TDO_BURST_MAX packets with equal sa[i]; how many.  Packets that belong to two SAs
- * by turns are groups of their own: to bring them together costs more than it saves, except where
- * the SAs are few.
+ * The rows of n <= TDO_BURST_MAX packets with equal sa[i]; how many.  Packets that belong to two
+ * SAs by turns are groups of their own: to bring them together costs more than it saves, except
+ * where the SAs are few.
  */
 unsigned tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *ret);
 
@@ -143,6 +143,8 @@ tdo_quota_left(uint64_t limit, const _Atomic uint64_t *used)
 static inline struct tdo_quota
 tdo_quota_of(const struct tdo_sa *sa)
 {
+	if (!sa->limited)
+		return (struct tdo_quota){UINT64_MAX, UINT64_MAX};
 	return (struct tdo_quota){
 	    .packets = tdo_quota_left(sa->hard.allocations, &sa->packets),
 	    .bytes = tdo_quota_left(sa->hard.bytes, &sa->bytes),
@@ -160,16 +162,36 @@ tdo_quota_take(struct tdo_quota *q, uint32_t len)
 	return true;
 }
 
-/* Counts packets that used the SA. */
-void tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now);
+/* Notes when the SA was used, and tells about the first time. */
+void tdo_sa_used_at(struct tdo_sa *sa, tdo_ns now);
+/* Tells the control thread that a lifetime of the SA may have been reached (grow.c). */
+void tdo_sa_alert(struct tdo_sa *sa);
 
-/* The same, and for the histograms of algorithms. */
+/* Counts packets that used the SA, at least one. */
+static inline void
+tdo_sa_used(struct tdo_sa *sa, uint64_t packets, uint64_t bytes, tdo_ns now)
+{
+	uint64_t p, b;
+
+	p = atomic_fetch_add_explicit(&sa->packets, packets, memory_order_relaxed) + packets;
+	b = atomic_fetch_add_explicit(&sa->bytes, bytes, memory_order_relaxed) + bytes;
+	if (p >= atomic_load_explicit(&sa->alert_packets, memory_order_relaxed) ||
+	    b >= atomic_load_explicit(&sa->alert_bytes, memory_order_relaxed))
+		tdo_sa_alert(sa);
+	if (atomic_load_explicit(&sa->last_use, memory_order_relaxed) != now ||
+	    atomic_load_explicit(&sa->first_use, memory_order_relaxed) == 0)
+		tdo_sa_used_at(sa, now);
+}
+
+/* The same, maybe of none, and for the histograms of algorithms. */
 static inline void
 tdo_group_used(
     struct tdo_worker *w, struct tdo_sa *sa, bool out, uint64_t packets, uint64_t bytes, tdo_ns now)
 {
 	_Atomic uint64_t *n = &w->used[out][sa->used];
 
+	if (packets == 0)
+		return;
 	atomic_store_explicit(
 	    n, atomic_load_explicit(n, memory_order_relaxed) + packets, memory_order_relaxed);
 	tdo_sa_used(sa, packets, bytes, now);
@@ -182,8 +204,6 @@ void tdo_group_unused(struct tdo_worker *w, struct tdo_sa *sa, uint64_t bytes);
 
 /* A worker saw that the SA's replay window wants to grow. */
 void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
-/* A worker saw that a lifetime of the SA may have been reached. */
-void tdo_sa_alert(struct tdo_sa *sa);
 
 /* ---- pipe.c ---- */
 

@@ -290,8 +290,8 @@ judge(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt 
 		if (is_spoofed(w, p))
 			return TDO_REASON_IN_SPOOF;
 	}
-	return sa->sel && !tdo_sel_match(sa->sel, &p->ip.flow) ? TDO_REASON_IN_SA_SELECTOR
-							       : TDO_REASON_NONE;
+	return sa->selective && !tdo_sel_match(sa->sel, &p->ip.flow) ? TDO_REASON_IN_SA_SELECTOR
+								     : TDO_REASON_NONE;
 }
 
 /*

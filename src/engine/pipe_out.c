@@ -166,7 +166,7 @@ is_own_output(const struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_de
 	const struct tdo_flow *f = &p->ip.flow;
 	const struct tdo_sa *sa;
 
-	if (!tdo_is_ipsec(f->proto) || p->ip.frag_later || !(d->tunnelled & 1))
+	if (!(d->tunnelled & 1) || !tdo_is_ipsec(f->proto) || p->ip.frag_later)
 		return false;
 	if (!tdo_addr_equal(&f->src, &d->sas[0]->id.src) ||
 	    !tdo_addr_equal(&f->dst, &d->sas[0]->id.dst))
@@ -332,24 +332,10 @@ static void
 protect_layer(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
 	struct tdo_sa *sa[TDO_BURST_MAX];
-	uint32_t len[TDO_BURST_MAX];
-	uint64_t tunnels = 0, bytes = 0;
 
-	for (unsigned i = 0; i < n; i++) { /* borrowed as constant by the packet's owner only */
+	for (unsigned i = 0; i < n; i++) /* borrowed as constant by the packet's owner only */
 		sa[i] = (struct tdo_sa *)(uintptr_t)p[i]->sas[p[i]->layer];
-		len[i] = p[i]->len;
-	}
 	tdo_batch_run(w, sa, p, n, true, now);
-	for (unsigned i = 0; i < n; i++) {
-		bool tunnel = (p[i]->tunnelled >> p[i]->layer & 1) != 0 &&
-			      p[i]->verdict == TDO_VERDICT_PROTECT;
-
-		tunnels += tunnel;
-		bytes += tunnel ? len[i] : 0;
-		p[i]->layer++;
-	}
-	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT, tunnels);
-	tdo_worker_stat(w, TDO_STAT_TUNNEL_OUT_BYTES, bytes);
 }
 
 void
@@ -368,7 +354,7 @@ tdo_out_protect(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_
 		for (unsigned i = 0; i < left; i++) {
 			if (todo[i]->verdict != TDO_VERDICT_PROTECT)
 				continue;
-			if (todo[i]->layer < todo[i]->nsas) {
+			if (++todo[i]->layer < todo[i]->nsas) {
 				todo[kept++] = todo[i];
 				continue;
 			}

@@ -138,6 +138,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 		sa->hard = p->hard;
 	if (p->has_soft)
 		sa->soft = p->soft;
+	sa->limited = (sa->hard.allocations | sa->hard.bytes) != 0;
 	sa->cpu = p->cpu > TDO_QSBR_READERS ? UINT8_MAX : (uint8_t)p->cpu;
 	sa->flags = p->flags;
 	sa->tunnel = p->tunnel;
@@ -146,6 +147,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 	if (p->has_sel) {
 		sa->param.sel = tdo_sel_normal(&p->sel);
 		sa->sel = &sa->param.sel;
+		sa->selective = true;
 	}
 }
 

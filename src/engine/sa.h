@@ -38,19 +38,25 @@ struct tdo_format {
 	uint8_t head_len, iv_off, iv_len, hdr_len;
 	uint8_t icv_len,
 	    align; /* ICV behind the payload; align: padding to these bytes, power of two */
-	uint8_t trailer_len; /* between padding and ICV */
-	uint8_t scratch_len; /* behind the packet, for work; not sent */
-	bool numbered;       /* RFC 4303; esp-old (RFC 1827) has no sequence number */
-	bool iv_counter;     /* IV = iv_base + counter, else random */
-	bool authenticated;  /* there is an ICV that proves something: the window may be used */
-	bool check_pad;      /* the contents of the padding tell something */
-	uint8_t pad_mode;    /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
-	bool esn;            /* extended sequence numbers (RFC 4303 2.2.1) */
-	uint8_t outer_len;   /* of a tunnel header: 20, 40; 0: cannot be one */
-	uint8_t encap_len;   /* of a UDP header, with marker, in front of ESP; 0: none */
-	uint64_t seq_max;    /* the last number that may be sent (RFC 4303 3.3.3) */
-	uint64_t iv_base;    /* random start of counter IVs: a restart does not repeat them */
+	uint8_t trailer_len;    /* between padding and ICV */
+	uint8_t scratch_len;    /* behind the packet, for work; not sent */
+	uint8_t pad_mode;       /* TDO_SAF_PSEQ, PRAND or PZERO, shifted right by 8 */
+	uint8_t outer_len;      /* of a tunnel header: 20, 40; 0: cannot be one */
+	uint8_t encap_len;      /* of a UDP header, with marker, in front of ESP; 0: none */
+	bool numbered : 1;      /* RFC 4303; esp-old (RFC 1827) has no sequence number */
+	bool iv_counter : 1;    /* IV = iv_base + counter, else random */
+	bool authenticated : 1; /* there is an ICV that proves something: the window may be used */
+	bool check_pad : 1;     /* the contents of the padding tell something */
+	bool esn : 1;           /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
 };
+
+/* The last number that may be sent (RFC 4303 3.3.3); old formats have none. */
+static inline uint64_t
+tdo_format_seq_max(const struct tdo_format *x)
+{
+	return x->numbered && !x->esn ? UINT32_MAX : UINT64_MAX;
+}
 
 struct tdo_worker;
 struct tdo_comp_sa; /* ipcomp.h */
@@ -92,14 +98,16 @@ struct tdo_sa {
 	/* The packet path, by cache lines.  First what the inbound lookup compares: */
 	struct tdo_hnode by_spi; /* destination, protocol, SPI */
 	struct tdo_sa_id id;
-	_Atomic uint8_t state;     /* enum tdo_sa_state; control writes, and workers may not */
 	uint8_t cpu;               /* RFC 9611: 1 + the worker that prefers it; 0 none */
-	uint16_t used;             /* what its packets are counted by: tdo_used_slot() */
 	const struct tdo_sel *sel; /* it carries nothing else (D48); NULL: no such limit */
 	struct tdo_lifetime hard;  /* 0 = none */
 	_Alignas(64) struct tdo_format fmt;
 	const struct tdo_transform *out, *in;
 	struct tdo_session *enc, *dec; /* both directions: an SA is used by its address pair */
+	uint16_t used;                 /* what its packets are counted by: tdo_used_slot() */
+	bool limited;                  /* hard has limits that are counted ... */
+	bool selective;                /* ... and there is sel: so packets need not look there */
+	_Atomic uint8_t state;         /* enum tdo_sa_state; control writes, and workers may not */
 
 	/* Written by workers, except for out_seq and the alerts: */
 	_Alignas(64) _Atomic uint64_t packets;
