@@ -41,49 +41,11 @@ const struct tdo_transform tdo_larval_in = {.begin = begin_larval};
 
 /* ---- admission ------------------------------------------------------------------------ */
 
-/* The packet is what the peer sent: has it been accepted before, may the SA still be used? */
-static enum tdo_reason
-admit(const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_batch *b, unsigned i,
-    struct tdo_quota *quota)
+enum tdo_reason
+tdo_layer_failed_in(
+    const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_op *op, uint64_t seq)
 {
-	enum tdo_reason r = TDO_REASON_NONE;
-
-	if (b->op[i].status == TDO_OP_BAD_ICV)
-		return sa->fmt.esn ? tdo_replay_failed_locked(window, b->seq[i])
-				   : TDO_REASON_IN_ICV;
-	if (b->op[i].status != TDO_OP_OK)
+	if (op->status != TDO_OP_BAD_ICV)
 		return TDO_REASON_CRYPTO_FAILED;
-	if (sa->fmt.authenticated)
-		r = tdo_replay_accept_locked(window, b->seq[i]);
-	if (r == TDO_REASON_NONE && !tdo_quota_take(quota, b->p[i]->ip.total_len))
-		r = TDO_REASON_IN_SA_EXPIRED;
-	return r;
-}
-
-void
-tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, enum tdo_reason *why)
-{
-	struct tdo_sa *sa = g->sa;
-	struct tdo_quota quota = tdo_quota_of(sa);
-	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
-	uint64_t late = 0;
-	bool grow, moved = false;
-
-	for (unsigned i = 0; i < g->kept; i++) {
-		uint64_t top = window->top;
-
-		why[i] = admit(sa, window, b, g->at + i, &quota);
-		late += why[i] == TDO_REASON_NONE && b->seq[g->at + i] < top;
-		/* The same without UDP is as good (RFC 7296 2.23), but has no ports. */
-		if (sa->fmt.encap_len && why[i] == TDO_REASON_NONE && window->top > top &&
-		    b->p[g->at + i]->encap_len)
-			moved |= tdo_encap_saw(sa, b->p[g->at + i]);
-	}
-	grow = tdo_replay_wants_locked(window);
-	tdo_replay_unlock(window);
-	if (grow || moved)
-		tdo_sa_ask_to_grow(w, sa);
-	if (late > 0)
-		tdo_worker_stat(w, l->late_accepted, late);
+	return sa->fmt.esn ? tdo_replay_failed_locked(window, seq) : TDO_REASON_IN_ICV;
 }

@@ -24,12 +24,9 @@ struct tdo_content {
 /* tdo_layer_announcer() when there are destination options in front of the header. */
 uint16_t tdo_layer_announcer_behind(const uint8_t *p, const struct tdo_ip_info *ip);
 
-/*
- * After the cryptography: which packets of the group are what the peer sent, were not accepted
- * before, and may still use the SA.  why[i] is for the group's packet i.
- */
-void tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, enum tdo_reason *why);
+/* Why a packet whose cryptography did not succeed is dropped; the window's lock is held. */
+enum tdo_reason tdo_layer_failed_in(
+    const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_op *op, uint64_t seq);
 
 /* Drops p and counts it with the late ones if it was late. */
 void tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
@@ -134,8 +131,8 @@ typedef enum tdo_reason (*tdo_layer_open)(
 
 /* All that can be said of a packet before the cryptography. */
 TDO_INLINE enum tdo_reason
-tdo_layer_inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo_pkt *p,
-    struct tdo_op *op, uint16_t *ret_nh_off, uint64_t *ret_seq, tdo_layer_layout layout)
+tdo_layer_inspect(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op, uint16_t *ret_nh_off,
+    uint64_t *ret_seq, tdo_layer_layout layout)
 {
 	enum tdo_reason r = layout(sa, p, op);
 	uint64_t seq = p->seq = sa->fmt.numbered ? p->seq : 0;
@@ -146,35 +143,12 @@ tdo_layer_inspect(const struct tdo_sa *sa, struct tdo_replay *window, struct tdo
 	if (*ret_nh_off == 0)
 		return TDO_REASON_EXT_HEADER;
 	if (sa->fmt.esn) {
-		seq = tdo_replay_number_locked(window, p->seq);
+		seq = tdo_replay_number(&sa->replay, p->seq);
 		op->esn_hi = (uint32_t)(seq >> 32);
 	}
 	*ret_seq = seq;
 	/* RFC 4303 3.4.3: without authentication a window would only help an attacker. */
-	return sa->fmt.authenticated ? tdo_replay_check_locked(window, seq) : TDO_REASON_NONE;
-}
-
-/* Why each of the packets is dropped; those that are not stand in the batch then. */
-TDO_INLINE void
-tdo_layer_select_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, tdo_layer_layout layout, enum tdo_reason *ret_why)
-{
-	struct tdo_sa *sa = g->sa;
-	enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
-	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
-
-	for (unsigned i = 0; i < g->n; i++) {
-		struct tdo_pkt *p = b->given[g->first + i];
-		unsigned k = b->n;
-
-		ret_why[i] = closed;
-		if (closed == TDO_REASON_NONE)
-			ret_why[i] = tdo_layer_inspect(
-			    sa, window, p, &b->op[k], &b->nh_off[k], &b->seq[k], layout);
-		if (ret_why[i] == TDO_REASON_NONE)
-			b->p[b->n++] = p;
-	}
-	tdo_replay_unlock(window);
+	return sa->fmt.authenticated ? tdo_replay_check(&sa->replay, seq) : TDO_REASON_NONE;
 }
 
 /* The first half of an inbound transform. */
@@ -182,24 +156,86 @@ TDO_INLINE void
 tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n,
     const struct tdo_layer *l, tdo_layer_layout layout, tdo_ns now)
 {
-	enum tdo_reason why[TDO_BURST_MAX];
 	uint64_t packets = 0, bytes = 0;
 
 	for (unsigned k = 0; k < n; k++) {
-		g[k].at = (uint8_t)b->n;
-		tdo_layer_select_in(w, b, &g[k], l, layout, why);
-		g[k].kept = (uint8_t)(b->n - g[k].at);
-		for (unsigned i = 0; i < g[k].n; i++) {
-			struct tdo_pkt *p = b->given[g[k].first + i];
+		struct tdo_sa *sa = g[k].sa;
+		enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
+		struct tdo_pkt **p = b->given + g[k].first;
+		unsigned at = b->n;
 
-			bytes += p->ip.total_len;
-			if (why[i] != TDO_REASON_NONE)
-				tdo_layer_drop_in(w, p, g[k].sa, l, why[i], now);
+		for (unsigned i = 0; i < g[k].n; i++) {
+			enum tdo_reason r = closed;
+
+			bytes += p[i]->ip.total_len;
+			if (r == TDO_REASON_NONE)
+				r = tdo_layer_inspect(
+				    sa, p[i], &b->op[at], &b->nh_off[at], &b->seq[at], layout);
+			if (r == TDO_REASON_NONE)
+				b->p[at++] = p[i];
+			else
+				tdo_layer_drop_in(w, p[i], sa, l, r, now);
 		}
+		g[k].at = (uint8_t)b->n;
+		g[k].kept = (uint8_t)(at - b->n);
+		b->n = at;
 		packets += g[k].n;
 	}
 	tdo_worker_stat(w, l->in, packets);
 	tdo_worker_stat(w, l->in_bytes, bytes);
+}
+
+/* What the window says of a packet that is what the peer sent. */
+static inline enum tdo_reason
+tdo_layer_accept(struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_pkt *p,
+    uint64_t seq, bool *ret_late, bool *ret_moved)
+{
+	uint64_t top = tdo_replay_edge(window);
+	enum tdo_reason r = TDO_REASON_NONE;
+
+	if (sa->fmt.authenticated)
+		r = tdo_replay_accept_locked(window, seq);
+	*ret_late = r == TDO_REASON_NONE && seq < top;
+	/* The same without UDP is as good (RFC 7296 2.23), but has no ports. */
+	if (sa->fmt.encap_len && r == TDO_REASON_NONE && tdo_replay_edge(window) > top &&
+	    p->encap_len)
+		*ret_moved |= tdo_encap_saw(sa, p);
+	return r;
+}
+
+/*
+ * After the cryptography: which packets of the group are what the peer sent, were not accepted
+ * before, and may still use the SA.  why[i] is for the group's packet i.
+ */
+static inline void
+tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
+    const struct tdo_layer *l, enum tdo_reason *why)
+{
+	struct tdo_sa *sa = g->sa;
+	struct tdo_quota quota = tdo_quota_of(sa);
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
+	uint64_t all_late = 0;
+	bool grow, late, moved = false;
+
+	for (unsigned i = 0; i < g->kept; i++) {
+		unsigned k = (unsigned)g->at + i;
+
+		if (b->op[k].status != TDO_OP_OK) {
+			why[i] = tdo_layer_failed_in(sa, window, &b->op[k], b->seq[k]);
+			continue;
+		}
+		why[i] = tdo_layer_accept(sa, window, b->p[k], b->seq[k], &late, &moved);
+		if (why[i] == TDO_REASON_NONE && sa->limited &&
+		    !tdo_quota_take(&quota, b->p[k]->ip.total_len))
+			why[i] = TDO_REASON_IN_SA_EXPIRED;
+		all_late += late && why[i] == TDO_REASON_NONE;
+	}
+	grow = tdo_replay_wants_locked(window);
+	tdo_replay_unlock(window);
+	if (grow || moved)
+		tdo_sa_ask_to_grow(w, sa);
+	if (all_late > 0)
+		tdo_worker_stat(w, l->late_accepted, all_late);
 }
 
 /* The second half for one SA. */

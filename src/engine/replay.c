@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #define BLOCK_BITS TDO_REPLAY_BLOCK
-#define HALF_BITS  32u
+#define HALF_BITS  TDO_HALF_BITS
 /*
  * Without a window the number nearest to the highest one is meant: RFC 4303 3.4.3 leaves it to
  * the receiver how to manage without.
@@ -12,39 +12,65 @@
 #define SPAN_WITHOUT_WINDOW ((uint32_t)1 << (HALF_BITS - 1))
 
 /*
- * RFC 4303 A3: after so many wrong ICVs in a row the peer may have sent 2^32 packets that
- * never came.  One packet in RESYNC_EVERY is then tried with a high half that is larger by up
- * to RESYNC_AHEAD: no packet is computed twice, and a flood of forged ones costs no more than
- * this share of the right ones.
+ * RFC 4303 A3: after TDO_REPLAY_RESYNC wrong ICVs one packet in RESYNC_EVERY is tried with a high
+ * half that is larger by up to RESYNC_AHEAD: no packet is computed twice, and a flood of forged
+ * ones costs no more than this share of the right ones.
  */
-#define RESYNC_AFTER 1024u
 #define RESYNC_EVERY 16u
 #define RESYNC_AHEAD 4u
 
 /* RFC 4303 3.4.3: the preferred size; of adaptive windows that are given none. */
 #define WINDOW_DEFAULT 64u
 
-/* A cleared ring for a window; its blocks, or 0. */
+_Static_assert(offsetof(struct tdo_replay, high) == 64, "what every packet needs is one line");
+
+/*
+ * Blocks of the ring for a window.  RFC 6479 2: one more than those it fills, since it ends
+ * anywhere within a block.
+ */
 static uint32_t
-ring_new(const struct tdo_mem *mem, uint32_t window, uint64_t **ret)
+ring_size(uint32_t window)
 {
 	uint32_t n = 1;
 
-	/*
-	 * RFC 6479 2: the window ends anywhere within a block, so it touches up to
-	 * window / 64 + 1 blocks, and the block of the right edge is being filled.
-	 */
-	while (n < window / BLOCK_BITS + 2)
+	while (n < (window + BLOCK_BITS - 1) / BLOCK_BITS + 1)
 		n *= 2;
+	return n;
+}
+
+/* A cleared ring; its blocks, or 0. */
+static uint32_t
+ring_new(const struct tdo_mem *mem, uint32_t window, uint64_t **ret)
+{
+	uint32_t n = ring_size(window);
+
 	*ret = mem->alloc(mem->ctx, n * sizeof(**ret));
 	return *ret ? n : 0;
 }
 
 static void
-ring_free(const struct tdo_mem *mem, uint64_t *bits, uint32_t nblocks)
+ring_free(const struct tdo_replay *r, const struct tdo_mem *mem, uint64_t *bits, uint32_t nblocks)
 {
-	if (bits)
+	if (bits && bits != r->few)
 		mem->free(mem->ctx, bits, nblocks * sizeof(*bits));
+}
+
+static void
+set_edge(struct tdo_replay *r, uint64_t top)
+{
+	atomic_store_explicit(&r->top, top, memory_order_relaxed);
+}
+
+static uint32_t
+failed(const struct tdo_replay *r)
+{
+	return atomic_load_explicit(&r->failed, memory_order_relaxed);
+}
+
+static void
+set_failed(struct tdo_replay *r, uint32_t n)
+{
+	atomic_store_explicit(&r->failed, n, memory_order_relaxed);
 }
 
 int
@@ -62,6 +88,11 @@ tdo_replay_init(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window
 	};
 	if (window == 0)
 		return 0;
+	if (ring_size(window) <= TDO_REPLAY_FEW) {
+		r->nblocks = TDO_REPLAY_FEW;
+		r->bits = r->few;
+		return 0;
+	}
 	r->nblocks = ring_new(mem, window, &r->bits);
 	return r->nblocks ? 0 : -ENOMEM;
 }
@@ -69,14 +100,14 @@ tdo_replay_init(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t window
 void
 tdo_replay_fini(struct tdo_replay *r, const struct tdo_mem *mem)
 {
-	ring_free(mem, r->bits, r->nblocks);
+	ring_free(r, mem, r->bits, r->nblocks);
 	r->bits = NULL;
 }
 
 struct tdo_replay *
 tdo_replay_lock_moved(struct tdo_replay *r)
 {
-	struct tdo_replay *to = r->moved;
+	struct tdo_replay *to = atomic_load_explicit(&r->moved, memory_order_relaxed);
 
 	tdo_replay_unlock(r);
 	return tdo_replay_lock(to); /* in the end, the window that is in charge now */
@@ -95,16 +126,19 @@ tdo_esn_infer(uint64_t top, uint64_t window, uint64_t low, unsigned bits)
 }
 
 uint64_t
-tdo_replay_number_locked(struct tdo_replay *r, uint32_t low)
+tdo_replay_guess(struct tdo_replay *r, uint32_t low)
 {
-	uint64_t seq = tdo_esn_infer(r->top, r->span, low, HALF_BITS);
+	uint64_t seq;
 
-	if (r->failed >= RESYNC_AFTER && ++r->tries % RESYNC_EVERY == 0) {
+	r = tdo_replay_lock(r);
+	seq = tdo_esn_infer(tdo_replay_edge(r), r->span, low, HALF_BITS);
+	if (failed(r) >= TDO_REPLAY_RESYNC && ++r->tries % RESYNC_EVERY == 0) {
 		uint64_t more = 1 + r->tries / RESYNC_EVERY % RESYNC_AHEAD;
 
 		if (more <= (UINT64_MAX - seq) >> HALF_BITS)
 			seq += more << HALF_BITS;
 	}
+	tdo_replay_unlock(r);
 	return seq;
 }
 
@@ -138,9 +172,9 @@ check(const struct tdo_replay *r, uint64_t seq)
 	/* The first packet of an SA has number 1 (RFC 4303 2.2). */
 	if (seq == 0)
 		return TDO_REASON_IN_REPLAY_ZERO;
-	if (seq > r->top)
+	if (seq > tdo_replay_edge(r))
 		return TDO_REASON_NONE;
-	if (r->top - seq >= r->window)
+	if (tdo_replay_edge(r) - seq >= r->window)
 		return TDO_REASON_IN_REPLAY_OLD;
 	return *block(r, seq) & bit(seq) ? TDO_REASON_IN_REPLAY_DUP : TDO_REASON_NONE;
 }
@@ -163,28 +197,40 @@ measure(struct tdo_replay *r, uint64_t behind)
 static void
 slide(struct tdo_replay *r, uint64_t seq)
 {
-	uint64_t n = seq / BLOCK_BITS - r->top / BLOCK_BITS;
+	uint64_t n = seq / BLOCK_BITS - tdo_replay_edge(r) / BLOCK_BITS;
 
-	if (r->high && (seq ^ r->top) >> HALF_BITS)
+	if (r->high && (seq ^ tdo_replay_edge(r)) >> HALF_BITS)
 		atomic_store_explicit(r->high, (uint32_t)(seq >> HALF_BITS), memory_order_relaxed);
 
 	if (n > r->nblocks)
 		n = r->nblocks;
 	for (uint64_t i = 0; i < n; i++)
 		*block(r, seq - i * BLOCK_BITS) = 0;
-	r->top = seq;
+	set_edge(r, seq);
 }
 
-enum tdo_reason
-tdo_replay_check_any(struct tdo_replay *r, uint64_t seq)
+/* A number that is not above the edge, or was not when that was looked at. */
+static enum tdo_reason
+check_late(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
 
 	if (reason != TDO_REASON_IN_REPLAY_OLD)
 		return reason;
-	if (r->adaptive && r->top - seq < r->span)
+	if (r->adaptive && tdo_replay_edge(r) - seq < r->span)
 		return TDO_REASON_NONE;
-	count_late(r->late.dropped, r->top - seq);
+	count_late(r->late.dropped, tdo_replay_edge(r) - seq);
+	return reason;
+}
+
+enum tdo_reason
+tdo_replay_check_any(struct tdo_replay *r, uint64_t seq)
+{
+	enum tdo_reason reason;
+
+	r = tdo_replay_lock(r);
+	reason = check_late(r, seq);
+	tdo_replay_unlock(r);
 	return reason;
 }
 
@@ -192,10 +238,10 @@ tdo_replay_check_any(struct tdo_replay *r, uint64_t seq)
 static void
 record(struct tdo_replay *r, uint64_t seq)
 {
-	if (seq < r->top) {
-		count_late(r->late.accepted, r->top - seq);
-		measure(r, r->top - seq);
-	} else if (seq > r->top) {
+	if (seq < tdo_replay_edge(r)) {
+		count_late(r->late.accepted, tdo_replay_edge(r) - seq);
+		measure(r, tdo_replay_edge(r) - seq);
+	} else if (seq > tdo_replay_edge(r)) {
 		slide(r, seq); /* without a window: shown, and its base if it gets one later */
 	}
 	if (r->window)
@@ -207,12 +253,12 @@ tdo_replay_accept_any(struct tdo_replay *r, uint64_t seq)
 {
 	enum tdo_reason reason = r->window ? check(r, seq) : TDO_REASON_NONE;
 
-	r->failed = 0;
+	set_failed(r, 0);
 	if (reason == TDO_REASON_NONE) {
 		record(r, seq);
 	} else if (reason == TDO_REASON_IN_REPLAY_OLD) {
-		count_late(r->late.dropped, r->top - seq);
-		measure(r, r->top - seq);
+		count_late(r->late.dropped, tdo_replay_edge(r) - seq);
+		measure(r, tdo_replay_edge(r) - seq);
 	}
 	return reason;
 }
@@ -226,25 +272,14 @@ tdo_replay_failed_locked(struct tdo_replay *r, uint64_t seq)
 {
 	const uint64_t subspace = (uint64_t)1 << HALF_BITS;
 
-	if (r->failed < UINT32_MAX)
-		r->failed++;
-	if (seq < subspace || seq <= r->top || seq - r->top <= subspace / 2)
+	if (failed(r) < UINT32_MAX)
+		set_failed(r, failed(r) + 1);
+	if (seq < subspace || seq <= tdo_replay_edge(r) || seq - tdo_replay_edge(r) <= subspace / 2)
 		return TDO_REASON_IN_ICV;
-	if (r->window == 0 || seq - subspace >= r->top)
+	if (r->window == 0 || seq - subspace >= tdo_replay_edge(r))
 		return TDO_REASON_IN_ICV;
-	count_late(r->late.dropped, r->top - (seq - subspace));
+	count_late(r->late.dropped, tdo_replay_edge(r) - (seq - subspace));
 	return TDO_REASON_IN_REPLAY_OLD;
-}
-
-enum tdo_reason
-tdo_replay_check(struct tdo_replay *r, uint64_t seq)
-{
-	enum tdo_reason reason;
-
-	r = tdo_replay_lock(r);
-	reason = tdo_replay_check_locked(r, seq);
-	tdo_replay_unlock(r);
-	return reason;
 }
 
 enum tdo_reason
@@ -267,10 +302,10 @@ tdo_replay_accept(struct tdo_replay *r, uint64_t seq)
 static uint64_t
 known(const struct tdo_replay *r, uint64_t seq)
 {
-	uint64_t first = seq - seq % BLOCK_BITS, gone = r->top - r->window;
+	uint64_t first = seq - seq % BLOCK_BITS, gone = tdo_replay_edge(r) - r->window;
 	uint64_t map = r->window ? *block(r, seq) : 0;
 
-	if (r->top < r->window || gone < first)
+	if (tdo_replay_edge(r) < r->window || gone < first)
 		return map;
 	return gone - first >= BLOCK_BITS - 1 ? UINT64_MAX : map | (bit(gone + 1) - 1);
 }
@@ -279,8 +314,8 @@ known(const struct tdo_replay *r, uint64_t seq)
 static void
 copy_known(const struct tdo_replay *from, struct tdo_replay *to)
 {
-	for (uint64_t i = 0; i < to->nblocks && i <= to->top / BLOCK_BITS; i++) {
-		uint64_t seq = to->top - i * BLOCK_BITS;
+	for (uint64_t i = 0; i < to->nblocks && i <= tdo_replay_edge(to) / BLOCK_BITS; i++) {
+		uint64_t seq = tdo_replay_edge(to) - i * BLOCK_BITS;
 
 		*block(to, seq) = known(from, seq);
 	}
@@ -290,12 +325,12 @@ void
 tdo_replay_move(struct tdo_replay *from, struct tdo_replay *to)
 {
 	from = tdo_replay_lock(from);
-	to->top = from->top;
+	set_edge(to, tdo_replay_edge(from));
 	to->late = from->late;
-	to->failed = from->failed;
+	set_failed(to, failed(from));
 	to->high = from->high;
 	copy_known(from, to);
-	from->moved = to;
+	atomic_store_explicit(&from->moved, to, memory_order_release);
 	tdo_replay_unlock(from);
 }
 
@@ -306,10 +341,11 @@ tdo_replay_keep_high(struct tdo_replay *r, _Atomic uint32_t *high)
 
 	r = tdo_replay_lock(r);
 	r->high = high;
-	if (kept > r->top)
+	if (kept > tdo_replay_edge(r))
 		slide(r, kept);
 	else
-		atomic_store_explicit(high, (uint32_t)(r->top >> HALF_BITS), memory_order_relaxed);
+		atomic_store_explicit(
+		    high, (uint32_t)(tdo_replay_edge(r) >> HALF_BITS), memory_order_relaxed);
 	tdo_replay_unlock(r);
 }
 
@@ -330,7 +366,7 @@ tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size)
 	if (next.nblocks == 0)
 		return;
 	r = tdo_replay_lock(r);
-	next.top = r->top;
+	set_edge(&next, tdo_replay_edge(r));
 	copy_known(r, &next);
 	old = r->bits;
 	nold = r->nblocks;
@@ -338,7 +374,7 @@ tdo_replay_grow(struct tdo_replay *r, const struct tdo_mem *mem, uint32_t size)
 	r->nblocks = next.nblocks;
 	r->window = next.window;
 	tdo_replay_unlock(r);
-	ring_free(mem, old, nold);
+	ring_free(r, mem, old, nold);
 }
 
 uint64_t
@@ -347,7 +383,7 @@ tdo_replay_top(struct tdo_replay *r)
 	uint64_t top;
 
 	r = tdo_replay_lock(r);
-	top = r->top;
+	top = tdo_replay_edge(r);
 	tdo_replay_unlock(r);
 	return top;
 }
@@ -367,7 +403,7 @@ void
 tdo_replay_info(struct tdo_replay *r, struct tdo_sa_info *ret)
 {
 	r = tdo_replay_lock(r);
-	ret->in_seq = r->top;
+	ret->in_seq = tdo_replay_edge(r);
 	ret->window = r->window;
 	ret->late = r->late;
 	tdo_replay_unlock(r);

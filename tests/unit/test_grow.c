@@ -39,11 +39,11 @@ arrive(struct tdo_worker *w, uint64_t seq)
 {
 	struct tdo_addr dst = ctl_addr("192.0.2.2");
 	struct tdo_sa *sa = tdo_sad_find_in(c.e, &dst, 1000, 50);
+	bool ok = tdo_replay_check(&sa->replay, seq) == TDO_REASON_NONE, grow;
 	struct tdo_replay *r = tdo_replay_lock(&sa->replay);
-	bool ok = tdo_replay_check_locked(r, seq) == TDO_REASON_NONE &&
-		  tdo_replay_accept_locked(r, seq) == TDO_REASON_NONE;
-	bool grow = tdo_replay_wants_locked(r);
 
+	ok = ok && tdo_replay_accept_locked(r, seq) == TDO_REASON_NONE;
+	grow = tdo_replay_wants_locked(r);
 	tdo_replay_unlock(r);
 	if (grow)
 		tdo_sa_ask_to_grow(w, sa);
