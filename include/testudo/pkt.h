@@ -69,23 +69,15 @@ struct tdo_pkt {
 	uint32_t off; /* first byte of the packet */
 	uint32_t len; /* bytes of the packet */
 
-	uint8_t verdict;     /* enum tdo_verdict */
 	uint8_t flags;       /* TDO_PKT_... */
 	uint8_t gso;         /* enum tdo_gso */
-	uint8_t nsas;        /* used entries of sas */
-	uint16_t reason;     /* enum tdo_reason */
 	uint16_t gso_size;   /* payload bytes of each segment of a super-packet */
 	uint16_t csum_start; /* with CSUM_PARTIAL: where summing starts, from off */
 	uint16_t csum_off;   /* with CSUM_PARTIAL: where the sum goes, from csum_start */
 
-	/*
-	 * out: the SAs to apply, innermost first.  in: the SAs that were removed, outermost
-	 * first (the decapsulation history).  Borrowed until the worker's next quiescent
-	 * state.
-	 */
-	const struct tdo_sa *sas[TDO_HIST_MAX];
-	const struct tdo_sp *sp; /* the policy that decided, or NULL */
-
+	/* What was found out about it; side by side, to be cleared at once: */
+	uint8_t verdict; /* enum tdo_verdict */
+	uint8_t nsas;    /* used entries of sas */
 	/*
 	 * Bit i: with sas[i] a tunnel header was removed (in), or is added (out).  The mode of
 	 * an SA may be any, so it does not say.
@@ -94,19 +86,28 @@ struct tdo_pkt {
 	uint8_t layer; /* out: entries of sas that are applied already */
 	uint8_t outer_ecn;
 	uint8_t encap_len; /* in: bytes of UDP header and marker in front of ESP */
-	uint16_t
-	    path_mtu; /* out, set by the caller: MTU towards the outer destination; 0 unknown */
+	uint16_t reason;   /* enum tdo_reason */
+	/* Of the last ESP header, for reports: SPI, and low half of the sequence number. */
+	uint32_t spi, seq;
+	/* out, set by the caller: MTU towards the outer destination; 0 unknown */
+	uint16_t path_mtu;
+	const struct tdo_sp *sp; /* the policy that decided, or NULL */
 	/*
 	 * out, with verdict HOLD: since when it waits, and for which SA.  The back end keeps both,
 	 * and the flags, when it classifies the packet again; held 0: it never waited.
 	 */
 	tdo_ns held;
 	uint64_t waits_for;
-	/* Of the last ESP header, for reports: SPI, and low half of the sequence number. */
-	uint32_t spi, seq;
 
 	struct tdo_ip_info ip; /* valid after classification */
-	void *cookie;          /* the back end's */
+
+	/*
+	 * out: the SAs to apply, innermost first.  in: the SAs that were removed, outermost
+	 * first (the decapsulation history).  Borrowed until the worker's next quiescent
+	 * state.
+	 */
+	const struct tdo_sa *sas[TDO_HIST_MAX];
+	void *cookie; /* the back end's */
 };
 
 /* Start of the packet's bytes. */

@@ -116,11 +116,37 @@ enum tdo_reason tdo_tunnel_ecn_out(struct tdo_worker *w, const struct tdo_sa *sa
 
 /* RFC 1624 eq. 3: the header checksum after one 16-bit word changed from old to new. */
 void tdo_ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new);
+enum { IP4_LEN_OFF = 2, IP4_PROTO_OFF = 9, IP4_CSUM_OFF = 10, IP6_LEN_OFF = 4 };
+
+/* The one's-complement sum of a few words, as one word. */
+static inline uint16_t
+tdo_csum_fold16(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 /*
  * The IP header at hdr announces nh at nh_off and a packet of len bytes.  The IPv4 checksum
  * is corrected by difference: what was wrong in it stays wrong.
  */
-void tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len);
+static inline void
+tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len)
+{
+	uint32_t sum;
+
+	if (hdr[0] >> 4 != 4) {
+		hdr[nh_off] = nh;
+		tdo_put_be16(hdr + IP6_LEN_OFF, (uint16_t)(len - TDO_IP6_HLEN));
+		return;
+	}
+	/* RFC 1624 eq. 3 for two words at once; TTL and protocol are one. */
+	sum = 0xffffu - tdo_be16(hdr + IP4_CSUM_OFF) + 0xffffu - tdo_be16(hdr + IP4_LEN_OFF) + len;
+	sum += 0xffffu - hdr[IP4_PROTO_OFF] + nh;
+	hdr[IP4_PROTO_OFF] = nh;
+	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)len);
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~tdo_csum_fold16(sum));
+}
 
 /* ---- batch.c: lifetimes ---- */
 

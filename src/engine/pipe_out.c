@@ -247,7 +247,7 @@ reset(struct tdo_pkt *p)
 {
 	p->verdict = TDO_VERDICT_NONE;
 	p->reason = TDO_REASON_NONE;
-	p->nsas = p->tunnelled = p->layer = p->outer_ecn = 0;
+	p->nsas = p->tunnelled = p->layer = p->outer_ecn = p->encap_len = 0;
 	p->sp = NULL;
 	p->spi = p->seq = 0;
 }

@@ -21,12 +21,8 @@ enum {
 	DSCP_MAX = 63,
 	IP6_LABEL_MASK = 0xfffff,
 	IP4_TOS_OFF = 1,
-	IP4_LEN_OFF = 2,
 	IP4_ID_OFF = 4,
 	IP4_FRAG_OFF = 6,
-	IP4_PROTO_OFF = 9,
-	IP4_CSUM_OFF = 10,
-	IP6_LEN_OFF = 4,
 	IP6_NH_OFF = 6,
 };
 
@@ -163,40 +159,12 @@ plan_for(struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_sp *sp)
 
 /* ---- writing headers ------------------------------------------------------------------ */
 
-static uint16_t
-fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
 void
 tdo_ip4_fix_csum(uint8_t *hdr, uint16_t old, uint16_t new)
 {
 	uint32_t sum = (uint16_t)~tdo_be16(hdr + IP4_CSUM_OFF) + (uint32_t)(uint16_t)~old + new;
 
-	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
-}
-
-void
-tdo_ip_rewrite(uint8_t *hdr, uint16_t nh_off, uint8_t nh, uint32_t len)
-{
-	uint16_t old_len, ttl_proto;
-	uint32_t sum;
-
-	if (hdr[0] >> 4 != 4) {
-		hdr[nh_off] = nh;
-		tdo_put_be16(hdr + IP6_LEN_OFF, (uint16_t)(len - TDO_IP6_HLEN));
-		return;
-	}
-	/* RFC 1624 eq. 3 for two words at once. */
-	old_len = tdo_be16(hdr + IP4_LEN_OFF);
-	ttl_proto = tdo_be16(hdr + IP4_PROTO_OFF - 1);
-	sum = (uint16_t)~tdo_be16(hdr + IP4_CSUM_OFF) + (uint32_t)(uint16_t)~old_len + len;
-	sum += (uint32_t)(uint16_t)~ttl_proto + ((ttl_proto & 0xff00u) | nh);
-	hdr[IP4_PROTO_OFF] = nh;
-	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)len);
-	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~tdo_csum_fold16(sum));
 }
 
 /* The fields that differ from the template; the checksum goes on from the template's. */
@@ -217,7 +185,7 @@ put_ip4(struct tdo_worker *w, const struct tdo_tunnel_plan *t, uint8_t *hdr, uin
 	tdo_put_be16(hdr + IP4_LEN_OFF, (uint16_t)total);
 	tdo_put_be16(hdr + IP4_ID_OFF, id);
 	tdo_put_be16(hdr + IP4_FRAG_OFF, frag);
-	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~fold(sum));
+	tdo_put_be16(hdr + IP4_CSUM_OFF, (uint16_t)~tdo_csum_fold16(sum));
 }
 
 static void

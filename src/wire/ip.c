@@ -33,50 +33,56 @@ parse_gre(struct tdo_flow *f, const uint8_t *p, size_t avail)
 	return true;
 }
 
-/* Ports, or type and code, of the upper layer of avail bytes at p, if they are there. */
-static void
-parse_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
+/* Ports, or type and code, of an upper layer of avail bytes at p that is none of the usual ones. */
+static __attribute__((noinline)) bool
+parse_rare_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
 {
 	switch (f->proto) {
-	case TDO_IPPROTO_TCP:
-	case TDO_IPPROTO_UDP:
 	case TDO_IPPROTO_UDPLITE:
 	case TDO_IPPROTO_SCTP:
 	case TDO_IPPROTO_DCCP:
 		if (avail < 4)
-			return;
+			return false;
 		f->sport = tdo_be16(p);
 		f->dport = tdo_be16(p + 2);
-		break;
+		return true;
 	case TDO_IPPROTO_ICMP:
 	case TDO_IPPROTO_ICMPV6:
 		if (avail < 2)
-			return;
+			return false;
 		f->sport = p[0];
 		f->dport = p[1];
-		break;
+		return true;
 	case TDO_IPPROTO_MH: /* RFC 6275 6.1.1: the type is the third byte */
 		if (avail < 3)
-			return;
+			return false;
 		f->sport = p[2];
-		break;
+		return true;
 	case TDO_IPPROTO_GRE:
-		if (!parse_gre(f, p, avail))
-			return;
-		break;
+		return parse_gre(f, p, avail);
 	default:
-		return;
+		return false;
 	}
-	f->has_ports = true;
 }
 
 /* The upper layer at ret->l4_off; frag fields are set already. */
-static void
+static inline void
 parse_upper(const uint8_t *p, struct tdo_ip_info *ret)
 {
-	if (!ret->frag_later)
-		parse_ports(&ret->flow, p + ret->l4_off, ret->total_len - ret->l4_off);
-	ret->flow.opaque = ret->frag && !ret->flow.has_ports;
+	struct tdo_flow *f = &ret->flow;
+	size_t avail = ret->total_len - ret->l4_off;
+
+	p += ret->l4_off;
+	if (!ret->frag_later && f->proto != TDO_IPPROTO_ESP) {
+		if (f->proto != TDO_IPPROTO_TCP && f->proto != TDO_IPPROTO_UDP) {
+			f->has_ports = parse_rare_ports(f, p, avail);
+		} else if (avail >= 4) {
+			f->sport = tdo_be16(p);
+			f->dport = tdo_be16(p + 2);
+			f->has_ports = true;
+		}
+	}
+	f->opaque = ret->frag && !f->has_ports;
 }
 
 static enum tdo_reason
