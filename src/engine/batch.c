@@ -16,8 +16,9 @@ tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *ret)
 	for (unsigned i = 0, first = 0; i < n; first = i) {
 		while (i < n && sa[i] == sa[first])
 			i++;
-		ret[ngroups++] = (struct tdo_group){
-		    .sa = sa[first], .first = (uint8_t)first, .n = (uint8_t)(i - first)};
+		ret[ngroups].sa = sa[first];
+		ret[ngroups].first = (uint8_t)first;
+		ret[ngroups++].n = (uint8_t)(i - first);
 	}
 	return ngroups;
 }

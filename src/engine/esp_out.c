@@ -21,16 +21,14 @@ static void
 put_trailer(
     struct tdo_worker *w, const struct tdo_format *x, uint8_t *t, uint32_t pad, uint8_t next)
 {
-	switch (x->pad_mode << 8) {
-	case TDO_SAF_PRAND:
+	uint32_t mode = (uint32_t)x->pad_mode << 8;
+
+	if (mode == TDO_SAF_PRAND)
 		tdo_worker_random(w, t, pad);
-		break;
-	case TDO_SAF_PZERO:
+	else if (mode == TDO_SAF_PZERO)
 		memset(t, 0, pad);
-		break;
-	default:
+	else
 		put_sequence(t, pad);
-	}
 	t[pad] = (uint8_t)pad;
 	t[pad + 1] = next;
 }

@@ -162,9 +162,9 @@ tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *
 		struct tdo_sa *sa = g[k].sa;
 		enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
 		struct tdo_pkt **p = b->given + g[k].first;
-		unsigned at = b->n;
+		unsigned at = b->n, count = g[k].n;
 
-		for (unsigned i = 0; i < g[k].n; i++) {
+		for (unsigned i = 0; i < count; i++) {
 			enum tdo_reason r = closed;
 
 			bytes += p[i]->ip.total_len;
@@ -179,7 +179,7 @@ tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *
 		g[k].at = (uint8_t)b->n;
 		g[k].kept = (uint8_t)(at - b->n);
 		b->n = at;
-		packets += g[k].n;
+		packets += count;
 	}
 	tdo_worker_stat(w, l->in, packets);
 	tdo_worker_stat(w, l->in_bytes, bytes);
@@ -212,21 +212,23 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
     const struct tdo_layer *l, enum tdo_reason *why)
 {
 	struct tdo_sa *sa = g->sa;
+	struct tdo_pkt *const *p = b->p + g->at;
+	const struct tdo_op *op = b->op + g->at;
+	const uint64_t *seq = b->seq + g->at;
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	uint64_t all_late = 0;
+	unsigned n = g->kept;
 	bool grow, late, moved = false;
 
-	for (unsigned i = 0; i < g->kept; i++) {
-		unsigned k = (unsigned)g->at + i;
-
-		if (b->op[k].status != TDO_OP_OK) {
-			why[i] = tdo_layer_failed_in(sa, window, &b->op[k], b->seq[k]);
+	for (unsigned i = 0; i < n; i++) {
+		if (op[i].status != TDO_OP_OK) {
+			why[i] = tdo_layer_failed_in(sa, window, &op[i], seq[i]);
 			continue;
 		}
-		why[i] = tdo_layer_accept(sa, window, b->p[k], b->seq[k], &late, &moved);
+		why[i] = tdo_layer_accept(sa, window, p[i], seq[i], &late, &moved);
 		if (why[i] == TDO_REASON_NONE && sa->limited &&
-		    !tdo_quota_take(&quota, b->p[k]->ip.total_len))
+		    !tdo_quota_take(&quota, p[i]->ip.total_len))
 			why[i] = TDO_REASON_IN_SA_EXPIRED;
 		all_late += late && why[i] == TDO_REASON_NONE;
 	}
@@ -244,25 +246,29 @@ tdo_layer_end_group_in(struct tdo_worker *w, struct tdo_batch *b, const struct t
     const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
 {
 	enum tdo_reason why[TDO_BURST_MAX];
+	struct tdo_sa *sa = g->sa;
+	struct tdo_pkt *const *p = b->p + g->at;
+	const struct tdo_op *op = b->op + g->at;
+	const uint16_t *nh_off = b->nh_off + g->at;
 	uint64_t packets = 0, bytes = 0;
+	unsigned n = g->kept;
 
 	tdo_layer_admit(w, b, g, l, why);
-	for (unsigned i = 0; i < g->kept; i++) {
-		struct tdo_content c = {0};
-		unsigned k = (unsigned)g->at + i;
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_content c;
 		enum tdo_reason r = why[i];
 
 		if (r == TDO_REASON_NONE) {
 			packets++;
-			bytes += b->p[k]->ip.total_len;
-			r = open(g->sa, b->p[k], &b->op[k], &c);
+			bytes += p[i]->ip.total_len;
+			r = open(sa, p[i], &op[i], &c);
 		}
 		if (r == TDO_REASON_NONE)
-			r = tdo_layer_strip(w, g->sa, b->p[k], &c, b->nh_off[k]);
+			r = tdo_layer_strip(w, sa, p[i], &c, nh_off[i]);
 		if (r != TDO_REASON_NONE)
-			tdo_layer_drop_in(w, b->p[k], g->sa, l, r, now);
+			tdo_layer_drop_in(w, p[i], sa, l, r, now);
 	}
-	tdo_group_used(w, g->sa, false, packets, bytes, now);
+	tdo_group_used(w, sa, false, packets, bytes, now);
 }
 
 TDO_INLINE void

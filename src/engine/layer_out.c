@@ -14,7 +14,7 @@ tdo_layer_failed_out(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 enum { PAD_MAX = 255 }; /* RFC 4303 2.4: so much the pad length field can say */
 
 void
-tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
+tdo_layer_pad_to(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n, uint32_t text)
 {
 	const struct tdo_format *x = &sa->fmt;

@@ -55,7 +55,7 @@ tdo_layer_ready(struct tdo_pkt *p, bool tunnel, uint32_t *ret_payload)
 static inline uint32_t
 tdo_layer_front(const struct tdo_format *x, bool tunnel)
 {
-	return (uint32_t)x->encap_len + x->head_len + (tunnel ? x->outer_len : 0u);
+	return x->front[tunnel];
 }
 
 /*
@@ -77,7 +77,8 @@ tdo_layer_reserve(const struct tdo_format *x, struct tdo_pkt *p, struct tdo_laye
 	ret->front = front;
 	ret->pad = -(ret->payload + x->trailer_len) & (x->align - 1u);
 	back = ret->pad + x->trailer_len + x->icv_len;
-	if (p->len + front + back > tdo_layer_max(x, p, tunnel))
+	if (p->len + front + back > TDO_PKT_MAXLEN &&
+	    p->len + front + back > tdo_layer_max(x, p, tunnel))
 		return TDO_REASON_NO_ROOM;
 	if (front > p->off || back + x->scratch_len > p->cap - p->off - p->len)
 		return TDO_REASON_NO_ROOM;
@@ -89,22 +90,24 @@ TDO_INLINE unsigned
 tdo_layer_select_out(struct tdo_worker *w, const struct tdo_group *g, struct tdo_batch *b,
     const struct tdo_layer *l, struct tdo_layer_room *ret_room, tdo_ns now)
 {
-	enum tdo_reason closed = tdo_layer_closed_out(w, g->sa, l->enable);
-	struct tdo_quota quota = tdo_quota_of(g->sa);
-	unsigned kept = 0;
+	struct tdo_sa *sa = g->sa;
+	enum tdo_reason closed = tdo_layer_closed_out(w, sa, l->enable);
+	struct tdo_quota quota = tdo_quota_of(sa);
+	struct tdo_pkt *const *given = b->given + g->first, **left = b->p + b->n;
+	unsigned kept = 0, n = g->n;
 
-	for (unsigned i = 0; i < g->n; i++) {
-		struct tdo_pkt *p = b->given[g->first + i];
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *p = given[i];
 		enum tdo_reason r = closed;
 
 		if (r == TDO_REASON_NONE)
-			r = tdo_layer_reserve(&g->sa->fmt, p, &ret_room[kept]);
-		if (r == TDO_REASON_NONE && !tdo_quota_take(&quota, p->len))
+			r = tdo_layer_reserve(&sa->fmt, p, &ret_room[kept]);
+		if (r == TDO_REASON_NONE && sa->limited && !tdo_quota_take(&quota, p->len))
 			r = TDO_REASON_OUT_SA_EXPIRED;
 		if (r == TDO_REASON_NONE)
-			b->p[b->n + kept++] = p;
+			left[kept++] = p;
 		else
-			tdo_worker_drop(w, p, g->sa, r, now);
+			tdo_worker_drop(w, p, sa, r, now);
 	}
 	return kept;
 }
@@ -116,15 +119,17 @@ tdo_layer_select_out(struct tdo_worker *w, const struct tdo_group *g, struct tdo
 static inline unsigned
 tdo_layer_take_seq(struct tdo_sa *sa, unsigned n, uint64_t *ret_last)
 {
+	/* Old formats have no numbers that could end. */
+	uint64_t max = sa->fmt.numbered && !sa->fmt.esn ? UINT32_MAX : UINT64_MAX;
 	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
-	uint64_t left, max = tdo_format_seq_max(&sa->fmt);
 	unsigned got;
 
 	do {
-		left = last < max ? max - last : 0;
-		got = left < n ? (unsigned)left : n;
-		if (got == 0)
+		got = n;
+		if (last >= max)
 			return 0;
+		if (max - last < n)
+			got = (unsigned)(max - last);
 	} while (!atomic_compare_exchange_weak_explicit(
 	    sa->out_seq, &last, last + got, memory_order_relaxed, memory_order_relaxed));
 	*ret_last = last;
@@ -188,8 +193,18 @@ tdo_layer_put(
 }
 
 /* layer_out.c: padding of n packets to random lengths, up to text bytes (esp_randpad). */
-void tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
+void tdo_layer_pad_to(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n, uint32_t text);
+
+static inline void
+tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
+    struct tdo_layer_room *room, unsigned n)
+{
+	int32_t text = tdo_knob(w->engine, TDO_KNOB_ESP_RANDPAD, sa->id.dst.af);
+
+	if (text > 0)
+		tdo_layer_pad_to(w, sa, p, room, n, (uint32_t)text);
+}
 
 /* Writes one packet and its operation; returns how long it is. */
 typedef uint32_t (*tdo_layer_build)(struct tdo_worker *w, const struct tdo_sa *sa,
@@ -204,19 +219,20 @@ tdo_layer_begin_out(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group 
 
 	for (unsigned k = 0; k < n; k++) {
 		struct tdo_sa *sa = g[k].sa;
-		struct tdo_pkt **q = b->p + b->n;
-		unsigned kept = tdo_layer_select_out(w, &g[k], b, l, room, now), got;
-		int32_t text = tdo_knob(w->engine, TDO_KNOB_ESP_RANDPAD, sa->id.dst.af);
+		struct tdo_pkt **p = b->p + b->n;
+		struct tdo_op *op = b->op + b->n;
+		unsigned kept = tdo_layer_select_out(w, &g[k], b, l, room, now), got = 0;
 		uint64_t last = 0, bytes = 0;
 
-		if (l->pads && text > 0)
-			tdo_layer_pad_more(w, sa, q, room, kept, (uint32_t)text);
-		got = tdo_layer_take_seq(sa, kept, &last);
+		if (l->pads)
+			tdo_layer_pad_more(w, sa, p, room, kept);
+		if (kept > 0)
+			got = tdo_layer_take_seq(sa, kept, &last);
 		for (unsigned i = got; i < kept; i++)
-			tdo_worker_drop(w, q[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
+			tdo_worker_drop(w, p[i], sa, TDO_REASON_OUT_SEQ_WRAP, now);
 		for (unsigned i = 0; i < got; i++)
 			/* NOLINTNEXTLINE: no more than tdo_layer_select_out() filled */
-			bytes += build(w, sa, q[i], &room[i], last + 1 + i, &b->op[b->n + i]);
+			bytes += build(w, sa, p[i], &room[i], last + 1 + i, &op[i]);
 		/* Here, while the counters are at hand: the cryptography evicts them. */
 		tdo_group_used(w, sa, true, got, bytes, now);
 		g[k].at = (uint8_t)b->n;

@@ -118,6 +118,8 @@ equip(struct tdo_sa *sa, const struct tdo_sa_param *p, struct tdo_err *err)
 	if (r == -EINVAL || r == -EOPNOTSUPP)
 		return tdo_refuse(
 		    e, err, r, "%s cannot use this combination of parameters", proto->name);
+	sa->fmt.front[0] = (uint8_t)(sa->fmt.encap_len + sa->fmt.head_len);
+	sa->fmt.front[1] = (uint8_t)(sa->fmt.front[0] + sa->fmt.outer_len);
 	sa->used = tdo_used_slot(sa->id.proto, sa->id.proto == TDO_IPPROTO_AH ? p->aalg : p->ealg,
 	    sa->fmt.authenticated);
 	return r;

@@ -48,15 +48,9 @@ struct tdo_format {
 	bool authenticated : 1; /* there is an ICV that proves something: the window may be used */
 	bool check_pad : 1;     /* the contents of the padding tell something */
 	bool esn : 1;           /* extended sequence numbers (RFC 4303 2.2.1) */
+	uint8_t front[2];       /* bytes in front of the payload; [1]: with a tunnel header */
 	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
 };
-
-/* The last number that may be sent (RFC 4303 3.3.3); old formats have none. */
-static inline uint64_t
-tdo_format_seq_max(const struct tdo_format *x)
-{
-	return x->numbered && !x->esn ? UINT32_MAX : UINT64_MAX;
-}
 
 struct tdo_worker;
 struct tdo_comp_sa; /* ipcomp.h */
