@@ -29,15 +29,27 @@ transform_of(const struct tdo_group *g, bool out)
 	return out ? g->sa->out : g->sa->in;
 }
 
-/* How many of the n groups from g on have the transform of the first. */
-static unsigned
-run_of(const struct tdo_group *g, unsigned n, bool out)
-{
-	unsigned k = 1;
+/* Groups in a row that have one transform. */
+struct run {
+	const struct tdo_transform *transform;
+	uint8_t first, n;
+};
 
-	while (k < n && transform_of(&g[k], out) == transform_of(g, out))
-		k++;
-	return k;
+/* The runs of n groups; how many. */
+static unsigned
+find_runs(const struct tdo_group *g, unsigned n, bool out, struct run *ret)
+{
+	unsigned nruns = 0;
+
+	for (unsigned i = 0, first = 0; i < n; first = i) {
+		const struct tdo_transform *t = transform_of(&g[first], out);
+
+		while (i < n && transform_of(&g[i], out) == t)
+			i++;
+		ret[nruns++] = (struct run){
+		    .transform = t, .first = (uint8_t)first, .n = (uint8_t)(i - first)};
+	}
+	return nruns;
 }
 
 static void
@@ -55,24 +67,22 @@ tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *co
     bool out, tdo_ns now)
 {
 	struct tdo_group groups[TDO_BURST_MAX];
+	struct run runs[TDO_BURST_MAX];
 	struct tdo_batch b;
 	unsigned ngroups = tdo_group_rows(sa, n, groups);
+	unsigned nruns = find_runs(groups, ngroups, out, runs);
 	bool faulty = out && atomic_load_explicit(&w->engine->faulty, memory_order_relaxed);
 
 	memcpy(b.given, p, n * sizeof(p[0]));
 	b.n = 0;
-	for (unsigned i = 0, k; i < ngroups; i += k) {
-		k = run_of(&groups[i], ngroups - i, out);
-		transform_of(&groups[i], out)->begin(w, &b, &groups[i], k, now);
-	}
+	for (unsigned i = 0; i < nruns; i++)
+		runs[i].transform->begin(w, &b, &groups[runs[i].first], runs[i].n, now);
 	if (faulty)
 		tdo_fault_numbers(w, &b, groups, ngroups);
 	run_crypto(w, &b);
-	for (unsigned i = 0, k; i < ngroups; i += k) {
-		k = run_of(&groups[i], ngroups - i, out);
-		if (transform_of(&groups[i], out)->end)
-			transform_of(&groups[i], out)->end(w, &b, &groups[i], k, now);
-	}
+	for (unsigned i = 0; i < nruns; i++)
+		if (runs[i].transform->end)
+			runs[i].transform->end(w, &b, &groups[runs[i].first], runs[i].n, now);
 	if (faulty)
 		tdo_fault_icvs(w, &b, groups, ngroups);
 }

@@ -88,33 +88,35 @@ parse_upper(const uint8_t *p, struct tdo_ip_info *ret)
 static enum tdo_reason
 parse_ip4(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
 {
-	size_t hlen, total, frag_off;
-	uint16_t frag;
+	uint32_t hlen, total, first, second, third, frag;
 
 	if (len < TDO_IP4_HLEN)
 		return TDO_REASON_SHORT;
-	hlen = (size_t)(p[0] & 0x0f) * 4;
-	total = tdo_be16(p + 2);
+	/* Version, length, TOS, total length; identification, flags, offset; TTL, protocol. */
+	first = tdo_be32(p);
+	second = tdo_be32(p + 4);
+	third = tdo_be32(p + 8);
+	hlen = first >> 22 & 0x3c;
+	total = first & 0xffff;
 	if (hlen < TDO_IP4_HLEN || total < hlen)
 		return TDO_REASON_IP_HEADER;
 	if (total > len)
 		return TDO_REASON_SHORT;
-	frag = tdo_be16(p + 6);
-	frag_off = (size_t)(frag & TDO_IP4_OFFMASK) * 8;
-	if (frag_off + total > REASSEMBLED_MAX)
+	frag = second & 0xffff;
+	if ((frag & TDO_IP4_OFFMASK) * 8 + total > REASSEMBLED_MAX)
 		return TDO_REASON_IP_HEADER;
 	*ret = (struct tdo_ip_info){
-	    .flow = {.src.af = TDO_AF_INET, .dst.af = TDO_AF_INET, .proto = p[IP4_PROTO_OFF]},
-	    .total_len = (uint32_t)total,
+	    .flow = {.src.af = TDO_AF_INET, .dst.af = TDO_AF_INET, .proto = (uint8_t)(third >> 16)},
+	    .total_len = total,
 	    .l4_off = (uint16_t)hlen,
 	    .esp_off = (uint16_t)hlen,
 	    .nh_off = IP4_PROTO_OFF,
-	    .esp_nh = p[IP4_PROTO_OFF],
-	    .tos = p[1],
-	    .ttl = p[8],
+	    .esp_nh = (uint8_t)(third >> 16),
+	    .tos = (uint8_t)(first >> 16),
+	    .ttl = (uint8_t)(third >> 24),
 	    .df = (frag & TDO_IP4_DF) != 0,
 	    .frag = (frag & (TDO_IP4_MF | TDO_IP4_OFFMASK)) != 0,
-	    .frag_later = frag_off != 0,
+	    .frag_later = (frag & TDO_IP4_OFFMASK) != 0,
 	};
 	memcpy(ret->flow.src.b, p + 12, 4);
 	memcpy(ret->flow.dst.b, p + 16, 4);
