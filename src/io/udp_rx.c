@@ -125,7 +125,10 @@ tdo_udp_msg_read(
 	    !read_address(m->msg_name, m->msg_namelen, af, &r.h.src, &r.sport))
 		return false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-		if (c->cmsg_len < CMSG_LEN(0))
+		size_t left =
+		    m->msg_controllen - (size_t)((uint8_t *)c - (uint8_t *)m->msg_control);
+
+		if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > left)
 			return false;
 		to |= read_field(&r, af, c, c->cmsg_len - CMSG_LEN(0));
 	}
