@@ -198,6 +198,8 @@ tdo_udp_rx_new(uint8_t af, struct tdo_iostat *stat)
 		tdo_udp_rx_free(rx);
 		return NULL;
 	}
+	for (unsigned i = 0; i < TDO_BURST_MAX; i++)
+		prepare(rx, i);
 	return rx;
 }
 
@@ -228,8 +230,6 @@ tdo_udp_rx_recv(struct tdo_udp_rx *rx, int fd, bool *ret_more)
 
 	rx->n = rx->next = 0;
 	rx->at = 0;
-	for (unsigned i = 0; i < rx->want; i++)
-		prepare(rx, i);
 	got = recvmmsg(fd, rx->msg, rx->want, MSG_DONTWAIT, NULL);
 	*ret_more = got == (int)rx->want || (got < 0 && errno != EAGAIN);
 	if (got < 0 && errno != EAGAIN && errno != EINTR)
@@ -238,9 +238,11 @@ tdo_udp_rx_recv(struct tdo_udp_rx *rx, int fd, bool *ret_more)
 		return;
 	for (unsigned i = 0; i < (unsigned)got; i++) {
 		struct tdo_udp_msg *m = &rx->got[rx->n];
+		bool ok = tdo_udp_msg_read(
+		    m, &rx->msg[i].msg_hdr, rx->af, rx->iov[i].iov_base, rx->msg[i].msg_len);
 
-		if (!tdo_udp_msg_read(
-			m, &rx->msg[i].msg_hdr, rx->af, rx->iov[i].iov_base, rx->msg[i].msg_len)) {
+		prepare(rx, i);
+		if (!ok) {
 			tdo_iostat_bump(&rx->stat->errors, 1);
 			continue;
 		}

@@ -234,6 +234,20 @@ def test_fragments_are_made_whole_first(lab):
         check_esp(esp_in, version, [large])
 
 
+def test_no_checksum_is_needed(lab):
+    """ESP has its own: without that of UDP also over IPv6, as tunnels may (RFC 6935)."""
+    w, a, b, d = attached(lab)
+    assert port(d, 4500, True) == 4500
+    for version, letter, level, option in ((4, b"4", socket.SOL_SOCKET, 11), (6, b"6", 17, 101)):
+        peer, esp_in = peer_socket(b, version), sock_of(d, letter)
+        peer.setsockopt(level, option, 1)
+        with w.capture() as c:
+            peer.sendto(ESP[0], (ADDRESSES[version][0], 4500))
+            check_esp(esp_in, version, ESP[:1])
+        assert [p.payload[6:8] for p in c.packets() if p.ip is not None and p.proto == 17] == [
+            bytes(2)]
+
+
 def test_ports_of_a_dead_data_process_stay_until_its_successor_is_ready(lab):
     w, a, b, d = attached(lab)
     peer, owner = peer_socket(b, 4), udp(a, 4, 4500)
