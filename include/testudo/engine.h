@@ -139,6 +139,14 @@ void tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 uint32_t tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu);
 
 /*
+ * True when packets like this one, with verdict PROTECT, are to be fragmented before they are
+ * protected if they exceed tdo_out_inner_mtu(): an SA in UDP says so (NAT_T_FRAG), or the knob
+ * frag_first; only what goes into a tunnel (RFC 4303 3.3.4).  Whether the packet may be
+ * fragmented is for the caller to judge.
+ */
+bool tdo_out_cuts_first(const struct tdo_worker *w, const struct tdo_pkt *p);
+
+/*
  * Inbound: IP packets that carry ESP, AH or IPComp, or IP itself from the peer of an IPComp
  * tunnel, addressed to this host, reassembled.  Removes all IPsec headers, keeps the history,
  * checks the policy.  Verdict PASS (deliver; the packet is now the inner IP packet) or DROP.
@@ -199,6 +207,21 @@ TDO_MUST_CHECK bool tdo_probe_make(struct tdo_worker *w, const struct tdo_addr *
  */
 struct tdo_probe tdo_probe_read(
     const struct tdo_pkt *p, struct tdo_addr *ret_peer, struct tdo_addr *ret_local);
+
+/*
+ * The caller puts fragments together (testudo/reass.h).  Policies with ports, transport mode and
+ * SAs with selectors of their own can judge whole datagrams only (RFC 4301 7): fragments under
+ * them then get the verdict FRAGMENT in tdo_out_classify() and tdo_in(), instead of a drop,
+ * and the first fragment of a datagram like the later ones.
+ */
+void tdo_worker_reassembles(struct tdo_worker *w, bool yes);
+/* Outbound the whole is classified as any packet.  Inbound: what fragments must have in common. */
+uint64_t tdo_in_way(const struct tdo_worker *w, const struct tdo_pkt *fragment);
+/* ... and the policy check of the whole, which came as its last fragment did. */
+void tdo_in_whole(
+    struct tdo_worker *w, struct tdo_pkt *whole, const struct tdo_pkt *fragment, tdo_ns now);
+/* For the caller's counters TDO_STAT_REASS_...: n more. */
+void tdo_worker_count(struct tdo_worker *w, enum tdo_stat s, uint64_t n);
 
 /* Counts drops that the caller decided (attachment reasons): TDO_AT_IN or TDO_AT_OUT. */
 void tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, uint64_t n);

@@ -23,12 +23,13 @@ struct tdo_sa;
 struct tdo_sp;
 
 enum tdo_verdict {
-	TDO_VERDICT_NONE,    /* not looked at yet */
-	TDO_VERDICT_PASS,    /* out: send it as it is, in clear; in: deliver it */
-	TDO_VERDICT_PROTECT, /* out, after classification: protect it with the attached SAs */
-	TDO_VERDICT_HOLD,    /* out: wait for an SA, then classify again; never send it as it is */
-	TDO_VERDICT_SEND,    /* out, after protection: send it to its (new) destination */
-	TDO_VERDICT_DROP,    /* reason says why */
+	TDO_VERDICT_NONE,     /* not looked at yet */
+	TDO_VERDICT_PASS,     /* out: send it as it is, in clear; in: deliver it */
+	TDO_VERDICT_PROTECT,  /* out, after classification: protect it with the attached SAs */
+	TDO_VERDICT_HOLD,     /* out: wait for an SA, then classify again; never send it as it is */
+	TDO_VERDICT_SEND,     /* out, after protection: send it to its (new) destination */
+	TDO_VERDICT_DROP,     /* reason says why */
+	TDO_VERDICT_FRAGMENT, /* it must be put together with others: tdo_worker_reassembles() */
 };
 
 /* How the kernel described a super-packet (virtio_net_hdr gso_type). */
@@ -42,6 +43,7 @@ enum {
 	TDO_PKT_UDP_ENCAP = 1 << 4,    /* in: it came to the port of UDP-encapsulated ESP */
 	TDO_PKT_UDP_CSUM = 1 << 5, /* out: the kernel makes the checksum of the outer UDP header */
 	TDO_PKT_NO_CLEAR = 1 << 3, /* it was held because it must be protected */
+	TDO_PKT_CAME_CUT = 1 << 6, /* out: it came in fragments, so it may go in fragments */
 };
 
 /* What the parser of wire/ip.h found; offsets count from the first byte of the packet. */

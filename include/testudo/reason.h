@@ -32,7 +32,7 @@ enum tdo_at {
 
 struct tdo_reason_info {
 	const char *name;   /* lower-case, words joined by '-'; stable: JSON and scripts use it */
-	const char *stage;  /* "out", "in", "policy", "icmp", "attach" */
+	const char *stage;  /* "out", "in", "policy", "icmp", "reass", "attach" */
 	const char *text;   /* what happened, half a sentence */
 	const char *remedy; /* what the operator can do about it */
 };

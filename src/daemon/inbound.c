@@ -8,6 +8,7 @@
 #include "daemon/sizes.h"
 #include "daemon/worker.h"
 #include "engine/engine.h"
+#include "wire/frag.h"
 #include "wire/ip.h"
 #include "wire/offload.h"
 
@@ -165,6 +166,48 @@ keep_heads(struct tdo_inbound *in)
 		(void)make_big(in, i);
 }
 
+/* ---- fragments ---------------------------------------------------------------------- */
+
+/*
+ * The kernel cuts IPv4 datagrams that it forwards, but not those of IPv6: they leave as long as
+ * they came.
+ */
+static void
+deliver_cut(
+    struct tdo_packet_worker *w, const struct tdo_pkt *whole, const struct tdo_reass_whole *from)
+{
+	uint32_t mtu = from->longest > TDO_IP6_MTU_MIN ? from->longest : TDO_IP6_MTU_MIN;
+	unsigned n = tdo_frag_count(whole, mtu);
+
+	if (n == 0)
+		tdo_worker_count_drop(w->handle, TDO_AT_IN, TDO_REASON_TUN_WRITE, 1);
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *f = tdo_pool_take(&w->out.frags, mtu);
+
+		if (f == NULL || !tdo_frag_make(whole, mtu, i, from->id, f)) {
+			tdo_worker_count_drop(w->handle, TDO_AT_IN, TDO_REASON_NO_ROOM, 1);
+			break;
+		}
+		deliver(w, f);
+		tdo_pool_reset(&w->out.frags);
+	}
+}
+
+/* A fragment that the policies want to see with the others of its datagram. */
+static void
+put_together(struct tdo_packet_worker *w, const struct tdo_pkt *p)
+{
+	struct tdo_reass_whole from;
+	struct tdo_pkt *whole = tdo_fragments_in(&w->fragments, p, w->now, &from);
+
+	if (whole == NULL)
+		return;
+	if (whole->ip.flow.dst.af == TDO_AF_INET6 && !tdo_is_local(w->engine, &whole->ip.flow.dst))
+		deliver_cut(w, whole, &from);
+	else
+		deliver(w, whole);
+}
+
 /* ---- a round ------------------------------------------------------------------------ */
 
 /* What may grow stays a head. */
@@ -181,6 +224,8 @@ open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 	tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_IN], n, bytes);
 	tdo_in(w->handle, pk, n, w->now);
 	for (unsigned i = 0; i < n; i++) {
+		if (pk[i]->verdict == TDO_VERDICT_FRAGMENT)
+			put_together(w, pk[i]);
 		if (pk[i]->verdict != TDO_VERDICT_PASS) {
 			tdo_inbound_probe(w, pk[i]);
 			continue;

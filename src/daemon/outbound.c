@@ -346,9 +346,69 @@ give(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p)
 		finish_burst(w);
 }
 
-static void
-cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
+/* Room for a segment; what is in the pool is sent first when it is full. */
+static struct tdo_pkt *
+take_segment(struct tdo_packet_worker *w, uint32_t room)
 {
+	struct tdo_pkt *s = tdo_pool_take(&w->out.segs, room);
+
+	if (s != NULL)
+		return s;
+	flush_burst(w);
+	return tdo_pool_take(&w->out.segs, room);
+}
+
+/* What is known of the size that a packet may have. */
+struct size {
+	uint32_t limit;
+	uint16_t mss; /* of the segments into which it is cut */
+	bool tunnel;  /* see tdo_size_fit() */
+	bool may_cut; /* no SA protects the datagram itself: see tdo_size_cut_first() */
+	bool cuts_first;
+};
+
+/*
+ * Gives p in fragments that fit, each of which is then a packet of its own; false where that
+ * cannot be.  p is not in the pool of segments.
+ */
+static bool
+cut_first(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t limit)
+{
+	uint32_t id;
+	unsigned n = 0;
+
+	if (tdo_csum_complete(p) && prepare_fragmentation(w, p, &id))
+		n = tdo_frag_count(p, limit);
+	for (unsigned i = 0; i < n && n > 1; i++) {
+		struct tdo_pkt *f = take_segment(w, limit);
+		struct tdo_ip_info ip;
+
+		if (f == NULL || !tdo_frag_make(p, limit, i, id, f)) {
+			drop(w, TDO_REASON_NO_ROOM);
+			break;
+		}
+		tdo_pool_shrink(&w->out.segs, f);
+		ip = f->ip;
+		tdo_pkt_copy_class(f, p);
+		f->ip = ip;
+		give(w, way, f);
+	}
+	return n > 1;
+}
+
+/* A datagram of a super-packet.  Fragments need the pool that it is in. */
+static void
+give_segment(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *s, const struct size *z)
+{
+	if (!tdo_size_cut_first(s, z->limit, z->may_cut, z->cuts_first) ||
+	    !cut_first(w, way, tdo_fragments_copy(&w->fragments, s), z->limit))
+		give(w, way, s);
+}
+
+static void
+cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct size *z)
+{
+	uint16_t mss = z->mss;
 	uint32_t room = p->ip.l4_off + 60u + mss;
 	struct tdo_gso_cut c;
 	unsigned n;
@@ -361,12 +421,8 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
 	if (n == 0)
 		drop(w, TDO_REASON_IP_HEADER);
 	for (unsigned i = 0; i < n; i++) {
-		struct tdo_pkt *s = tdo_pool_take(&w->out.segs, room);
+		struct tdo_pkt *s = take_segment(w, room);
 
-		if (s == NULL) {
-			flush_burst(w);
-			s = tdo_pool_take(&w->out.segs, room);
-		}
 		if (s == NULL || !tdo_gso_make(&c, i, s)) {
 			drop(w, TDO_REASON_NO_ROOM);
 			return;
@@ -375,7 +431,7 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint16_t mss)
 		tdo_pkt_copy_class(s, p);
 		s->flags |= p->flags & (TDO_PKT_FORWARDED | TDO_PKT_UDP_CSUM);
 		s->path_mtu = p->path_mtu;
-		give(w, way, s);
+		give_segment(w, way, s, z);
 	}
 }
 
@@ -391,22 +447,25 @@ refuse_size(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t mtu)
 }
 
 static void
-dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t limit, bool tunnel)
+dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct size *z)
 {
-	uint16_t mss = tdo_size_mss(p, limit);
+	uint16_t mss = tdo_size_mss(p, z->limit);
 
 	if (mss != 0)
 		(void)tdo_mss_clamp(p, mss);
-	switch (tdo_size_fit(p, limit, tunnel, &mss)) {
+	switch (tdo_size_fit(p, z->limit, z->tunnel, &z->mss)) {
 	case TDO_FIT_WHOLE:
+		if (tdo_size_cut_first(p, z->limit, z->may_cut, z->cuts_first) &&
+		    cut_first(w, way, p, z->limit))
+			break;
 		w->out.borrowed = true;
 		give(w, way, p);
 		break;
 	case TDO_FIT_CUT:
-		cut(w, way, p, mss);
+		cut(w, way, p, z);
 		break;
 	case TDO_FIT_TOO_BIG:
-		refuse_size(w, p, limit);
+		refuse_size(w, p, z->limit);
 		break;
 	}
 }
@@ -414,26 +473,31 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t 
 static void
 protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 {
-	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
-	if (leaves_in_rows(w, p))
-		p->flags |= TDO_PKT_UDP_CSUM;
+	struct size z = {.tunnel = p->tunnelled != 0, .may_cut = (p->tunnelled & 1) != 0};
 	/* The outermost SA's destination is that of the finished packet, in both modes. */
 	const struct tdo_sa_id *outer = &p->sas[p->nsas - 1]->id;
 	uint32_t mtu = tdo_pmtu_for(&w->pmtu, &outer->src, &outer->dst, p->len, w->now);
 
+	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
+	if (leaves_in_rows(w, p))
+		p->flags |= TDO_PKT_UDP_CSUM;
 	p->path_mtu = mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
-	dispatch(w, WAY_PROTECTED, p, tdo_out_inner_mtu(p, p->path_mtu), p->tunnelled != 0);
+	z.limit = tdo_out_inner_mtu(p, p->path_mtu);
+	z.cuts_first = p->len > z.limit && tdo_out_cuts_first(w->handle, p);
+	dispatch(w, WAY_PROTECTED, p, &z);
 }
 
 static void
 pass(struct tdo_packet_worker *w, struct tdo_pkt *p)
 {
+	struct size z = {.tunnel = true, .may_cut = true};
+
 	if (atomic_load_explicit(w->recovering, memory_order_relaxed)) {
 		drop(w, TDO_REASON_RECOVERING);
 		return;
 	}
-	p->path_mtu = path_mtu(w, &p->ip.flow.dst);
-	dispatch(w, WAY_CLEAR, p, p->path_mtu, true);
+	z.limit = p->path_mtu = path_mtu(w, &p->ip.flow.dst);
+	dispatch(w, WAY_CLEAR, p, &z);
 }
 
 /* A classified packet that may go. */
@@ -517,6 +581,31 @@ hold_burst(struct tdo_packet_worker *w, struct tdo_pkt *const *p, unsigned n)
 	tdo_hold_burst(&w->hold, &lim, p, n, tdo_engine_generation(w->engine), w->now);
 }
 
+/* Takes fragments out of n packets; what they make up is sent.  Returns how many are left. */
+static unsigned
+put_together(struct tdo_packet_worker *w, struct tdo_pkt **p, unsigned n)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct tdo_pkt *whole;
+
+		if (p[i]->verdict != TDO_VERDICT_FRAGMENT) {
+			p[left++] = p[i];
+			continue;
+		}
+		whole = tdo_fragments_out(&w->fragments, p[i], w->now);
+		if (whole == NULL)
+			continue;
+		if (w->hold.n == 0 && whole->verdict != TDO_VERDICT_HOLD)
+			send_classified(w, whole);
+		else
+			hold_burst(w, &whole, 1);
+		flush_burst(w); /* the next one takes its place */
+	}
+	return left;
+}
+
 /* What is read at once is so little that it is still in the cache when it is protected. */
 static bool
 read_some(struct tdo_packet_worker *w)
@@ -532,6 +621,7 @@ read_some(struct tdo_packet_worker *w)
 	for (unsigned k = 0; k < n; k++)
 		mark_forwarded(w, pk[k]);
 	tdo_out_classify(w->handle, pk, n, w->now);
+	n = put_together(w, pk, n);
 	for (; w->hold.n == 0 && i < n && pk[i]->verdict != TDO_VERDICT_HOLD; i++)
 		send_classified(w, pk[i]);
 	if (i < n)

@@ -76,6 +76,19 @@ fit_tcp(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss)
 	return TDO_FIT_CUT;
 }
 
+bool
+tdo_size_cut_first(const struct tdo_pkt *p, uint32_t limit, bool may, bool wanted)
+{
+	bool v6 = p->ip.flow.src.af == TDO_AF_INET6;
+
+	if (p->len <= limit || !may || is_tcp(p))
+		return false;
+	if (p->flags & TDO_PKT_CAME_CUT)
+		return v6 || wanted;
+	/* A router fragments IPv4 without DF; a host whatever it sends itself. */
+	return wanted && (!(p->flags & TDO_PKT_FORWARDED) || (!v6 && !p->ip.df));
+}
+
 enum tdo_fit
 tdo_size_fit(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss)
 {

@@ -21,6 +21,14 @@ enum tdo_fit {
  */
 enum tdo_fit tdo_size_fit(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss);
 
+/*
+ * True when p, which tdo_size_fit() lets go whole, is fragmented before it is protected: it does
+ * not fit, no SA in transport mode wants it whole (may), and either that is wanted
+ * (tdo_out_cuts_first()) and its sender allows it, or it came in fragments of IPv6: what comes out
+ * of the tunnel whole no router could cut again.
+ */
+bool tdo_size_cut_first(const struct tdo_pkt *p, uint32_t limit, bool may, bool wanted);
+
 /* The largest MSS whose segments fit; 0 when p is not TCP or none is sensible. */
 uint16_t tdo_size_mss(const struct tdo_pkt *p, uint32_t limit);
 

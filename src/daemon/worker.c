@@ -13,13 +13,14 @@
 
 #include "os/clock.h"
 
-#define IN_POOL        (1u << 18) /* TDO_TUN_READ_BYTES and one packet more, with their room */
-#define SEG_POOL       (1u << 19)
-#define FRAG_POOL      (1u << 20)
-#define SEG_PKTS       1024u
-#define ROUNDS_MAX     32u /* before the other descriptors are looked at again */
-#define BROKEN_WAIT_MS 100
-#define BIG_PKT_CAP    (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
+#define IN_POOL           (1u << 18) /* TDO_TUN_READ_BYTES and one packet more, with their room */
+#define SEG_POOL          (1u << 19)
+#define FRAG_POOL         (1u << 20)
+#define SEG_PKTS          1024u
+#define ROUNDS_MAX        32u /* before the other descriptors are looked at again */
+#define BROKEN_WAIT_MS    100
+#define FRAGMENTS_WAIT_MS 1000 /* their timeout is in seconds */
+#define BIG_PKT_CAP       (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
 
 static int
 make_senders(struct tdo_packet_worker *w)
@@ -137,6 +138,8 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 		rc = make_row_sender(w, TDO_AF_INET6);
 	if (rc == 0)
 		rc = make_receivers(w);
+	if (rc == 0)
+		rc = tdo_fragments_init(&w->fragments, engine, w->handle);
 	if (rc != 0) {
 		tdo_packet_worker_free(w, false);
 		return rc;
@@ -165,6 +168,15 @@ work(struct tdo_packet_worker *w, unsigned ready)
 				ready &= ~(2u << k);
 		tdo_worker_quiesce(w->handle);
 	}
+}
+
+/* How long a worker may sleep; -1: until something comes. */
+static int
+wait_ms(const struct tdo_packet_worker *w)
+{
+	if (w->hold.n > 0)
+		return TDO_HOLD_WAIT_MS;
+	return w->fragments.waiting ? FRAGMENTS_WAIT_MS : -1;
 }
 
 /*
@@ -206,8 +218,8 @@ run(void *arg)
 		unsigned ready = 0;
 
 		tdo_worker_idle(w->handle);
-		if (wait_for_packets(w, fds, sizeof(fds) / sizeof(fds[0]), out, in,
-			w->hold.n > 0 ? TDO_HOLD_WAIT_MS : -1) < 0 &&
+		if (wait_for_packets(w, fds, sizeof(fds) / sizeof(fds[0]), out, in, wait_ms(w)) <
+			0 &&
 		    errno != EINTR)
 			break;
 		tdo_worker_resume(w->handle);
@@ -223,6 +235,8 @@ run(void *arg)
 		in = packets(w, TDO_IOSTAT_ENGINE_IN);
 		work(w, ready);
 		tdo_outbound_look(w);
+		w->fragments.waiting = tdo_fragments_look(
+		    &w->fragments, w->fragments.waiting ? tdo_clock_now() : w->now);
 	}
 	tdo_worker_idle(w->handle);
 	return NULL;
@@ -251,6 +265,7 @@ tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
 	if (w->wake >= 0)
 		(void)close(w->wake);
 	tdo_hold_fini(&w->hold);
+	tdo_fragments_fini(&w->fragments);
 	tdo_pool_fini(&w->out.in);
 	tdo_pool_fini(&w->out.segs);
 	tdo_pool_fini(&w->out.frags);

@@ -15,6 +15,7 @@
 
 #include "daemon/bucket.h"
 #include "daemon/data.h"
+#include "daemon/fragments.h"
 #include "daemon/hold.h"
 #include "daemon/linger.h"
 #include "daemon/paths.h"
@@ -86,6 +87,7 @@ struct tdo_packet_worker {
 	tdo_ns now;                 /* of this round */
 	struct tdo_outbound out;
 	struct tdo_hold hold;
+	struct tdo_fragments fragments;
 	struct tdo_inbound in;
 	struct tdo_linger linger;
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];

@@ -233,6 +233,9 @@ void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
 
 /* ---- pipe.c ---- */
 
+/* What every fragment of the datagram shows of it, the first one as well. */
+struct tdo_flow tdo_flow_of_fragment(const struct tdo_ip_info *ip);
+
 /* True for the protocols that SAs are for. */
 static inline bool
 tdo_is_ipsec(uint8_t proto)

@@ -19,6 +19,16 @@ tdo_is_nd_or_mld(const struct tdo_ip_info *ip)
 	return ((f->sport >= 130 && f->sport <= 132) || f->sport == 143) && ip->ttl == 1;
 }
 
+struct tdo_flow
+tdo_flow_of_fragment(const struct tdo_ip_info *ip)
+{
+	struct tdo_flow f = {.src = ip->flow.src, .dst = ip->flow.dst, .opaque = true};
+
+	/* IPv6: what the fragment header announces; later fragments have no more of the chain. */
+	f.proto = ip->esp_nh;
+	return f;
+}
+
 bool
 tdo_read_other_spi(struct tdo_pkt *p)
 {

@@ -106,6 +106,20 @@ policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim, 
 	return TDO_REASON_NONE;
 }
 
+/*
+ * RFC 4301 7: true when what is allowed depends on fields that only the first fragment of the
+ * datagram shows.
+ */
+static bool
+belongs_together(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	struct tdo_flow f = tdo_flow_of_fragment(&p->ip);
+	const struct tdo_sel *sel = p->nsas > 0 ? p->sas[p->nsas - 1]->sel : NULL;
+
+	return (sel && !tdo_sel_match(sel, &f)) ||
+	       tdo_spd_match(w->engine, TDO_DIR_IN, &f).uncertain;
+}
+
 /* Checks the policy of all packets without a verdict; returns how many passed. */
 static unsigned
 check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
@@ -115,9 +129,14 @@ check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	struct tdo_sp_use use = {0};
 	unsigned left = 0, passed = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (p[i]->verdict == TDO_VERDICT_NONE)
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i]->verdict != TDO_VERDICT_NONE)
+			continue;
+		if (p[i]->ip.frag && p[i]->nsas > 0 && w->reassembles && belongs_together(w, p[i]))
+			p[i]->verdict = TDO_VERDICT_FRAGMENT;
+		else
 			todo[left++] = p[i];
+	}
 	if (left > 0)
 		tdo_flow_cache_aim(w, TDO_DIR_IN, todo, left, aim);
 	for (unsigned i = 0; i < left; i++) {
@@ -279,6 +298,20 @@ struct unwrapped {
 	uint64_t packets, bytes;
 };
 
+/* D48; a fragment that will be put together with others is looked at when it is. */
+static inline bool
+carries(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt *p)
+{
+	struct tdo_flow f;
+
+	if (!sa->selective)
+		return true;
+	if (!p->ip.frag || !w->reassembles)
+		return tdo_sel_match(sa->sel, &p->ip.flow);
+	f = tdo_flow_of_fragment(&p->ip);
+	return tdo_sel_may_match(sa->sel, &f);
+}
+
 /* Why a packet that just lost the layer of sa may not go on. */
 static enum tdo_reason
 judge(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt *p,
@@ -290,8 +323,7 @@ judge(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt 
 		if (is_spoofed(w, p))
 			return TDO_REASON_IN_SPOOF;
 	}
-	return sa->selective && !tdo_sel_match(sa->sel, &p->ip.flow) ? TDO_REASON_IN_SA_SELECTOR
-								     : TDO_REASON_NONE;
+	return carries(w, sa, p) ? TDO_REASON_NONE : TDO_REASON_IN_SA_SELECTOR;
 }
 
 /*
@@ -352,6 +384,43 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	while (left > 0)
 		left = remove_layer(w, todo, left, now);
 	tdo_worker_stat(w, TDO_STAT_IN_DELIVERED, check_policy(w, p, n, now));
+}
+
+/* ---- datagrams put together ---- */
+
+uint64_t
+tdo_in_way(const struct tdo_worker *w, const struct tdo_pkt *fragment)
+{
+	uint64_t k[TDO_HIST_MAX + 1] = {fragment->tunnelled};
+
+	for (unsigned i = 0; i < fragment->nsas; i++)
+		k[1 + i] = fragment->sas[i]->uid;
+	return tdo_siphash(&w->engine->hash_key, k, sizeof(k));
+}
+
+void
+tdo_in_whole(
+    struct tdo_worker *w, struct tdo_pkt *whole, const struct tdo_pkt *fragment, tdo_ns now)
+{
+	struct tdo_sa *sa;
+
+	reset(whole);
+	tdo_worker_way(w, false);
+	if (!parse(w, whole, now))
+		return;
+	whole->nsas = fragment->nsas;
+	whole->tunnelled = fragment->tunnelled;
+	memcpy(whole->sas, fragment->sas, sizeof(whole->sas));
+	whole->spi = fragment->spi;
+	whole->seq = fragment->seq;
+	if (whole->nsas > 0) {
+		sa = (struct tdo_sa *)(uintptr_t)whole->sas[whole->nsas - 1];
+		if (sa->sel && !tdo_sel_match(sa->sel, &whole->ip.flow)) {
+			tdo_worker_drop(w, whole, sa, TDO_REASON_IN_SA_SELECTOR, now);
+			return;
+		}
+	}
+	tdo_worker_stat(w, TDO_STAT_IN_DELIVERED, check_policy(w, &whole, 1, now));
 }
 
 /* ---- packets without protection ---- */

@@ -252,6 +252,31 @@ reset(struct tdo_pkt *p)
 	p->spi = p->seq = 0;
 }
 
+/* True when SAs of the policy protect the datagram itself: see needs_whole(). */
+static bool
+wants_datagrams(const struct tdo_sp *sp)
+{
+	for (unsigned i = 0; i < sp->param.nreq && sp->param.req[i].mode != TDO_MODE_TUNNEL; i++)
+		if (sp->param.req[i].proto != TDO_IPPROTO_IPCOMP)
+			return true;
+	return false;
+}
+
+/*
+ * RFC 4301 7: the policy of a fragment may depend on what only the first one shows.  That one is
+ * judged by what the others show, so that they all go the same way.
+ */
+static bool
+belongs_together(const struct tdo_worker *w, const struct tdo_ip_info *ip)
+{
+	struct tdo_flow f = tdo_flow_of_fragment(ip);
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &f);
+
+	if (hit.uncertain)
+		return true;
+	return hit.sp && hit.sp->param.type == TDO_POLICY_IPSEC && wants_datagrams(hit.sp);
+}
+
 /* True when the policies have to be asked; else the packet has its verdict. */
 static bool
 examine(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
@@ -268,6 +293,10 @@ examine(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 		p->flags |= TDO_PKT_DF;
 	else
 		p->flags &= (uint8_t)~TDO_PKT_DF;
+	if (p->ip.frag && w->reassembles && belongs_together(w, &p->ip)) {
+		p->verdict = TDO_VERDICT_FRAGMENT;
+		return false;
+	}
 	if (!tdo_is_nd_or_mld(&p->ip))
 		return true;
 	apply(w, p, &pass, now);
@@ -372,6 +401,19 @@ tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
 	tdo_out_classify(w, p, n, now);
 	tdo_out_protect(w, p, n, now);
+}
+
+bool
+tdo_out_cuts_first(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	if (!(p->tunnelled & 1))
+		return false;
+	if (tdo_knob(w->engine, TDO_KNOB_FRAG_FIRST, TDO_AF_INET))
+		return true;
+	for (unsigned i = 0; i < p->nsas; i++)
+		if (p->sas[i]->encap && p->sas[i]->encap->frag)
+			return true;
+	return false;
 }
 
 uint32_t

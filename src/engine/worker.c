@@ -111,6 +111,18 @@ bump(_Atomic uint64_t *c, uint64_t n)
 }
 
 void
+tdo_worker_reassembles(struct tdo_worker *w, bool yes)
+{
+	w->reassembles = yes;
+}
+
+void
+tdo_worker_count(struct tdo_worker *w, enum tdo_stat s, uint64_t n)
+{
+	tdo_worker_stat(w, s, n);
+}
+
+void
 tdo_worker_count_drop(struct tdo_worker *w, enum tdo_at at, enum tdo_reason r, uint64_t n)
 {
 	bump(&w->drops[at][r], n);

@@ -144,22 +144,26 @@ def test_local_fragments(lab, shape, conntrack):
 
 @pytest.mark.parametrize("conntrack", [False, True])
 @pytest.mark.parametrize("policy,shape", [("any", "esp"), ("any", "ah"), ("any", "esp-ah"),
-                                          ("udp-port", "esp")])
+                                          ("udp-port", "esp"), ("udp-port-here", "esp"), ("udp-port-off", "esp")])
 def test_forwarded_fragments(lab, conntrack, policy, shape):
-    """Later fragments carry no ports: a policy with ports must not let them out in clear."""
+    """Later fragments carry no ports: under a policy with ports they are put together, on the way out and,
+    where only this end has such a policy, on the way in; or they are dropped, never sent in clear."""
     w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
     for g in (g1, g2):
         g.start()
+        if policy == "udp-port-off":
+            g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.reass_bytes=0")
         if conntrack:
             g.nft("table inet tracker { chain f { type filter hook forward priority 0; "
                   "ct state established accept; }; }")
     for n1, n2, gw1, gw2, spi in (("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", 0x2000),
                                   ("fd01::/64", "fd02::/64", "fd20::1", "fd20::2", 0x2010)):
         sas, p1, p2 = keys.tunnel(n1, n2, gw1, gw2, spi=spi, shape=shape)
-        if policy == "udp-port":
+        if policy in ("udp-port", "udp-port-off"):
             # Requests to port 9 are covered, and so are their answers.
             p1 = (f"spdadd {n1} {n2}[9] udp -P out ipsec esp/tunnel/{gw1}-{gw2}/require;\n"
                   f"spdadd {n2}[9] {n1} udp -P in ipsec esp/tunnel/{gw2}-{gw1}/require;\n")
+        if policy != "any":
             p2 = (f"spdadd {n2}[9] {n1} udp -P out ipsec esp/tunnel/{gw2}-{gw1}/require;\n"
                   f"spdadd {n1} {n2}[9] udp -P in ipsec esp/tunnel/{gw1}-{gw2}/require;\n")
         g1.setkey(sas + p1)
@@ -167,17 +171,20 @@ def test_forwarded_fragments(lab, conntrack, policy, shape):
     with w.capture() as c:
         for peer in ("10.0.2.5", "fd02::5"):
             # Linux cuts what conntrack reassembled into fragments again, whatever the MTU.
-            if policy == "any":
+            if policy != "udp-port-off":
                 netlab.udp(h1, h2, peer, 5000, port=9)
             else:
                 h1.ok("/usr/bin/python3", "-c", netlab.UDP_CLIENT, peer, 9, 5000, 0.3, "")
     inner = c.between(["10.0.1.0/24", "10.0.2.0/24", "fd01::/64", "fd02::/64"])
-    if policy == "udp-port":
+    if policy != "any":
         inner = [p for p in inner if p.proto in (17, 44) or p.fragment]
     assert not inner, f"{len(inner)} clear packets, first: {inner[:5]}"
     assert not c.clear(["20.0.0.0/24", "fd20::/64"], keys.CHAIN[shape])
-    if policy == "udp-port":
+    if policy == "udp-port-off":
         assert g1.drops("out-fragment-opaque") > 0
+    elif policy != "any":
+        assert g2.stat("reass-whole") >= 2 and g1.stat("reass-whole") >= (2 if policy == "udp-port" else 0)
+        assert not [r for r in ("reass-timeout", "reass-overlap", "in-fragment-opaque") if g1.drops(r) + g2.drops(r)]
 
 
 @SHAPES
