@@ -139,6 +139,13 @@ void tdo_out(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 uint32_t tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu);
 
 /*
+ * True when the lengths of packets like this one, with verdict PROTECT, are hidden (RFC 4303
+ * 2.7): where there is memory behind a packet it becomes longer, up to its path_mtu, or 1280
+ * bytes if that is 0.
+ */
+bool tdo_out_pads(const struct tdo_worker *w, const struct tdo_pkt *p);
+
+/*
  * True when packets like this one, with verdict PROTECT, are to be fragmented before they are
  * protected if they exceed tdo_out_inner_mtu(): an SA in UDP says so (NAT_T_FRAG), or the knob
  * frag_first; only what goes into a tunnel (RFC 4303 3.3.4).  Whether the packet may be
@@ -371,6 +378,19 @@ struct tdo_spd_counts tdo_engine_counts(const struct tdo_engine *e);
  */
 uint64_t tdo_engine_mark(struct tdo_engine *e);
 bool tdo_engine_passed(struct tdo_engine *e, uint64_t mark);
+
+/*
+ * Dummy packets (RFC 4303 2.6), for SAs with tfc.dummies whose source is an address of this host
+ * (tdo_engine_set_local()).  True: p, which has memory and headroom, is one to be sent now, with
+ * verdict SEND; call it again.  False: nothing is due.  w is a worker that the caller may use now.
+ * mtu says what the path between two addresses carries; as long a dummy can be.
+ */
+typedef uint32_t (*tdo_dummy_mtu_fn)(
+    void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst);
+TDO_MUST_CHECK bool tdo_dummy_make(struct tdo_engine *e, struct tdo_worker *w, tdo_dummy_mtu_fn mtu,
+    void *ctx, struct tdo_pkt *p, tdo_ns now);
+/* When to call it next; UINT64_MAX: no SA wants any. */
+tdo_ns tdo_dummy_due(const struct tdo_engine *e);
 
 /* Lifetimes, larval SAs, reclamation.  Call at least once a second. */
 void tdo_engine_tick(struct tdo_engine *e, tdo_ns now);

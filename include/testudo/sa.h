@@ -79,6 +79,12 @@ struct tdo_natt {
 	    oa_dst; /* addresses before the NAT changed them; af NONE: unknown */
 };
 
+/* Traffic-flow confidentiality of ESP (RFC 4303 2.6, 2.7), outbound. */
+struct tdo_tfc {
+	uint16_t pad; /* payloads are padded to so many bytes, if the path carries them; 0: not */
+	uint16_t dummies; /* dummy packets a second */
+};
+
 /* What names an SA towards PF_KEY: RFC 2367 GET, DELETE, UPDATE. */
 struct tdo_sa_key {
 	uint8_t satype; /* enum tdo_satype */
@@ -105,6 +111,7 @@ struct tdo_sa_param {
 	bool has_sel;       /* sel is given: the SA carries nothing else (RFC 4301 4.4.2.1, D48) */
 	struct tdo_sel sel; /* of the packets inside */
 	struct tdo_natt natt;
+	struct tdo_tfc tfc;
 	uint16_t cpu; /* RFC 9611: preferred by worker cpu - 1; 0 = by none */
 	/* tdo_sa_update() only: the addresses from now on (D44); af NONE: as they are. */
 	struct tdo_addr new_src, new_dst;

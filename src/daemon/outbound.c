@@ -358,6 +358,42 @@ take_segment(struct tdo_packet_worker *w, uint32_t room)
 	return tdo_pool_take(&w->out.segs, room);
 }
 
+/* Such as may become longer than it is, up to what the path carries. */
+static struct tdo_pkt *
+take_roomy(struct tdo_packet_worker *w, uint32_t room, uint32_t path)
+{
+	return take_segment(w, w->out.pads && room < path ? path : room);
+}
+
+/* The memory behind a packet that was written. */
+static void
+shrink(struct tdo_packet_worker *w, struct tdo_pkt *s)
+{
+	if (!w->out.pads)
+		tdo_pool_shrink(&w->out.segs, s);
+}
+
+/* p, or a copy with more memory behind it; p is not in the pool of segments. */
+static struct tdo_pkt *
+roomy(struct tdo_packet_worker *w, struct tdo_pkt *p)
+{
+	struct tdo_pkt *q;
+	struct tdo_pkt mem;
+
+	if (!w->out.pads || p->len >= p->path_mtu)
+		return p;
+	q = take_segment(w, p->path_mtu);
+	if (q == NULL)
+		return p;
+	mem = *q;
+	*q = *p;
+	q->buf = mem.buf;
+	q->cap = mem.cap;
+	q->off = mem.off;
+	memcpy(tdo_pkt_data(q), tdo_pkt_data(p), p->len);
+	return q;
+}
+
 /* What is known of the size that a packet may have. */
 struct size {
 	uint32_t limit;
@@ -380,14 +416,14 @@ cut_first(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, uint32_t
 	if (tdo_csum_complete(p) && prepare_fragmentation(w, p, &id))
 		n = tdo_frag_count(p, limit);
 	for (unsigned i = 0; i < n && n > 1; i++) {
-		struct tdo_pkt *f = take_segment(w, limit);
+		struct tdo_pkt *f = take_roomy(w, limit, p->path_mtu);
 		struct tdo_ip_info ip;
 
 		if (f == NULL || !tdo_frag_make(p, limit, i, id, f)) {
 			drop(w, TDO_REASON_NO_ROOM);
 			break;
 		}
-		tdo_pool_shrink(&w->out.segs, f);
+		shrink(w, f);
 		ip = f->ip;
 		tdo_pkt_copy_class(f, p);
 		f->ip = ip;
@@ -421,13 +457,13 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct s
 	if (n == 0)
 		drop(w, TDO_REASON_IP_HEADER);
 	for (unsigned i = 0; i < n; i++) {
-		struct tdo_pkt *s = take_segment(w, room);
+		struct tdo_pkt *s = take_roomy(w, room, p->path_mtu);
 
 		if (s == NULL || !tdo_gso_make(&c, i, s)) {
 			drop(w, TDO_REASON_NO_ROOM);
 			return;
 		}
-		tdo_pool_shrink(&w->out.segs, s);
+		shrink(w, s);
 		tdo_pkt_copy_class(s, p);
 		s->flags |= p->flags & (TDO_PKT_FORWARDED | TDO_PKT_UDP_CSUM);
 		s->path_mtu = p->path_mtu;
@@ -459,7 +495,7 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct si
 		    cut_first(w, way, p, z->limit))
 			break;
 		w->out.borrowed = true;
-		give(w, way, p);
+		give(w, way, roomy(w, p));
 		break;
 	case TDO_FIT_CUT:
 		cut(w, way, p, z);
@@ -482,6 +518,7 @@ protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	if (leaves_in_rows(w, p))
 		p->flags |= TDO_PKT_UDP_CSUM;
 	p->path_mtu = mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
+	w->out.pads = tdo_out_pads(w->handle, p);
 	z.limit = tdo_out_inner_mtu(p, p->path_mtu);
 	z.cuts_first = p->len > z.limit && tdo_out_cuts_first(w->handle, p);
 	dispatch(w, WAY_PROTECTED, p, &z);
@@ -496,6 +533,7 @@ pass(struct tdo_packet_worker *w, struct tdo_pkt *p)
 		drop(w, TDO_REASON_RECOVERING);
 		return;
 	}
+	w->out.pads = false;
 	z.limit = p->path_mtu = path_mtu(w, &p->ip.flow.dst);
 	dispatch(w, WAY_CLEAR, p, &z);
 }

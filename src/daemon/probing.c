@@ -138,6 +138,40 @@ send_probe(struct tdo_probing *p, const struct tdo_path_probe *want, tdo_ns now)
 	send_raw(d, &pkt, &want->dst);
 }
 
+/* ---- dummy packets ------------------------------------------------------------------ */
+
+static uint32_t
+dummy_mtu(void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst)
+{
+	struct tdo_probing *p = ctx;
+	struct tdo_path path;
+
+	(void)src;
+	/* While nothing else is sent there nobody asked what device and route carry. */
+	if (!tdo_paths_get(&p->paths, dst, &path) || path.link == 0)
+		return TDO_IP6_MTU_MIN;
+	return path.limit != 0 && path.limit < path.link ? path.limit : path.link;
+}
+
+/* Those that are due, a few at a time. */
+static void
+send_dummies(struct tdo_probing *p, tdo_ns now)
+{
+	struct tdo_process *d = p->process;
+
+	if (now < tdo_dummy_due(d->engine))
+		return;
+	tdo_worker_resume(d->clear);
+	for (unsigned i = 0; i < PROBES_MAX; i++) {
+		struct tdo_pkt pkt = {.buf = p->buf, .cap = PROBE_CAP, .off = TDO_HEADROOM};
+
+		if (!tdo_dummy_make(d->engine, d->clear, dummy_mtu, p, &pkt, now))
+			break;
+		send_raw(d, &pkt, &pkt.ip.flow.dst);
+	}
+	tdo_worker_idle(d->clear);
+}
+
 void
 tdo_probing_tick(struct tdo_probing *p, tdo_ns now)
 {
@@ -150,15 +184,18 @@ tdo_probing_tick(struct tdo_probing *p, tdo_ns now)
 	n = tdo_paths_tick(&p->paths, now, probe, PROBES_MAX);
 	for (unsigned i = 0; i < n; i++)
 		send_probe(p, &probe[i], now);
+	send_dummies(p, now);
 }
 
 int
 tdo_probing_wait(const struct tdo_probing *p, tdo_ns now, int max)
 {
 	tdo_ns due = atomic_load_explicit(&p->paths.due, memory_order_relaxed), ms;
+	tdo_ns dummy = tdo_dummy_due(p->process->engine);
 
-	if (due == 0)
+	if (due == 0 && dummy == UINT64_MAX)
 		return max;
+	due = due == 0 || dummy < due ? dummy : due;
 	ms = due > now ? (due - now) / (TDO_SEC / 1000) + 1 : 0;
 	return ms < (tdo_ns)max ? (int)ms : max;
 }

@@ -40,6 +40,7 @@ struct tdo_outbound {
 	struct tdo_pkt *again[TDO_BURST_MAX + TDO_UDP_RUN_MAX];
 	unsigned nagain;
 	bool again_now;
+	bool pads; /* what is given now may become as long as the path allows (RFC 4303 2.7) */
 	uint32_t frag_id; /* identification of IPv6 fragments (RFC 7739: not guessable start) */
 };
 

@@ -141,6 +141,12 @@ struct tdo_engine {
 	tdo_ns wall_at;                  /* now for which ... */
 	uint64_t wall_base;              /* ... the wall clock read this, seconds */
 	tdo_ns last_tick;
+	struct { /* control thread: SAs that want dummy packets (dummy.c) */
+		struct tdo_sa *first, *next; /* next: to be looked at; NULL: a new round */
+		tdo_ns due, soonest;         /* when there is something to do; of this round */
+		tdo_ns since;                /* sent counts from here on */
+		unsigned sent;
+	} dummies;
 	struct { /* control thread: what was said about ECN (tunnel.c) */
 		uint64_t seen;
 		tdo_ns when; /* 0: never */

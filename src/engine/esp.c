@@ -66,6 +66,7 @@ tdo_esp_init(
 		return -EINVAL;
 	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
+	x.tfc = sa->tfc != 0;
 	sa->fmt = x;
 	sa->out = &tdo_esp_out;
 	sa->in = &tdo_esp_in;

@@ -49,3 +49,16 @@ tdo_layer_failed_in(
 		return TDO_REASON_CRYPTO_FAILED;
 	return sa->fmt.esn ? tdo_replay_failed_locked(window, seq) : TDO_REASON_IN_ICV;
 }
+
+uint32_t
+tdo_layer_tfc_of_udp(const struct tdo_content *c)
+{
+	uint32_t len = tdo_be16(c->start + TDO_UDP_LEN_OFF);
+
+	if (len < TDO_UDP_HLEN)
+		return 0;
+	for (uint32_t i = len; i < c->len; i++)
+		if (c->start[i] != 0)
+			return 0;
+	return c->len - len;
+}

@@ -11,6 +11,7 @@
 #include "engine/encap.h"
 #include "engine/layer.h"
 #include "wire/ip.h"
+#include "wire/udp.h"
 
 /* What an IPsec header carried. */
 struct tdo_content {
@@ -27,6 +28,12 @@ uint16_t tdo_layer_announcer_behind(const uint8_t *p, const struct tdo_ip_info *
 /* Why a packet whose cryptography did not succeed is dropped; the window's lock is held. */
 enum tdo_reason tdo_layer_failed_in(
     const struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_op *op, uint64_t seq);
+
+/*
+ * Bytes behind a UDP datagram, by its own length, that only hide it: all of them if they are zero,
+ * else none, because they are something (RFC 9868).
+ */
+uint32_t tdo_layer_tfc_of_udp(const struct tdo_content *c);
 
 /* Drops p and counts it with the late ones if it was late. */
 void tdo_layer_drop_in(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *sa,
@@ -56,6 +63,10 @@ tdo_layer_strip_transport(struct tdo_pkt *p, const struct tdo_content *c, uint16
 	tdo_layer_move(hdr, tdo_pkt_data(p), hdr_len);
 	p->off = (uint32_t)(hdr - p->buf);
 	p->len = hdr_len + c->len;
+	/* RFC 4303 2.7: behind UDP there may be what hides its length. */
+	if (c->next == TDO_IPPROTO_UDP && c->len >= TDO_UDP_HLEN &&
+	    tdo_be16(c->start + TDO_UDP_LEN_OFF) < c->len)
+		p->len -= tdo_layer_tfc_of_udp(c);
 	tdo_ip_rewrite(hdr, nh_off, c->next, p->len);
 	return tdo_ip_parse_again(hdr, p->len, c->next, &p->ip);
 }

@@ -192,16 +192,35 @@ tdo_layer_put(
 		      : tdo_layer_put_transport(p, proto, front);
 }
 
-/* layer_out.c: padding of n packets to random lengths, up to text bytes (esp_randpad). */
+/* ---- layer_out.c: more padding than ESP needs ---- */
+
+/* To random lengths, up to text bytes (esp_randpad). */
 void tdo_layer_pad_to(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n, uint32_t text);
+/* RFC 4303 2.7: payloads of up to len bytes, as far as packets may be that long. */
+void tdo_layer_pad_tfc(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
+    struct tdo_layer_room *room, unsigned n, uint32_t len);
+
+/* pipe_out.c: tdo_out_inner_mtu() for the SAs that are not applied yet. */
+uint32_t tdo_layer_inner_mtu(const struct tdo_pkt *p, uint32_t mtu);
+
+/* What the SA's payloads are padded to; 0: nothing. */
+static inline uint32_t
+tdo_layer_tfc(const struct tdo_worker *w, const struct tdo_sa *sa)
+{
+	return sa->fmt.tfc ? sa->tfc
+			   : (uint32_t)tdo_knob(w->engine, TDO_KNOB_TFC_PAD, sa->id.dst.af);
+}
 
 static inline void
 tdo_layer_pad_more(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n)
 {
 	int32_t text = tdo_knob(w->engine, TDO_KNOB_ESP_RANDPAD, sa->id.dst.af);
+	uint32_t tfc = tdo_layer_tfc(w, sa);
 
+	if (tfc > 0)
+		tdo_layer_pad_tfc(w, sa, p, room, n, tfc);
 	if (text > 0)
 		tdo_layer_pad_to(w, sa, p, room, n, (uint32_t)text);
 }

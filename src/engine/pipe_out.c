@@ -3,6 +3,7 @@
 #include "base/addr.h"
 #include "engine/control.h"
 #include "engine/encap.h"
+#include "engine/layer_out.h"
 #include "engine/path.h"
 
 /* The packet as it will be when the requests looked at so far are applied. */
@@ -416,19 +417,19 @@ tdo_out_cuts_first(const struct tdo_worker *w, const struct tdo_pkt *p)
 	return false;
 }
 
-uint32_t
-tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
+static uint32_t
+inner_mtu(const struct tdo_pkt *p, unsigned first, uint32_t mtu)
 {
 	uint32_t hdr[TDO_HIST_MAX] = {0}, cur = p->ip.esp_off, room = mtu;
 
 	/* Header in front of each IPsec header: of its tunnel, or what the packet has by then. */
-	for (unsigned i = 0; i < p->nsas; i++) {
+	for (unsigned i = first; i < p->nsas; i++) {
 		if (p->tunnelled >> i & 1)
 			cur = p->sas[i]->fmt.outer_len;
 		hdr[i] = cur;
 	}
 	/* From the outermost in: the text is a multiple of align, so this cannot be short. */
-	for (unsigned i = p->nsas; i-- > 0;) {
+	for (unsigned i = p->nsas; i-- > first;) {
 		const struct tdo_format *x = &p->sas[i]->fmt;
 		uint32_t fixed = hdr[i] + x->encap_len + x->head_len + x->icv_len, text;
 
@@ -440,4 +441,25 @@ tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
 			room = p->sas[i]->encap->frag;
 	}
 	return room;
+}
+
+uint32_t
+tdo_out_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
+{
+	return inner_mtu(p, 0, mtu);
+}
+
+uint32_t
+tdo_layer_inner_mtu(const struct tdo_pkt *p, uint32_t mtu)
+{
+	return inner_mtu(p, p->layer, mtu);
+}
+
+bool
+tdo_out_pads(const struct tdo_worker *w, const struct tdo_pkt *p)
+{
+	for (unsigned i = 0; i < p->nsas; i++)
+		if (p->sas[i]->id.proto == TDO_IPPROTO_ESP && tdo_layer_tfc(w, p->sas[i]) > 0)
+			return true;
+	return false;
 }

@@ -144,6 +144,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 	sa->cpu = p->cpu > TDO_QSBR_READERS ? UINT8_MAX : (uint8_t)p->cpu;
 	sa->flags = p->flags;
 	sa->tunnel = p->tunnel;
+	sa->tfc = p->tfc.pad;
 	sa->param = *p;
 	sa->param.ekey = sa->param.akey = NULL;
 	if (p->has_sel) {

@@ -48,6 +48,7 @@ struct tdo_format {
 	bool authenticated : 1; /* there is an ICV that proves something: the window may be used */
 	bool check_pad : 1;     /* the contents of the padding tell something */
 	bool esn : 1;           /* extended sequence numbers (RFC 4303 2.2.1) */
+	bool tfc : 1;           /* the SA's own tfc goes before the knob */
 	uint8_t front[2];       /* bytes in front of the payload; [1]: with a tunnel header */
 	uint64_t iv_base;       /* random start of counter IVs: a restart does not repeat them */
 };
@@ -118,6 +119,7 @@ struct tdo_sa {
 	struct tdo_tunnel_opt tunnel;
 	uint32_t flags;           /* TDO_SAF_... */
 	struct tdo_encap *encap;  /* ESP in UDP; else NULL */
+	uint16_t tfc;             /* payloads are padded to so many bytes; see fmt.tfc */
 	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */
 	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
@@ -134,8 +136,13 @@ struct tdo_sa {
 	uint64_t serial; /* order of becoming mature: what prefered_oldsa compares */
 	bool soft_sent;  /* EXPIRE soft was reported */
 	bool in_sad;
-	bool continued;           /* a successor has its uid */
-	bool successor;           /* it has the uid of one that workers may have dropped for */
+	bool continued; /* a successor has its uid */
+	bool successor; /* it has the uid of one that workers may have dropped for */
+	/* dummy.c: among those that want dummy packets, and when it sends its next one; 0: never
+	 * yet */
+	struct tdo_sa *dummy_prev, *dummy_next;
+	tdo_ns dummy_due;
+	bool wants_dummies;
 	uint8_t line;             /* of its sets: enum tdo_sa_state */
 	struct tdo_sa *seq_owner; /* referenced: out_seq is its own_seq (update, same keys) */
 	struct tdo_event_link soft_event, hard_event;

@@ -80,6 +80,10 @@ check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 	if (p->align != 0 && p->align != 4 && p->align != 8)
 		return tdo_refuse(e, err, -EINVAL, "AH headers are aligned to 4 or 8 bytes, not %u",
 		    (unsigned)p->align);
+	if ((p->tfc.pad || p->tfc.dummies) &&
+	    (p->key.satype != TDO_SATYPE_ESP || (p->flags & TDO_SAF_OLD)))
+		return tdo_refuse(e, err, -EINVAL,
+		    "only the ESP of RFC 4303 hides the length of packets, or has dummy packets");
 	if (p->replay > TDO_REPLAY_MAX)
 		return tdo_refuse(e, err, -EINVAL, "replay window of %u packets; at most %u",
 		    (unsigned)p->replay, TDO_REPLAY_MAX);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "engine/dummy.h"
 #include "engine/encap.h"
 #include "engine/sad.h"
 
@@ -129,6 +130,7 @@ tdo_sad_publish(struct tdo_engine *e, struct tdo_sa *sa)
 	    &d->by_spi, &sa->by_spi, hash_spi(e, &sa->id.dst, sa->id.spi, sa->id.proto));
 	tdo_sad_out_join(e, sa);
 	tdo_sad_cpi_join(e, sa);
+	tdo_dummy_join(e, sa);
 	tdo_engine_changed(e);
 }
 
@@ -192,6 +194,8 @@ tdo_sad_swap(struct tdo_engine *e, struct tdo_sa *old, struct tdo_sa *sa)
 	swap_name(e, old, sa);
 	tdo_sad_cpi_join(e, sa);
 	tdo_sad_cpi_leave(e, old);
+	tdo_dummy_leave(e, old);
+	tdo_dummy_join(e, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &old->retired, let_go);
 }
@@ -213,6 +217,7 @@ tdo_sad_remove(struct tdo_engine *e, struct tdo_sa *sa)
 	tdo_htab_remove(&d->by_spi, &sa->by_spi);
 	tdo_sad_out_leave(e, sa);
 	tdo_sad_cpi_leave(e, sa);
+	tdo_dummy_leave(e, sa);
 	tdo_engine_changed(e);
 	tdo_qsbr_retire(&e->qsbr, &sa->retired, let_go);
 }

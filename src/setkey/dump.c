@@ -186,6 +186,7 @@ put_settings(FILE *f, const struct tdo_sadb_msg *m)
 	tdo_sadb_get_tdo_sa(m, &own);
 	o = (struct stmt_opt){
 	    .tunnel = own.tunnel, .adaptive = own.adaptive, .cpu = own.cpu, .align = own.align};
+	(void)tdo_sadb_get_tdo_tfc(m, &o.tfc);
 	if (!tdo_option_none(&o)) {
 		fputs("\toptions:", f);
 		tdo_option_print(f, " ", &o);

@@ -150,6 +150,28 @@ take_align(const char *s, struct stmt_opt *o)
 }
 
 static bool
+take_tfc(const char *s, struct stmt_opt *o)
+{
+	unsigned n;
+
+	if (!number(s, 1, UINT16_MAX, &n))
+		return false;
+	o->tfc.pad = (uint16_t)n;
+	return true;
+}
+
+static bool
+take_dummies(const char *s, struct stmt_opt *o)
+{
+	unsigned n;
+
+	if (!number(s, 1, UINT16_MAX, &n))
+		return false;
+	o->tfc.dummies = (uint16_t)n;
+	return true;
+}
+
+static bool
 take_hold(const char *s, struct stmt_opt *o)
 {
 	(void)s;
@@ -194,6 +216,8 @@ static const struct option {
     {"window", SA, true, take_window},
     {"cpu", SA, true, take_cpu},
     {"align", SA, true, take_align},
+    {"tfc", SA, true, take_tfc},
+    {"dummies", SA, true, take_dummies},
     {"hold", SP, false, take_hold},
     {"pfp", SP, true, take_pfp},
 };
@@ -235,7 +259,7 @@ tdo_option_none(const struct stmt_opt *o)
 	const struct tdo_tunnel_opt *t = &o->tunnel;
 
 	return !t->ecn && !t->df && !t->dscp && !t->hop_limit && !t->flow_label && !o->adaptive &&
-	       !o->cpu && !o->align && !o->hold && !o->pfp;
+	       !o->cpu && !o->align && !o->tfc.pad && !o->tfc.dummies && !o->hold && !o->pfp;
 }
 
 static void
@@ -278,6 +302,10 @@ tdo_option_print(FILE *f, const char *before, const struct stmt_opt *o)
 		fprintf(f, "%scpu=%u", before, o->cpu - 1u);
 	if (o->align)
 		fprintf(f, "%salign=%u", before, (unsigned)o->align);
+	if (o->tfc.pad)
+		fprintf(f, "%stfc=%u", before, (unsigned)o->tfc.pad);
+	if (o->tfc.dummies)
+		fprintf(f, "%sdummies=%u", before, (unsigned)o->tfc.dummies);
 	if (o->hold)
 		fprintf(f, "%shold", before);
 	if (o->pfp)

@@ -224,6 +224,7 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	struct tdo_sadb_tdo_sp sp;
 	struct tdo_sel sel;
 	struct tdo_late late;
+	struct tdo_tfc tfc;
 
 	if (ext == TDO_SADB_X_EXT_TDO_SA && tdo_sadb_get_tdo_sa(m, &sa)) {
 		print_tunnel(f, "sadb_x_tdo_sa", &sa.tunnel);
@@ -239,6 +240,9 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 		print_tdo_sel(f, &sel);
 	} else if (ext == TDO_SADB_X_EXT_TDO_LATE && tdo_sadb_get_tdo_late(m, &late)) {
 		print_tdo_late(f, &late);
+	} else if (ext == TDO_SADB_X_EXT_TDO_TFC && tdo_sadb_get_tdo_tfc(m, &tfc)) {
+		fprintf(f, "sadb_x_tdo_tfc{ pad=%u dummies=%u }\n", (unsigned)tfc.pad,
+		    (unsigned)tfc.dummies);
 	}
 }
 
@@ -288,6 +292,7 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	case TDO_SADB_X_EXT_TDO_SEL:
 	case TDO_SADB_X_EXT_TDO_SP:
 	case TDO_SADB_X_EXT_TDO_LATE:
+	case TDO_SADB_X_EXT_TDO_TFC:
 		print_own(f, m, ext);
 		break;
 	default:

@@ -80,6 +80,7 @@ sa_param(const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr
 	    .adaptive = a->opt.adaptive,
 	    .cpu = a->opt.cpu,
 	    .align = a->opt.align,
+	    .tfc = a->opt.tfc,
 	    .has_sel = a->has_sel,
 	    .sel = a->sel,
 	    .natt = natt_of(s),

@@ -54,6 +54,7 @@ struct stmt_opt {
 	bool adaptive; /* SAs only */
 	uint16_t cpu;
 	uint8_t align;
+	struct tdo_tfc tfc;
 	bool hold; /* policies only */
 	uint8_t pfp;
 };

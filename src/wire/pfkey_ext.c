@@ -329,6 +329,7 @@ static const struct format formats[TDO_SADB_EXT_MAX + 1] = {
     [TDO_SADB_X_EXT_TDO_SEL] = {"SADB_X_EXT_TDO_SEL", TDO_SADB_TDO_SEL_LEN, false},
     [TDO_SADB_X_EXT_TDO_SP] = {"SADB_X_EXT_TDO_SP", TDO_SADB_TDO_SP_LEN, false},
     [TDO_SADB_X_EXT_TDO_LATE] = {"SADB_X_EXT_TDO_LATE", TDO_SADB_TDO_LATE_LEN, false},
+    [TDO_SADB_X_EXT_TDO_TFC] = {"SADB_X_EXT_TDO_TFC", TDO_SADB_TDO_TFC_LEN, true},
 };
 
 bool

@@ -46,6 +46,10 @@
  *	    0  length, type
  *	    4  n, 0              u16, u16: TDO_LATE_BINS
  *	    8  accepted, dropped u64, u64; n times
+ *
+ *	44 TDO_TFC, 8 bytes, what an SA hides of its traffic (struct tdo_tfc)
+ *	    0  length, type
+ *	    4  pad, dummies      u16, u16
  */
 #ifndef TDO_WIRE_PFKEY_MSG_H
 #define TDO_WIRE_PFKEY_MSG_H
@@ -241,6 +245,7 @@ bool tdo_sadb_get_tdo_sa(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sa *r
 bool tdo_sadb_get_tdo_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret);
 bool tdo_sadb_get_tdo_sp(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sp *ret);
 bool tdo_sadb_get_tdo_late(const struct tdo_sadb_msg *m, struct tdo_late *ret);
+bool tdo_sadb_get_tdo_tfc(const struct tdo_sadb_msg *m, struct tdo_tfc *ret);
 
 /* ---- building (pfkey_build.c) ------------------------------------------------------- */
 
@@ -278,6 +283,7 @@ void tdo_sadb_put_tdo_sa(struct tdo_wr *w, const struct tdo_sadb_tdo_sa *sa);
 void tdo_sadb_put_tdo_sel(struct tdo_wr *w, const struct tdo_sel *sel);
 void tdo_sadb_put_tdo_sp(struct tdo_wr *w, const struct tdo_sadb_tdo_sp *sp);
 void tdo_sadb_put_tdo_late(struct tdo_wr *w, const struct tdo_late *late);
+void tdo_sadb_put_tdo_tfc(struct tdo_wr *w, const struct tdo_tfc *tfc);
 
 /* ---- whole objects (pfkey_object.c) ------------------------------------------------- */
 
@@ -313,7 +319,7 @@ TDO_MUST_CHECK int tdo_sadb_get_sa_param(
 /*
  * Extensions of ADD and UPDATE in the order of setkey: SA SA2 [LIFETIME_HARD]
  * [LIFETIME_SOFT] [KEY_ENCRYPT] [KEY_AUTH] SRC DST [SA_REPLAY] [NEW_ADDRESS_SRC]
- * [NEW_ADDRESS_DST] [TDO_SA] [TDO_SEL].
+ * [NEW_ADDRESS_DST] [TDO_SA] [TDO_SEL] [TDO_TFC].
  */
 void tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p);
 

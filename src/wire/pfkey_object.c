@@ -196,6 +196,7 @@ get_sa_extra(const struct tdo_sadb_msg *m, struct tdo_sa_param *p)
 		p->align = own.align;
 	}
 	p->has_sel = tdo_sadb_get_tdo_sel(m, &p->sel);
+	(void)tdo_sadb_get_tdo_tfc(m, &p->tfc);
 }
 
 int
@@ -289,6 +290,7 @@ static bool
 put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
 {
 	bool needed = is_set(&p->tunnel) || p->adaptive || p->cpu != 0 || p->align != 0;
+	bool tfc = p->tfc.pad != 0 || p->tfc.dummies != 0;
 
 	if (needed)
 		tdo_sadb_put_tdo_sa(w, &(struct tdo_sadb_tdo_sa){.tunnel = p->tunnel,
@@ -298,7 +300,9 @@ put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
 					   .window = window});
 	if (p->has_sel)
 		tdo_sadb_put_tdo_sel(w, &p->sel);
-	return needed || p->has_sel;
+	if (tfc)
+		tdo_sadb_put_tdo_tfc(w, &p->tfc);
+	return needed || p->has_sel || tfc;
 }
 
 static void

@@ -267,6 +267,29 @@ tdo_sadb_put_tdo_late(struct tdo_wr *w, const struct tdo_late *late)
 	}
 }
 
+/* ---- TDO_TFC ------------------------------------------------------------------------ */
+
+bool
+tdo_sadb_get_tdo_tfc(const struct tdo_sadb_msg *m, struct tdo_tfc *ret)
+{
+	struct tdo_rd r;
+
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_TFC))
+		return false;
+	r = body(&m->ext[TDO_SADB_X_EXT_TDO_TFC]);
+	ret->pad = tdo_rd_h16(&r);
+	ret->dummies = tdo_rd_h16(&r);
+	return true;
+}
+
+void
+tdo_sadb_put_tdo_tfc(struct tdo_wr *w, const struct tdo_tfc *tfc)
+{
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_TDO_TFC, TDO_SADB_TDO_TFC_LEN);
+	tdo_wr_h16(w, tfc->pad);
+	tdo_wr_h16(w, tfc->dummies);
+}
+
 /* ------------------------------------------------------------------------------------- */
 
 const char *

@@ -147,6 +147,7 @@ fx_try_sa(struct fx *f, const struct fx_sa *sa)
 	    .adaptive = sa->adaptive,
 	    .align = sa->align,
 	    .natt = sa->natt,
+	    .tfc = sa->tfc,
 	    .hard = sa->hard,
 	    .tunnel = sa->tunnel,
 	    .has_hard = sa->hard.allocations || sa->hard.bytes,

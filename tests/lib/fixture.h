@@ -40,6 +40,7 @@ struct fx_sa {
 	bool adaptive;
 	uint8_t align;
 	struct tdo_natt natt;
+	struct tdo_tfc tfc;
 	uint16_t ekey_bits, akey_bits; /* 0: the shortest keys */
 };
 

@@ -81,6 +81,8 @@ static const struct row {
     {TDO_KNOB_HOPLIMIT, BOTH("hoplimit"), RANGE, 64, 1, 255},
     {TDO_KNOB_FLOWLABEL, IP6("flowlabel"), "", RANGE, 0, 0, 2},
     {TDO_KNOB_ESP_RANDPAD, BOTH("esp_randpad"), RANGE, -1, -1, 65535},
+    {TDO_KNOB_TFC_PAD, BOTH("tfc_pad"), RANGE, 0, 0, 65535},
+    {TDO_KNOB_TFC_DUMMIES, IP("tfc_dummies"), "", RANGE, 1000, 0, 1000000},
     {TDO_KNOB_TEST_REPLAY, IP("test_replay"), "", RANGE, 0, 0, 1},
     {TDO_KNOB_TEST_INTEGRITY, IP("test_integrity"), "", RANGE, 0, 0, 1},
     {TDO_KNOB_CTR_COMPATIBILITY, "net.inet.esp.ctr_compatibility", "", ONE_VALUE, 0, 0, 0},

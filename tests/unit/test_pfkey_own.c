@@ -194,6 +194,7 @@ static const struct {
     {1, 29, -EINVAL, {0}},
     {2, 39, -EINVAL, {0}},
     {2, 44, -EINVAL, {0}},
+    {2, 45, -EINVAL, {0}},
 };
 
 static void
