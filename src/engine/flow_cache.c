@@ -91,10 +91,13 @@ word(const uint8_t *p)
 static inline bool
 addresses_equal(const uint8_t *src, const uint8_t *dst, const struct tdo_flow *f)
 {
-	uint64_t d = word(src) ^ word(f->src.b);
+	uint64_t d;
 
+	/* What differs mostly differs here. */
+	if (word(dst) != word(f->dst.b))
+		return false;
+	d = word(src) ^ word(f->src.b);
 	d |= word(src + 8) ^ word(f->src.b + 8);
-	d |= word(dst) ^ word(f->dst.b);
 	d |= word(dst + 8) ^ word(f->dst.b + 8);
 	return d == 0;
 }
@@ -265,9 +268,9 @@ tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct t
 {
 	struct tdo_flow_cache *c = w->cache;
 	struct tdo_flow_entry *e = a->same ? c->last : a->likely;
-	bool hit = true;
+	bool hit = a->same ? e->version == c->version : e && is_of(e, a, c->version);
 
-	if (a->same ? e->version != c->version : !e || !is_of(e, a, c->version))
+	if (!hit)
 		hit = search(w, a, &e);
 	c->last = e;
 	*ret = &e->d;
