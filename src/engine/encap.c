@@ -270,9 +270,11 @@ tdo_encap_saw(struct tdo_sa *sa, const struct tdo_pkt *p)
 	return true;
 }
 
-/* Whose source, or destination, has another port. */
+/* A peer that has another port. */
 struct move {
+	uint16_t named; /* by which key management knows it */
 	uint16_t old, new;
+	bool shared; /* somebody is known by the old one, and still there */
 };
 
 static void
@@ -291,14 +293,31 @@ set_ports(struct tdo_sa *sa, uint16_t sport, uint16_t dport)
 		sa->engine->cfg.natt.followed(sa->engine->cfg.natt.ctx, &sa->param.key);
 }
 
-/* An SA to the peer follows when it went to the old port. */
+static void
+find_neighbour(void *ctx, struct tdo_sa *sa)
+{
+	struct move *m = ctx;
+
+	if (sa->encap && sa->encap->sport == m->old && sa->param.natt.sport == m->old)
+		m->shared = true;
+}
+
+/*
+ * What goes to the peer follows: SAs of the same name, and such that went to the old port without
+ * having followed anybody there.  A NAT may give that port to a neighbour at once, or had it from
+ * one.
+ */
 static void
 follow(void *ctx, struct tdo_sa *sa)
 {
+	const struct tdo_natt *n = &sa->param.natt;
 	const struct move *m = ctx;
 
-	if (sa->encap && sa->param.natt.dport == m->old)
-		set_ports(sa, sa->param.natt.sport, m->new);
+	if (sa->encap == NULL || n->dport == m->new)
+		return;
+	if (sa->encap->dport == m->named ||
+	    (n->dport == m->old && n->named_dport == 0 && !m->shared))
+		set_ports(sa, n->sport, m->new);
 }
 
 /*
@@ -320,9 +339,12 @@ tdo_encap_look(struct tdo_engine *e, struct tdo_sa *sa)
 	if (!moved || (m.sport == x->mapping.sport && tdo_addr_equal(&m.src, &x->mapping.src)))
 		return;
 	if (tdo_addr_equal(&m.src, &sa->id.src)) {
-		struct move to = {sa->param.natt.sport, m.sport};
+		struct move to = {x->sport, sa->param.natt.sport, m.sport, false};
+		struct tdo_sa_key here = {
+		    .satype = TDO_SATYPE_ESP, .src = sa->id.src, .dst = sa->id.dst};
 
 		set_ports(sa, m.sport, sa->param.natt.dport);
+		tdo_sad_out_each(e, &here, find_neighbour, &to);
 		tdo_sad_out_each(e, &back, follow, &to);
 	}
 	x->mapping = m;

@@ -456,6 +456,57 @@ d19_policies_with_ports_follow_a_new_one(void **state)
 	assert_int_equal(natt_of(0x2000, false, true).named_dport, 0);
 }
 
+static void
+comes_from(unsigned i, uint16_t port)
+{
+	struct tdo_pkt *p = sent(&cl[i], udp_new(net[i], 9, home, 7));
+
+	translate(p, false, nat[0], port);
+	assert_int_equal(received(&srv, p), TDO_REASON_NONE);
+	tick();
+}
+
+/* The NAT gives each of two clients the port that was the other's. */
+static void
+d19_swapped_ports_are_followed(void **state)
+{
+	(void)state;
+	tunnels(false, "unique:%u");
+	converse_by_tunnels(false);
+	for (unsigned round = 0; round < 3; round++) {
+		comes_from(0, port_of(1));
+		assert_int_equal(back_through_tunnel(false, 0), port_of(1));
+		comes_from(1, port_of(0));
+		assert_int_equal(back_through_tunnel(false, 0), port_of(1));
+		assert_int_equal(back_through_tunnel(false, 1), port_of(0));
+		comes_from(1, port_of(1));
+		comes_from(0, port_of(0));
+		assert_int_equal(back_through_tunnel(false, 0), port_of(0));
+		assert_int_equal(back_through_tunnel(false, 1), port_of(1));
+	}
+}
+
+/* An SA that key management made after a move, and named with the new port, goes on with the old
+ * ones. */
+static void
+d19_sas_made_after_a_move_follow_the_next(void **state)
+{
+	(void)state;
+	tunnels(false, "unique:%u");
+	converse_by_tunnels(false);
+	comes_from(0, 31000);
+	setkey(&srv, "add %s[4500] %s[31000] esp-udp 0x2777 -m tunnel -u 1 -E aes-gcm-16 " KEY ";",
+	    server[0], nat[0]);
+	assert_int_equal(natt_of(0x2777, false, true).dport, 31000);
+	comes_from(0, 32000);
+	assert_int_equal(natt_of(0x2777, false, true).dport, 32000);
+	assert_int_equal(natt_of(0x2000, false, true).dport, 32000);
+	/* And they are told apart from the other client's. */
+	comes_from(1, 31000);
+	assert_int_equal(natt_of(0x2777, false, true).dport, 32000);
+	assert_int_equal(back_through_tunnel(false, 1), 31000);
+}
+
 /* Key management says where the peer is now: what goes out follows at once. */
 static void
 an_update_moves_what_goes_out(void **state)
@@ -617,6 +668,8 @@ main(void)
 	    T(ports_alone_tell_tunnels_apart),
 	    T(d32_tunnels_over_ipv6),
 	    T(d19_policies_with_ports_follow_a_new_one),
+	    T(d19_swapped_ports_are_followed),
+	    T(d19_sas_made_after_a_move_follow_the_next),
 	    T(an_update_moves_what_goes_out),
 	    T(which_sa_suits_which_request),
 	    T(ports_are_for_esp_with_addresses),
