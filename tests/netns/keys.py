@@ -17,6 +17,11 @@ def ah_sas(a, b, mode, window, spi):
             f"add {b} {a} ah {spi + 1} -m {mode} -r {window} -A hmac-sha256 {AH_BA};\n")
 
 
+def esp(a, b, natt=None):
+    """Both ends and the protocol of an SA; natt is the pair of ports of ESP in UDP."""
+    return f"{a}[{natt[0]}] {b}[{natt[1]}] esp-udp" if natt else f"{a} {b} esp"
+
+
 def transport(a, b, level="require", alg="gcm", window=32, spi=0x1000, shape="esp"):
     """SAs for both directions between a and b, and the policies of a; swap for b."""
     if alg == "gcm":
@@ -39,10 +44,11 @@ def policies(me, peer, request, upper="any"):
             f"spdadd {peer} {me} {upper} -P in ipsec {request};\n")
 
 
-def tunnel(net1, net2, gw1, gw2, spi=0x2000, level="require", window=32, shape="esp"):
+def tunnel(net1, net2, gw1, gw2, spi=0x2000, level="require", window=32, shape="esp", natt=None):
     """SAs between two gateways, and the policies of gateway 1 and of gateway 2."""
-    sas = (f"add {gw1} {gw2} esp {spi} -m tunnel -r {window} -E aes-gcm-16 {GCM_AB};\n"
-           f"add {gw2} {gw1} esp {spi + 1} -m tunnel -r {window} -E aes-gcm-16 {GCM_BA};\n")
+    back = natt and natt[::-1]
+    sas = (f"add {esp(gw1, gw2, natt)} {spi} -m tunnel -r {window} -E aes-gcm-16 {GCM_AB};\n"
+           f"add {esp(gw2, gw1, back)} {spi + 1} -m tunnel -r {window} -E aes-gcm-16 {GCM_BA};\n")
 
     if shape == "ah":
         sas = ""
