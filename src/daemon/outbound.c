@@ -646,14 +646,14 @@ put_together(struct tdo_packet_worker *w, struct tdo_pkt **p, unsigned n)
 
 /* What is read at once is so little that it is still in the cache when it is protected. */
 static bool
-read_some(struct tdo_packet_worker *w)
+read_some(struct tdo_packet_worker *w, unsigned max)
 {
 	struct tdo_pkt *pk[TDO_BURST_MAX];
 	bool more;
 	unsigned n, i = 0;
 
 	tdo_pool_reset(&w->out.in);
-	n = tdo_tun_read(&w->tun, &w->out.in, pk, TDO_BURST_MAX, &more);
+	n = tdo_tun_read(&w->tun, &w->out.in, pk, max, &more);
 	if (n == 0)
 		return more;
 	for (unsigned k = 0; k < n; k++)
@@ -676,8 +676,12 @@ tdo_outbound_round(struct tdo_packet_worker *w)
 {
 	bool more = true;
 
-	for (unsigned i = 0; more && i < READS_MAX; i++)
-		more = read_some(w);
+	/* Where packets are few the first one leaves before it is known whether there are more. */
+	if (w->haste)
+		more = read_some(w, 1);
+	for (unsigned i = 0; !w->haste && more && i < READS_MAX; i++)
+		more = read_some(w, TDO_BURST_MAX);
+	w->haste = false;
 	flush_burst(w);
 	return more;
 }

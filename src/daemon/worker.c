@@ -194,6 +194,7 @@ wait_for_packets(struct tdo_packet_worker *w, struct pollfd *fds, unsigned n, ui
 	tdo_ns until = start + tdo_linger_time(&w->linger, work, (unsigned)(sent + received));
 	int rc = 0;
 
+	w->haste = work != TDO_WORK_NONE && sent + received <= TDO_LINGER_BULK;
 	for (; rc == 0 && now < until; now = tdo_clock_now()) {
 		rc = poll(fds, n, 0);
 		if (rc == 0)

@@ -91,6 +91,7 @@ struct tdo_packet_worker {
 	struct tdo_fragments fragments;
 	struct tdo_inbound in;
 	struct tdo_linger linger;
+	bool haste; /* few packets came of late: the next one goes at once */
 	struct tdo_iostat stat[TDO_IOSTAT_COUNT];
 };
 
