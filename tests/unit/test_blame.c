@@ -352,7 +352,7 @@ lists_are_whole_while_workers_write(void **state)
 	for (unsigned i = 0; i < WORKERS; i++)
 		assert_int_equal(
 		    pthread_create(&thread[i], NULL, dropper, tdo_engine_worker(c.e, i)), 0);
-	for (uint32_t round = 0; round < 400 || atomic_load(&dropped) < 1000; round++) {
+	for (uint32_t round = 0; round < 120 || atomic_load(&dropped) < 1000; round++) {
 		struct tdo_sa_param p = param(1000 + round % 50);
 
 		l = list(false);
