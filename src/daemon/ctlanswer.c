@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "daemon/blames.h"
 #include "daemon/counters.h"
 #include "daemon/process.h"
@@ -148,7 +149,27 @@ status(const struct tdo_process *d, const struct tdo_ipc_status *st)
 }
 
 static json_t *
-stats(const struct tdo_process *d, const struct tdo_ipc_status *st)
+paths(struct tdo_process *d)
+{
+	json_t *list = json_array();
+	tdo_ns now = tdo_clock_now();
+
+	for (unsigned i = 0; i < TDO_PATHS; i++) {
+		char dst[TDO_ADDR_STRLEN];
+		struct tdo_path x;
+
+		if (!tdo_paths_at(&d->probing.paths, i, &x))
+			continue;
+		(void)json_array_append_new(list,
+		    json_pack("{s:s, s:o, s:o, s:b, s:o}", "dst", tdo_addr_str(&x.dst, dst), "mtu",
+			number(tdo_path_mtu(&x)), "link", number(x.link), "answers", (int)x.answers,
+			"used", number(now > x.used ? (now - x.used) / TDO_SEC : 0)));
+	}
+	return list;
+}
+
+static json_t *
+stats(struct tdo_process *d, const struct tdo_ipc_status *st)
 {
 	json_t *j = status(d, st);
 
@@ -157,6 +178,7 @@ stats(const struct tdo_process *d, const struct tdo_ipc_status *st)
 	(void)json_object_set_new(j, "drops", drops(d, st));
 	(void)json_object_set_new(j, "counters", counters(d));
 	(void)json_object_set_new(j, "io", io_counters(d));
+	(void)json_object_set_new(j, "paths", paths(d));
 	return j;
 }
 

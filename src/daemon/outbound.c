@@ -11,11 +11,9 @@
 #include "engine/engine.h"
 #include "os/clock.h"
 #include "wire/frag.h"
-#include "wire/icmp.h"
 #include "wire/ip.h"
 #include "wire/offload.h"
 
-#define ICMP_ROOM 1400u
 #define READS_MAX 16u /* of a round */
 
 /* Which way a finished packet leaves. */
@@ -471,17 +469,6 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct s
 	}
 }
 
-/* Tells the sender; from the packet's destination, so that a local TCP would believe it. */
-static void
-refuse_size(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t mtu)
-{
-	struct tdo_pkt *icmp = tdo_pool_take(&w->out.segs, ICMP_ROOM);
-
-	if (icmp != NULL && tdo_icmp_too_big(p, mtu, icmp))
-		(void)tdo_tun_write(&w->tun, icmp);
-	drop(w, TDO_REASON_TOO_BIG);
-}
-
 static void
 dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct size *z)
 {
@@ -501,9 +488,19 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct si
 		cut(w, way, p, z);
 		break;
 	case TDO_FIT_TOO_BIG:
-		refuse_size(w, p, z->limit);
+		tdo_outbound_too_big(w, p, z->limit);
 		break;
 	}
+}
+
+/* A limit that follows from it holds for this packet already. */
+static void
+look_at_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *outer)
+{
+	enum tdo_tcp_trouble t = tdo_tcpwatch_see(&w->tcp, p, w->now);
+
+	if (t != TDO_TCP_FINE)
+		tdo_paths_suspect(w->paths, outer, t == TDO_TCP_STUCK, w->now);
 }
 
 static void
@@ -512,11 +509,17 @@ protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	struct size z = {.tunnel = p->tunnelled != 0, .may_cut = (p->tunnelled & 1) != 0};
 	/* The outermost SA's destination is that of the finished packet, in both modes. */
 	const struct tdo_sa_id *outer = &p->sas[p->nsas - 1]->id;
-	uint32_t mtu = tdo_pmtu_for(&w->pmtu, &outer->src, &outer->dst, p->len, w->now);
+	/* Probes are ESP: who is to see another header outside shall not see them. */
+	static const struct tdo_addr nobody;
+	uint32_t mtu;
 
 	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
 	if (leaves_in_rows(w, p))
 		p->flags |= TDO_PKT_UDP_CSUM;
+	if (tdo_tcpwatch_wants(p))
+		look_at_tcp(w, p, &outer->dst);
+	mtu = tdo_pmtu_for(&w->pmtu, outer->proto == TDO_IPPROTO_ESP ? &outer->src : &nobody,
+	    &outer->dst, p->len, w->now);
 	p->path_mtu = mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
 	w->out.pads = tdo_out_pads(w->handle, p);
 	z.limit = tdo_out_inner_mtu(p, p->path_mtu);

@@ -272,7 +272,8 @@ act_idle(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 		x->limit = 0;
 	}
 	/* The next large packet, or the end of the limit, begins again. */
-	if (!large || !atomic_load_explicit(&p->probing, memory_order_relaxed)) {
+	if (!large || x->src.af == TDO_AF_NONE ||
+	    !atomic_load_explicit(&p->probing, memory_order_relaxed)) {
 		arm(p, x, x->limit != 0 ? x->limit_until : 0);
 		x->asleep = true;
 		x->interval = 0;
@@ -418,7 +419,7 @@ step_down(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 }
 
 void
-tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, tdo_ns now)
+tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, bool stuck, tdo_ns now)
 {
 	struct tdo_path *x;
 
@@ -427,9 +428,9 @@ tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, tdo_ns now)
 	/* Who answers is asked; what goes on already takes its course. */
 	if (x == NULL || (x->lowered != 0 && now - x->lowered < SUSPECT_PAUSE))
 		x = NULL;
-	else if (!x->answers)
+	else if (!x->answers && stuck)
 		step_down(p, x, now);
-	else if (x->state == TDO_PATH_IDLE) {
+	else if (x->answers && x->state == TDO_PATH_IDLE) {
 		x->large = now;
 		x->asleep = false;
 		arm(p, x, now);
@@ -448,6 +449,21 @@ tdo_paths_get(struct tdo_paths *p, const struct tdo_addr *dst, struct tdo_path *
 		*ret = *x;
 	pthread_mutex_unlock(&p->lock);
 	return x != NULL;
+}
+
+bool
+tdo_paths_at(struct tdo_paths *p, unsigned i, struct tdo_path *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	*ret = p->path[i];
+	pthread_mutex_unlock(&p->lock);
+	return ret->dst.af != TDO_AF_NONE;
+}
+
+uint32_t
+tdo_path_mtu(const struct tdo_path *x)
+{
+	return effective(x);
 }
 
 void

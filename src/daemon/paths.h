@@ -88,8 +88,11 @@ uint32_t tdo_paths_limit(void *ctx, const struct tdo_pmtu_use *use, tdo_ns now);
  */
 bool tdo_paths_too_big(
     struct tdo_paths *p, const struct tdo_addr *dst, uint32_t mtu, uint32_t quoted_len, tdo_ns now);
-/* A TCP sender repeats full segments to dst and gets no answer. */
-void tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, tdo_ns now);
+/*
+ * A TCP sender repeats a full segment to dst.  A peer that answers probes is asked; of any other
+ * the limit is lowered if the sender is stuck.
+ */
+void tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, bool stuck, tdo_ns now);
 /* The peer at dst answered the probe. */
 void tdo_paths_answered(
     struct tdo_paths *p, const struct tdo_addr *dst, uint64_t nonce, uint32_t size, tdo_ns now);
@@ -102,5 +105,9 @@ unsigned tdo_paths_tick(struct tdo_paths *p, tdo_ns now, struct tdo_path_probe *
 void tdo_paths_sent(struct tdo_paths *p, const struct tdo_path_probe *probe, uint32_t len);
 /* A copy of what is known of dst; false: nothing. */
 bool tdo_paths_get(struct tdo_paths *p, const struct tdo_addr *dst, struct tdo_path *ret);
+/* The same for place i, i < TDO_PATHS; false: it is empty. */
+bool tdo_paths_at(struct tdo_paths *p, unsigned i, struct tdo_path *ret);
+/* What is believed to get through. */
+uint32_t tdo_path_mtu(const struct tdo_path *x);
 
 #endif

@@ -19,6 +19,7 @@
 #include "daemon/hold.h"
 #include "daemon/linger.h"
 #include "daemon/paths.h"
+#include "daemon/tcpwatch.h"
 #include "io/io_raw.h"
 #include "io/io_tun.h"
 #include "io/pmtu.h"
@@ -82,7 +83,8 @@ struct tdo_packet_worker {
 	const _Atomic uint16_t *udp_port;   /* 0: none now */
 	struct tdo_pmtu pmtu;
 	struct tdo_raw_mtu mtu;
-	struct tdo_paths *paths;    /* of all workers; set by who makes them */
+	struct tdo_paths *paths; /* of all workers; set by who makes them */
+	struct tdo_tcpwatch tcp;
 	struct tdo_bucket answers;  /* probes that are answered */
 	struct tdo_bucket refusals; /* ICMP errors that are sent */
 	tdo_ns now;                 /* of this round */
@@ -119,6 +121,9 @@ bool tdo_inbound_round(struct tdo_packet_worker *w, const struct tdo_receiver *f
 /* Lets packets that wait for an SA look again, when it is time. */
 void tdo_outbound_look(struct tdo_packet_worker *w);
 void tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held);
+/* refuse.c: a forwarded packet is dropped because no more than mtu bytes fit; its sender is told.
+ */
+void tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu);
 /* measured.c: p was dropped as a path MTU probe: answers it, or learns from the answer. */
 void tdo_inbound_probe(struct tdo_packet_worker *w, const struct tdo_pkt *p);
 /* A send was refused (tdo_raw_refused_fn); ctx is the worker. */

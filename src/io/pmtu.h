@@ -58,7 +58,7 @@ uint32_t tdo_pmtu_floor(uint8_t af);
 uint32_t tdo_pmtu_plateau(uint32_t len);
 /* The path MTU towards dst; never 0. */
 uint32_t tdo_pmtu_get(struct tdo_pmtu *c, const struct tdo_addr *dst, tdo_ns now);
-/* The same for a packet of len bytes that will be protected and sent from src. */
+/* The same for a packet of len bytes that will be protected and sent from src; none: no probes. */
 uint32_t tdo_pmtu_for(struct tdo_pmtu *c, const struct tdo_addr *src, const struct tdo_addr *dst,
     uint32_t len, tdo_ns now);
 /*

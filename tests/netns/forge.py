@@ -4,7 +4,7 @@ import logging
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.utils import checksum  # noqa: E402
 from scapy.layers.inet import ICMP, IP, IPOption, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment  # noqa: E402
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment  # noqa: E402
 from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
 
 SEND = """

@@ -1,12 +1,15 @@
 """Path MTU: ICMP errors that are believed and forgeries that are not; black holes that heal."""
-import socket
+import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import forge
 import keys
 import netlab
-from netlab import tcp, udp, wait_for
+from netlab import tcp, wait_for
 
 A, B, A6, B6 = "10.1.1.1", "20.1.1.1", "fd10::1", "fd20::1"
 NO_ICMP = ("table inet noicmp { chain o { type filter hook output priority 0; "
@@ -42,8 +45,13 @@ class Road:
             self.a.setkey(sas + pa)
             self.b.setkey(sas + pb)
 
+    def mtu(self, dst):
+        """What testudod on a believes of the path."""
+        paths = self.a.stats()["paths"]
+        return next(p["mtu"] for p in paths if p["dst"] == dst)
+
     def narrow(self, mtu):
-        self.r.ip("link", "set", "to1", "mtu", mtu)
+        """From now on the link to b carries so much: the router answers what comes from a."""
         self.r.ip("link", "set", "to2", "mtu", mtu)
 
 
@@ -77,10 +85,11 @@ print("%.3f" % worst, flush=True)
 BLAST = """
 import socket, sys, time
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+OPT = (0, 10) if s.family == socket.AF_INET else (41, 23)
 if sys.argv[5] == "df":
-    s.setsockopt(0 if s.family == socket.AF_INET else 41, 10 if s.family == socket.AF_INET else 23, 2)
+    s.setsockopt(*OPT, 1)
 else:
-    s.setsockopt(0 if s.family == socket.AF_INET else 41, 10 if s.family == socket.AF_INET else 23, 0)
+    s.setsockopt(*OPT, 0)
 end = time.monotonic() + float(sys.argv[4])
 d = b"x" * int(sys.argv[3])
 while time.monotonic() < end:
@@ -112,11 +121,15 @@ print("%.3f" % max(worst, time.monotonic() - last), flush=True)
 """
 
 
+def port_of(dst):
+    return 5005 if "." in dst else 5006
+
+
 def gap_of_tcp(road, dst, seconds, change):
     """The longest pause that the receiver of a stream saw, when change() happened after a second."""
-    p = road.b.python_bg(SINK, dst, 5005, stdout=__import__("subprocess").PIPE)
+    p = road.b.python_bg(SINK, dst, port_of(dst), stdout=subprocess.PIPE)
     assert p.stdout.readline().strip() == b"up"
-    q = road.a.python_bg(STREAM, dst, 5005, seconds, stdout=__import__("subprocess").PIPE)
+    q = road.a.python_bg(STREAM, dst, port_of(dst), seconds, stdout=subprocess.PIPE)
     assert q.stdout.readline().strip() == b"up"
     time.sleep(1.5)
     change()
@@ -125,9 +138,9 @@ def gap_of_tcp(road, dst, seconds, change):
 
 
 def gap_of_udp(road, dst, size, seconds, change, df="df"):
-    p = road.b.python_bg(CATCH, dst, 5006, seconds, stdout=__import__("subprocess").PIPE)
+    p = road.b.python_bg(CATCH, dst, port_of(dst) + 10, seconds, stdout=subprocess.PIPE)
     assert p.stdout.readline().strip() == b"up"
-    q = road.a.python_bg(BLAST, dst, 5006, size, seconds + 2, df)
+    q = road.a.python_bg(BLAST, dst, port_of(dst) + 10, size, seconds + 2, df)
     time.sleep(1.5)
     change()
     gap = float(p.stdout.readline())
@@ -135,9 +148,128 @@ def gap_of_udp(road, dst, size, seconds, change, df="df"):
     return gap
 
 
-@pytest.mark.parametrize("dst", [B, B6])
-def test_black_hole_tcp(lab, dst):
+
+def both(fn, *args):
+    """Calls fn(dst, ...) for both families at the same time; the results by destination."""
+    with ThreadPoolExecutor(2) as pool:
+        futures = {dst: pool.submit(fn, dst, *args) for dst in (B, B6)}
+        return {dst: f.result() for dst, f in futures.items()}
+
+
+def after(seconds, change):
+    """Something that both flows of a pair call once."""
+    lock, done = threading.Lock(), []
+
+    def once():
+        with lock:
+            if not done:
+                change()
+                done.append(True)
+    time.sleep(seconds)
+    return once
+
+
+def test_black_hole_tcp(lab):
+    """A path that gets narrower and says nothing: the peer is asked, and the stream goes on."""
     road = Road(lab, icmp=False)
-    gap = gap_of_tcp(road, dst, 10, lambda: road.narrow(1300))
-    print("tcp", dst, gap)
-    assert gap < 6
+    once = after(0, lambda: road.narrow(1300))
+    for dst, gap in both(lambda dst: gap_of_tcp(road, dst, 8, once)).items():
+        print(f"recovery of TCP to {dst}: {gap} s")
+        assert gap < 6
+        assert 1270 < road.mtu(dst) <= 1300
+    # New connections have the right segments from the start, in both directions.
+    with road.far.capture() as c:
+        for dst in (B, B6):
+            tcp(road.a, road.b, dst, size=1_000_000)
+    assert max(len(p.raw) for p in c.packets() if p.src in (A, A6)) <= 1300 + 14
+
+
+def test_black_hole_tcp_without_probes(lab):
+    """The same with a peer that answers none: the sender's repetitions say it."""
+    road = Road(lab, icmp=False, probes=False)
+    once = after(0, lambda: road.narrow(1300))
+    for dst, gap in both(lambda dst: gap_of_tcp(road, dst, 9, once)).items():
+        print(f"recovery of TCP to {dst} without probes: {gap} s")
+        assert gap < 7
+        assert road.mtu(dst) == 1280
+
+
+@pytest.mark.parametrize("size,df", [(1350, "df"), (8192, "df"), (8192, "no")])
+def test_black_hole_udp(lab, size, df):
+    road = Road(lab, icmp=False)
+    once = after(0, lambda: road.narrow(1300))
+    for dst, gap in both(lambda dst: gap_of_udp(road, dst, size, 7, once, df)).items():
+        print(f"recovery of UDP, {size} bytes, {df}, to {dst}: {gap} s")
+        assert gap < 8
+
+
+def test_icmp_is_believed(lab):
+    """A router that says what does not fit is enough, and much quicker."""
+    road = Road(lab, probes=False)
+    once = after(0, lambda: road.narrow(1300))
+    for dst, gap in both(lambda dst: gap_of_tcp(road, dst, 4, once)).items():
+        print(f"recovery of TCP to {dst} by ICMP: {gap} s")
+        assert gap < 2.5
+        assert road.mtu(dst) == 1300
+    assert road.a.stat("icmp-pmtu") >= 2
+
+
+def spi_and_number(road, dst):
+    """A protected packet of a to dst, as it was on the wire."""
+    with road.far.capture() as c:
+        assert road.a.ping(dst, 1, size=1200) == 1
+    return next(p for p in c.esp([A, B, A6, B6]) if p.dst == dst and len(p.raw) > 1000).ip
+
+
+def quoting(src, packet, mtu):
+    """The ICMP error of src that says that packet is too big."""
+    if ":" in src:
+        return forge.IPv6(src=src, dst=A6) / forge.ICMPv6PacketTooBig(mtu=mtu) / packet[:1200]
+    return forge.IP(src=src, dst=A) / forge.ICMP(type=3, code=4, nexthopmtu=mtu) / packet[:500]
+
+
+def test_forged_icmp_is_not_believed(lab):
+    """RFC 4301 6: whatever it quotes; and the kernel does not believe it instead."""
+    road = Road(lab, probes=False)
+    a, count = road.a, 0
+    for dst, router in ((B, "172.16.1.1"), (B6, "fd16:1::1")):
+        six = ":" in dst
+        head = 40 if six else 20
+        good = bytearray(spi_and_number(road, dst))
+        for at, reason in ((head + 3, "icmp-no-sa"), (head + 5, "icmp-not-sent"),
+                           (head - 17 if six else head - 5, "icmp-not-ours"),
+                           (head - 1, "icmp-no-sa")):
+            bad = bytearray(good)
+            bad[at] ^= 0x10
+            before = a.drops(reason)
+            forge.send_ip(road.near, a, road.near.host, quoting(router, bytes(bad), 1290))
+            wait_for(reason, lambda: a.drops(reason) == before + 1)
+        for mtu in (1500, 40):
+            before = a.drops("icmp-bad-mtu")
+            forge.send_ip(road.near, a, road.near.host, quoting(router, bytes(good), mtu))
+            wait_for("icmp-bad-mtu", lambda: a.drops("icmp-bad-mtu") == before + 1)
+        out = a.ip("-6" if six else "-4", "route", "get", dst)
+        assert "mtu" not in out, out
+        assert road.mtu(dst) == 1500
+        # The same without a lie is believed, and by nobody else.  It lasts until it is disproved.
+        want = 1290 if six else 700
+        if not six:
+            good[2:4] = (1500).to_bytes(2, "big")
+        else:
+            good[4:6] = (1460).to_bytes(2, "big")
+        forge.send_ip(road.near, a, road.near.host, quoting(router, bytes(good), want))
+        wait_for("belief", lambda: road.mtu(dst) == want)
+        assert "mtu" not in a.ip("-6" if six else "-4", "route", "get", dst)
+        count += 1
+    assert a.stat("icmp-pmtu") == count
+
+
+def test_icmp_flood_is_bounded(lab):
+    road = Road(lab, probes=False)
+    packet = spi_and_number(road, B)
+    bad = bytearray(packet)
+    bad[23] ^= 1
+    forge.send_ip(road.near, road.a, road.near.host, *[quoting("172.16.1.1", bytes(bad), 700)] * 2000)
+    wait_for("limit", lambda: road.a.drops("icmp-too-many") > 1000)
+    assert road.a.drops("icmp-no-sa") < 500
+    assert road.a.ping(B, 2) == 2

@@ -142,6 +142,22 @@ switched_off_there_are_none(void **state)
 	assert_int_equal(n.probes, 0);
 }
 
+/* Nor from nowhere: the outermost header is none of ESP. */
+static void
+without_a_source_there_are_none(void **state)
+{
+	struct tdo_path_probe probe[TDO_PATH_PROBES];
+	struct tdo_pmtu_use u = {.dst = v4, .mtu = 1500, .largest = 1400};
+
+	(void)state;
+	for (tdo_ns t = TDO_SEC; t < 20 * TDO_SEC; t += TDO_SEC / 10) {
+		(void)tdo_paths_limit(&paths, &u, t);
+		assert_int_equal(tdo_paths_tick(&paths, t, probe, TDO_PATH_PROBES), 0);
+	}
+	tdo_paths_suspect(&paths, &v4, true, 21 * TDO_SEC);
+	assert_int_equal(get(&v4).limit, 1280);
+}
+
 /* Who never answers is asked less and less, and nothing follows from its silence. */
 static void
 silence_means_nothing(void **state)
@@ -331,23 +347,25 @@ tcp_lowers_step_by_step(void **state)
 	tdo_ns t = 10 * TDO_SEC;
 
 	(void)state;
-	tdo_paths_suspect(&paths, &v4, t); /* of a path that nobody used: nothing */
+	tdo_paths_suspect(&paths, &v4, true, t); /* of a path that nobody used: nothing */
 	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
 	assert_int_equal(use(&v6, 1500, 1400, t), 1500);
-	tdo_paths_suspect(&paths, &v4, t);
-	tdo_paths_suspect(&paths, &v4, t); /* the same trouble */
+	tdo_paths_suspect(&paths, &v4, false, t); /* nobody can be asked */
+	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+	tdo_paths_suspect(&paths, &v4, true, t);
+	tdo_paths_suspect(&paths, &v4, true, t); /* the same trouble */
 	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
 	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, t);
+	tdo_paths_suspect(&paths, &v4, true, t);
 	assert_int_equal(use(&v4, 1500, 1400, t), 1006);
 	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, t);
+	tdo_paths_suspect(&paths, &v4, true, t);
 	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, t);
+	tdo_paths_suspect(&paths, &v4, true, t);
 	assert_int_equal(use(&v4, 1500, 1400, t), 576);
-	tdo_paths_suspect(&paths, &v6, t);
+	tdo_paths_suspect(&paths, &v6, true, t);
 	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v6, t);
+	tdo_paths_suspect(&paths, &v6, true, t);
 	assert_int_equal(use(&v6, 1500, 1400, t), 1280);
 }
 
@@ -360,7 +378,7 @@ tcp_makes_probes_come_at_once(void **state)
 
 	(void)state;
 	pass(&n, 1500, 1400, &t, 10);
-	tdo_paths_suspect(&paths, &v4, t);
+	tdo_paths_suspect(&paths, &v4, false, t);
 	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
 	n.probes = 0;
 	t += TDO_SEC / 20;
@@ -409,6 +427,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(small_packets_ask_nothing),
 	    T(switched_off_there_are_none),
+	    T(without_a_source_there_are_none),
 	    T(silence_means_nothing),
 	    T(black_holes_heal),
 	    T(black_holes_of_all_sizes_heal),

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Telling senders behind this gateway how large their packets may be (D27). */
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/worker.h"
+#include "engine/engine.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+
+#define ICMP_ROOM 1400u
+
+/*
+ * From this host's address towards the sender, which the kernel chooses; it goes the way of all
+ * local packets, so that policies protect it like any other (RFC 4301 6.2: the packet that it
+ * quotes may be secret).
+ */
+static void
+send_icmp(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
+{
+	const struct tdo_addr *to = &icmp->ip.flow.dst;
+	const uint8_t *msg = tdo_pkt_data(icmp) + icmp->ip.l4_off;
+	size_t len = icmp->len - icmp->ip.l4_off;
+	struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in to4 = {.sin_family = AF_INET};
+
+	/* Nothing is lost with one that cannot be sent: the next packet asks for another. */
+	if (to->af == TDO_AF_INET6) {
+		memcpy(&to6.sin6_addr, to->b, 16);
+		(void)sendto(
+		    w->fds.icmp6, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to6, sizeof(to6));
+	} else {
+		memcpy(&to4.sin_addr, to->b, 4);
+		(void)sendto(
+		    w->fds.icmp4, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to4, sizeof(to4));
+	}
+}
+
+void
+tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
+{
+	uint32_t rate = (uint32_t)tdo_knob(w->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
+	struct tdo_pkt *icmp;
+
+	tdo_worker_count_drop(w->handle, TDO_AT_OUT, TDO_REASON_TOO_BIG, 1);
+	if (!tdo_bucket_take(&w->refusals, rate, w->now)) {
+		tdo_worker_count_drop(w->handle, TDO_AT_OUT, TDO_REASON_ICMP_RATE, 1);
+		return;
+	}
+	icmp = tdo_pool_take(&w->out.segs, ICMP_ROOM);
+	if (icmp != NULL && tdo_icmp_too_big(p, mtu, icmp))
+		send_icmp(w, icmp);
+}
