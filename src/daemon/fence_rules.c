@@ -478,6 +478,32 @@ fragment_rule(struct tdo_nft *n, const char *table, const char *chain, uint8_t a
 }
 
 /*
+ * ICMP errors are looked at, whoever sends them: what they quote may be a packet that a policy
+ * protects, and then they are judged as its answer (RFC 4301 6).
+ */
+static void
+icmp_rules(struct tdo_nft *n, const char *table, const char *chain, uint8_t af, const char *target)
+{
+	static const struct {
+		uint8_t first, last;
+	} range4[] = {{3, 4}, {11, 12}}, range6[] = {{1, 4}};
+	bool v6 = af == TDO_AF_INET6;
+
+	for (size_t i = 0; i < (v6 ? 1u : 2u); i++) {
+		uint8_t first = v6 ? range6[i].first : range4[i].first;
+		uint8_t last = v6 ? range6[i].last : range4[i].last;
+
+		tdo_nft_rule_begin(n, table, chain);
+		tdo_fence_if_meta8(n, NFT_META_L4PROTO, v6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP);
+		tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, R(0));
+		tdo_nft_cmp(n, NFT_CMP_GTE, R(0), &first, 1);
+		tdo_nft_cmp(n, NFT_CMP_LTE, R(0), &last, 1);
+		tdo_nft_verdict(n, NFT_GOTO, target);
+		tdo_nft_rule_end(n);
+	}
+}
+
+/*
  * An expression that cannot load what it wants ends its rule without a match: a packet with
  * cut-off or unusual headers would pass all rules above.  If protocol and ports can be
  * loaded here, they could be there.
@@ -510,6 +536,7 @@ fill_lookups(struct tdo_fence *f, const char *table, const struct tdo_cover_shap
 	if (!shapes)
 		return;
 	fragment_rule(n, table, chain, shapes->af, late);
+	icmp_rules(n, table, chain, shapes->af, target);
 	for (s = shapes; s; s = s->next)
 		if (s->kind == TDO_COVER_UPPER)
 			lookup_rule(n, table, chain, s, target);

@@ -3,11 +3,12 @@
  * ICMP errors from the network about protected packets.  Anybody can send one; what it quotes has
  * to prove that its sender saw a packet of ours (RFC 4301 6.1, 8.2.1; spec 7.6).
  */
-#include "wire/icmp.h"
+#include "engine/icmp.h"
 
 #include "base/addr.h"
 #include "engine/encap.h"
 #include "engine/layer.h"
+#include "wire/icmp.h"
 #include "wire/ipcomp.h"
 #include "wire/udp.h"
 
@@ -181,36 +182,76 @@ refuse(struct tdo_worker *w, const struct tdo_icmp_error *e, const struct claim 
 	return TDO_ICMP_DROP;
 }
 
+/* What the error is; *r, *c and *ret_sa belong to it. */
+static enum tdo_icmp_verdict
+classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, struct claim *c,
+    const struct tdo_sa **ret_sa, enum tdo_reason *r)
+{
+	*ret_sa = NULL;
+	*r = TDO_REASON_NONE;
+	if (is_foreign(err))
+		return TDO_ICMP_FOREIGN;
+	if (!read_claim(err, c)) {
+		/* Other programs use UDP too. */
+		if (c->in_udp)
+			return TDO_ICMP_FOREIGN;
+		*r = TDO_REASON_ICMP_SHORT;
+	} else {
+		*r = judge(e, err, c, ret_sa);
+	}
+	/* Other UDP that happens to be long enough has no SPI of ours. */
+	if (c->in_udp && !*ret_sa)
+		return TDO_ICMP_FOREIGN;
+	if (*r == TDO_REASON_NONE && err->too_big &&
+	    tdo_knob(e, TDO_KNOB_ICMP_PMTU, err->ip.flow.dst.af) == 0)
+		*r = TDO_REASON_ICMP_IGNORED;
+	if (*r != TDO_REASON_NONE)
+		return TDO_ICMP_DROP;
+	return err->too_big ? TDO_ICMP_TOO_BIG : TDO_ICMP_OTHER;
+}
+
 enum tdo_icmp_verdict
 tdo_icmp_in(struct tdo_worker *w, uint8_t af, const uint8_t *msg, size_t len, tdo_ns now,
     struct tdo_icmp_report *ret)
 {
-	const struct tdo_sa *sa = NULL;
+	enum tdo_icmp_verdict v;
+	const struct tdo_sa *sa;
 	struct tdo_icmp_error e;
 	struct claim c;
 
 	*ret = (struct tdo_icmp_report){0};
-	if (!tdo_icmp_read(af, msg, len, &e) || is_foreign(&e))
+	if (!tdo_icmp_read(af, msg, len, &e))
 		return TDO_ICMP_FOREIGN;
-	if (!read_claim(&e, &c)) {
-		/* Other programs use UDP too. */
-		if (c.in_udp)
-			return TDO_ICMP_FOREIGN;
-		ret->reason = TDO_REASON_ICMP_SHORT;
-	} else {
-		ret->reason = judge(w->engine, &e, &c, &sa);
-	}
-	/* Other UDP that happens to be long enough has no SPI of ours. */
-	if (c.in_udp && !sa)
-		return TDO_ICMP_FOREIGN;
-	if (ret->reason == TDO_REASON_NONE && e.too_big &&
-	    tdo_knob(w->engine, TDO_KNOB_ICMP_PMTU, af) == 0)
-		ret->reason = TDO_REASON_ICMP_IGNORED;
-	if (ret->reason != TDO_REASON_NONE)
+	v = classify(w->engine, &e, &c, &sa, &ret->reason);
+	if (v == TDO_ICMP_FOREIGN)
+		return v;
+	if (v == TDO_ICMP_DROP)
 		return refuse(w, &e, &c, sa, ret->reason, now);
 	ret->dst = e.ip.flow.dst;
 	ret->mtu = e.mtu;
 	ret->quoted_len = e.quoted_len;
 	tdo_worker_stat(w, e.too_big ? TDO_STAT_ICMP_PMTU : TDO_STAT_ICMP_OTHER, 1);
-	return e.too_big ? TDO_ICMP_TOO_BIG : TDO_ICMP_OTHER;
+	return v;
+}
+
+enum tdo_icmp_verdict
+tdo_icmp_about_protected(
+    const struct tdo_engine *e, const struct tdo_pkt *p, enum tdo_reason *ret_reason)
+{
+	uint8_t af = p->ip.flow.src.af;
+	const struct tdo_sa *sa;
+	struct tdo_icmp_error err;
+	struct claim c;
+
+	if (p->ip.frag || !tdo_icmp_read(af, tdo_pkt_data(p) + p->ip.l4_off,
+			      p->ip.total_len - p->ip.l4_off, &err))
+		return TDO_ICMP_FOREIGN;
+	return classify(e, &err, &c, &sa, ret_reason);
+}
+
+bool
+tdo_icmp_stands_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct tdo_flow *ret)
+{
+	return tdo_is_icmp(p) && tdo_knob(e, TDO_KNOB_ICMP_QUOTE, p->ip.flow.src.af) != 0 &&
+	       tdo_icmp_quoted_flow(tdo_pkt_data(p), &p->ip, ret);
 }

@@ -6,6 +6,7 @@
 #include "base/addr.h"
 #include "engine/check.h"
 #include "engine/encap.h"
+#include "engine/icmp.h"
 #include "engine/ipcomp.h"
 #include "engine/path.h"
 #include "wire/ip.h"
@@ -23,7 +24,8 @@ outside_of_tunnel(const struct tdo_worker *w, const struct tdo_pkt *p)
 }
 
 static enum tdo_reason
-check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct tdo_sp *sp)
+check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct tdo_sp *sp,
+    const struct tdo_flow *f)
 {
 	struct tdo_removed removed[TDO_HIST_MAX];
 	struct tdo_req req[TDO_REQ_MAX];
@@ -32,8 +34,8 @@ check_requests(const struct tdo_worker *w, const struct tdo_pkt *p, const struct
 	    .nremoved = p->nsas,
 	    .req = req,
 	    .nreq = sp->param.nreq,
-	    .src = &p->ip.flow.src,
-	    .dst = &p->ip.flow.dst,
+	    .src = &f->src,
+	    .dst = &f->dst,
 	};
 
 	if (sp->param.unset) /* nobody said yet what would be enough */
@@ -70,7 +72,7 @@ static enum tdo_reason
 check_history(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_decision *d)
 {
 	if (!same_history(d, p)) {
-		d->reason = (uint16_t)check_requests(w, p, d->sp);
+		d->reason = (uint16_t)check_requests(w, p, d->sp, &p->ip.flow);
 		d->nsas = p->nsas;
 		d->tunnelled = p->tunnelled;
 		for (unsigned i = 0; i < p->nsas; i++)
@@ -120,6 +122,33 @@ belongs_together(const struct tdo_worker *w, const struct tdo_pkt *p)
 	       tdo_spd_match(w->engine, TDO_DIR_IN, &f).uncertain;
 }
 
+/*
+ * RFC 4301 6.2: an ICMP error may come by the SAs by which the answer to what it quotes would, also
+ * from a router behind the peer that no policy names.  And in clear it may not come if that answer
+ * may not: nobody on the way saw the packet that it quotes (6.1).
+ */
+static __attribute__((noinline)) enum tdo_reason
+judge_quote(struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason r)
+{
+	struct tdo_spd_hit hit;
+	enum tdo_reason other;
+	struct tdo_flow f;
+
+	if (!tdo_icmp_stands_for(w->engine, p, &f))
+		return r;
+	hit = tdo_spd_match(w->engine, TDO_DIR_IN, &f);
+	if (hit.uncertain || !hit.sp || hit.sp->param.type != TDO_POLICY_IPSEC)
+		return r;
+	other = check_requests(w, p, hit.sp, &f);
+	if (p->nsas == 0)
+		return r == TDO_REASON_NONE && other != TDO_REASON_NONE ? TDO_REASON_IN_ICMP_QUOTE
+									: r;
+	if (other != TDO_REASON_NONE)
+		return r;
+	p->sp = hit.sp;
+	return TDO_REASON_NONE;
+}
+
 /* Checks the policy of all packets without a verdict; returns how many passed. */
 static unsigned
 check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
@@ -142,6 +171,8 @@ check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	for (unsigned i = 0; i < left; i++) {
 		enum tdo_reason r = policy(w, todo[i], &aim[i], now);
 
+		if ((r != TDO_REASON_NONE || todo[i]->nsas == 0) && tdo_is_icmp(todo[i]))
+			r = judge_quote(w, todo[i], r);
 		tdo_sp_used(&use, todo[i]->sp, now);
 		if (r != TDO_REASON_NONE) {
 			tdo_worker_drop(w, todo[i], NULL, r, now);
@@ -298,7 +329,10 @@ struct unwrapped {
 	uint64_t packets, bytes;
 };
 
-/* D48; a fragment that will be put together with others is looked at when it is. */
+/*
+ * D48; a fragment that will be put together with others is looked at when it is; for ICMP errors
+ * see judge_quote().
+ */
 static inline bool
 carries(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pkt *p)
 {
@@ -306,10 +340,13 @@ carries(const struct tdo_worker *w, const struct tdo_sa *sa, const struct tdo_pk
 
 	if (!sa->selective)
 		return true;
-	if (!p->ip.frag || !w->reassembles)
-		return tdo_sel_match(sa->sel, &p->ip.flow);
-	f = tdo_flow_of_fragment(&p->ip);
-	return tdo_sel_may_match(sa->sel, &f);
+	if (p->ip.frag && w->reassembles) {
+		f = tdo_flow_of_fragment(&p->ip);
+		return tdo_sel_may_match(sa->sel, &f);
+	}
+	if (tdo_sel_match(sa->sel, &p->ip.flow))
+		return true;
+	return tdo_icmp_stands_for(w->engine, p, &f) && tdo_sel_match(sa->sel, &f);
 }
 
 /* Why a packet that just lost the layer of sa may not go on. */
@@ -434,6 +471,26 @@ is_exempt(const struct tdo_pkt *p)
 	return !(p->flags & TDO_PKT_FORWARDED) && tdo_is_ipsec(p->ip.flow.proto);
 }
 
+/* Errors from the network about our protected packets: genuine ones pass, whatever the policies
+ * say. */
+static bool
+judge_icmp(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
+{
+	enum tdo_reason r;
+
+	if (p->flags & TDO_PKT_FORWARDED || !tdo_is_icmp(p))
+		return false;
+	switch (tdo_icmp_about_protected(w->engine, p, &r)) {
+	case TDO_ICMP_FOREIGN:
+		return false;
+	case TDO_ICMP_DROP:
+		tdo_worker_drop(w, p, NULL, r, now);
+		return false;
+	default:
+		return true;
+	}
+}
+
 void
 tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 {
@@ -442,7 +499,7 @@ tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	tdo_worker_way(w, false);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
-		if (!parse(w, p[i], now) || !is_exempt(p[i]))
+		if (!parse(w, p[i], now) || (!is_exempt(p[i]) && !judge_icmp(w, p[i], now)))
 			continue;
 		p[i]->verdict = TDO_VERDICT_PASS;
 		passed++;

@@ -3,6 +3,7 @@
 #include "base/addr.h"
 #include "engine/control.h"
 #include "engine/encap.h"
+#include "engine/icmp.h"
 #include "engine/layer_out.h"
 #include "engine/path.h"
 
@@ -91,11 +92,11 @@ lacks(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_acquire *a, const stru
  * packet only.
  */
 static bool
-resolve(struct tdo_worker *w, const struct tdo_sp *sp, struct tdo_pkt *p, struct tdo_decision *d,
-    tdo_ns now)
+resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_flow *as, struct tdo_pkt *p,
+    struct tdo_decision *d, tdo_ns now)
 {
 	static const struct tdo_req none;
-	struct shape s = {.flow = p->ip.flow};
+	struct shape s = {.flow = *as};
 	bool skipped = false, asked = false;
 
 	if (sp->param.nreq == 0) {
@@ -135,13 +136,33 @@ resolve(struct tdo_worker *w, const struct tdo_sp *sp, struct tdo_pkt *p, struct
 	return !asked;
 }
 
+/*
+ * RFC 4301 6: an ICMP error that no policy names goes as the answer to what it quotes, which may be
+ * secret.
+ */
+static struct tdo_spd_hit
+of_quote(const struct tdo_worker *w, const struct tdo_flow *f)
+{
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, f);
+
+	if (hit.uncertain || !hit.sp || hit.sp->param.type != TDO_POLICY_IPSEC)
+		return (struct tdo_spd_hit){0};
+	return hit;
+}
+
 /* Steps 3 and 4.  False: the decision holds for this packet only. */
 static bool
 look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns now)
 {
 	const struct tdo_ip_info *ip = &p->ip;
 	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &ip->flow);
+	struct tdo_flow as = ip->flow;
 	bool keep = true;
+
+	if (!hit.sp && !hit.uncertain && tdo_icmp_stands_for(w->engine, p, &as)) {
+		hit = of_quote(w, &as);
+		keep = false; /* the next error quotes something else */
+	}
 
 	d->sp = hit.sp;
 	if (hit.uncertain)
@@ -151,7 +172,7 @@ look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns 
 	else if (!hit.sp || hit.sp->param.type == TDO_POLICY_NONE)
 		decide(d, TDO_VERDICT_PASS, TDO_REASON_NONE);
 	else if (hit.sp->param.type == TDO_POLICY_IPSEC)
-		keep = resolve(w, hit.sp, p, d, now);
+		keep &= resolve(w, hit.sp, &as, p, d, now);
 	else
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_POLICY_DISCARD);
 	return keep;

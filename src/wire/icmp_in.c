@@ -100,3 +100,61 @@ tdo_icmp_read(uint8_t af, const uint8_t *p, size_t len, struct tdo_icmp_error *r
 	*ret = e;
 	return true;
 }
+
+/* Protocols whose selectors are more than their number. */
+static bool
+has_more(uint8_t proto)
+{
+	switch (proto) {
+	case TDO_IPPROTO_ICMP:
+	case TDO_IPPROTO_TCP:
+	case TDO_IPPROTO_UDP:
+	case TDO_IPPROTO_DCCP:
+	case TDO_IPPROTO_GRE:
+	case TDO_IPPROTO_ICMPV6:
+	case TDO_IPPROTO_SCTP:
+	case TDO_IPPROTO_MH:
+	case TDO_IPPROTO_UDPLITE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* RFC 792, RFC 4443 4: who is asked by one echo type answers by the other. */
+static uint16_t
+answering_type(uint8_t proto, uint16_t type)
+{
+	if (proto == TDO_IPPROTO_ICMP && (type == 8 || type == 0))
+		return 8 - type;
+	if (proto == TDO_IPPROTO_ICMPV6 && (type == 128 || type == 129))
+		return type ^ 1;
+	return type;
+}
+
+bool
+tdo_icmp_quoted_flow(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret)
+{
+	uint8_t af = ip->flow.src.af;
+	struct tdo_icmp_error e;
+	struct tdo_flow f;
+
+	if (ip->frag ||
+	    ip->flow.proto != (af == TDO_AF_INET6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP) ||
+	    !tdo_icmp_read(af, p + ip->l4_off, ip->total_len - ip->l4_off, &e))
+		return false;
+	f = e.ip.flow;
+	ret->src = f.dst;
+	ret->dst = f.src;
+	ret->proto = f.proto;
+	ret->has_ports = f.has_ports;
+	ret->opaque = f.opaque || (!f.has_ports && has_more(f.proto));
+	ret->sport = f.dport;
+	ret->dport = f.sport;
+	if (f.proto == TDO_IPPROTO_ICMP || f.proto == TDO_IPPROTO_ICMPV6 ||
+	    f.proto == TDO_IPPROTO_GRE || f.proto == TDO_IPPROTO_MH) {
+		ret->sport = answering_type(f.proto, f.sport);
+		ret->dport = f.dport;
+	}
+	return true;
+}

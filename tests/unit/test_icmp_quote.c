@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ICMP errors as packets: those that come or go by an SA because of what they quote, and those that
+ * may not come in clear because of that (RFC 4301 6.1, 6.2).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/be.h"
+#include "fixture.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+
+#define IN  TDO_DIR_IN
+#define OUT TDO_DIR_OUT
+
+/* [v6]: hosts behind this gateway and behind the other one, the gateways, and routers that no
+ * policy names. */
+static const char *const
+    near_host[2] = {"10.1.0.1", "fd01::1"},
+    *const far_host[2] = {"10.2.0.1", "fd02::1"}, *const near_net[2] = {"10.1.0.0/16", "fd01::/64"},
+    *const far_net[2] = {"10.2.0.0/16", "fd02::/64"}, *const gate[2] = {"192.0.2.1", "2001:db8::1"},
+    *const far_gate[2] = {"192.0.2.2", "2001:db8::2"}, *const router[2] = {"172.16.0.9", "fd16::9"},
+    *const other[2] = {"10.9.0.1", "fd09::1"};
+
+/* us, and the other gateway, which sends anything. */
+static struct fx f, peer;
+
+static int
+setup(void **state)
+{
+	char in[128], out[128];
+
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	memset(&peer, 0, sizeof(peer));
+	fx_open(&f, NULL);
+	fx_open(&peer, NULL);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct fx_sa there = {.src = gate[v6],
+		    .dst = far_gate[v6],
+		    .spi = 0x1000 + v6,
+		    .mode = TDO_MODE_TUNNEL,
+		    .enc = "aes-gcm-16"};
+		struct fx_sa back = {.src = far_gate[v6],
+		    .dst = gate[v6],
+		    .spi = 0x2000 + v6,
+		    .mode = TDO_MODE_TUNNEL,
+		    .enc = "aes-gcm-16"};
+
+		fx_add_sa(&f, &there);
+		fx_add_sa(&f, &back);
+		fx_add_sa(&peer, &back);
+		snprintf(out, sizeof(out), "esp/tunnel/%s-%s/require", gate[v6], far_gate[v6]);
+		snprintf(in, sizeof(in), "esp/tunnel/%s-%s/require", far_gate[v6], gate[v6]);
+		fx_add_sp(&f, OUT, near_net[v6], far_net[v6], TDO_PROTO_ANY, out);
+		fx_add_sp(&f, IN, far_net[v6], near_net[v6], TDO_PROTO_ANY, in);
+		fx_add_sp(&peer, OUT, v6 ? "::/0" : "0.0.0.0/0", v6 ? "::/0" : "0.0.0.0/0",
+		    TDO_PROTO_ANY, in);
+	}
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	fx_close(&f);
+	fx_close(&peer);
+	return 0;
+}
+
+/* The error of from that it cannot deliver a packet of src to dst, to src. */
+static struct tdo_pkt *
+error_about(bool v6, const char *from, const char *src, const char *dst, uint32_t quote)
+{
+	struct tdo_pkt *about = fx_udp(&f.rng, src, dst, 300), *p;
+	uint32_t head = v6 ? 40 : 20, sum = 0;
+	struct tdo_ip_hdr h = {.src = fx_addr(from),
+	    .dst = fx_addr(src),
+	    .ttl = 60,
+	    .proto = v6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP};
+	uint8_t *m;
+
+	p = fx_pkt_new(head + 8 + quote);
+	tdo_ip_build(tdo_pkt_data(p), &h, 8 + quote);
+	m = tdo_pkt_data(p) + head;
+	memset(m, 0, 8);
+	m[0] = v6 ? 1 : 3;
+	m[1] = 1;
+	memcpy(m + 8, tdo_pkt_data(about), quote);
+	if (v6)
+		sum = tdo_csum_pseudo(&h.src, &h.dst, h.proto, 8 + quote);
+	sum = tdo_csum_add(sum, m, 8 + quote);
+	tdo_put_be16(m + 2, tdo_csum_fold(sum));
+	fx_pkt_free(about);
+	return p;
+}
+
+/* ---- protected, in ------------------------------------------------------------------ */
+
+static enum tdo_reason
+arrives(struct tdo_pkt *p)
+{
+	enum tdo_reason r;
+
+	tdo_out(peer.w, &p, 1, peer.now);
+	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	tdo_in(f.w, &p, 1, f.now);
+	r = p->verdict == TDO_VERDICT_PASS ? TDO_REASON_NONE : (enum tdo_reason)p->reason;
+	fx_pkt_free(p);
+	return r;
+}
+
+static void
+routers_behind_the_peer_may_speak(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		/* About what we sent through the tunnel. */
+		assert_int_equal(
+		    arrives(error_about(v6, router[v6], near_host[v6], far_host[v6], 200)),
+		    TDO_REASON_NONE);
+		/* As much as RFC 792 promises is enough, and less is not. */
+		assert_int_equal(
+		    arrives(error_about(v6, router[v6], near_host[v6], far_host[v6], v6 ? 48 : 28)),
+		    TDO_REASON_NONE);
+		assert_int_equal(
+		    arrives(error_about(v6, router[v6], near_host[v6], far_host[v6], v6 ? 39 : 19)),
+		    TDO_REASON_IN_SELECTOR);
+		/* About what never went through it. */
+		assert_int_equal(
+		    arrives(error_about(v6, router[v6], near_host[v6], other[v6], 200)),
+		    TDO_REASON_IN_SELECTOR);
+		assert_int_equal(arrives(error_about(v6, router[v6], other[v6], far_host[v6], 200)),
+		    TDO_REASON_IN_SELECTOR);
+		/* The other direction: we are not told of what the peer sent. */
+		assert_int_equal(
+		    arrives(error_about(v6, router[v6], far_host[v6], near_host[v6], 200)),
+		    TDO_REASON_IN_SELECTOR);
+	}
+}
+
+static void
+by_their_own_addresses_they_may_anyway(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    arrives(error_about(false, far_host[0], near_host[0], other[0], 200)), TDO_REASON_NONE);
+}
+
+static void
+setting_says_own_addresses_only(void **state)
+{
+	(void)state;
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
+	assert_int_equal(arrives(error_about(false, router[0], near_host[0], far_host[0], 200)),
+	    TDO_REASON_IN_SELECTOR);
+}
+
+static void
+other_packets_gain_nothing(void **state)
+{
+	struct tdo_pkt *p = error_about(false, router[0], near_host[0], far_host[0], 200);
+	uint8_t *m = tdo_pkt_data(p) + 20;
+
+	(void)state;
+	m[0] = 8; /* an echo request with the same contents */
+	tdo_put_be16(m + 2, 0);
+	tdo_put_be16(m + 2, tdo_csum_fold(tdo_csum_add(0, m, 208)));
+	assert_int_equal(arrives(p), TDO_REASON_IN_SELECTOR);
+	p = error_about(false, router[0], near_host[0], far_host[0], 200);
+	tdo_pkt_data(p)[22] ^= 1; /* checksum */
+	assert_int_equal(arrives(p), TDO_REASON_IN_SELECTOR);
+}
+
+/* ---- clear, in ---------------------------------------------------------------------- */
+
+static enum tdo_reason
+arrives_clear(struct tdo_pkt *p, uint8_t flags)
+{
+	enum tdo_reason r;
+
+	p->flags = flags;
+	tdo_in_clear(f.w, &p, 1, f.now);
+	r = p->verdict == TDO_VERDICT_PASS ? TDO_REASON_NONE : (enum tdo_reason)p->reason;
+	fx_pkt_free(p);
+	return r;
+}
+
+static void
+nobody_saw_what_was_protected(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		for (uint8_t flags = 0; flags <= TDO_PKT_FORWARDED; flags += TDO_PKT_FORWARDED) {
+			assert_int_equal(arrives_clear(error_about(v6, router[v6], near_host[v6],
+							   far_host[v6], 200),
+					     flags),
+			    TDO_REASON_IN_ICMP_QUOTE);
+			assert_int_equal(
+			    arrives_clear(
+				error_about(v6, router[v6], near_host[v6], other[v6], 200), flags),
+			    TDO_REASON_NONE);
+			assert_int_equal(arrives_clear(error_about(v6, far_host[v6], near_host[v6],
+							   other[v6], 200),
+					     flags),
+			    TDO_REASON_IN_CLEAR);
+		}
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
+	assert_int_equal(
+	    arrives_clear(error_about(false, router[0], near_host[0], far_host[0], 200), 0),
+	    TDO_REASON_NONE);
+}
+
+/* An error of the network about ESP, from an address whose packets have to be protected. */
+static struct tdo_pkt *
+about_esp(uint32_t flip_at)
+{
+	struct tdo_pkt *esp = fx_udp(&f.rng, near_host[0], far_host[0], 300), *p;
+	uint8_t *m;
+
+	tdo_out(f.w, &esp, 1, f.now);
+	assert_int_equal(esp->verdict, TDO_VERDICT_SEND);
+	p = error_about(false, far_host[0], near_host[0], other[0], 200);
+	m = tdo_pkt_data(p) + 20;
+	memcpy(m + 8, tdo_pkt_data(esp), 200);
+	if (flip_at)
+		m[8 + flip_at] ^= 1;
+	tdo_put_be16(m + 2, 0);
+	tdo_put_be16(m + 2, tdo_csum_fold(tdo_csum_add(0, m, 208)));
+	fx_pkt_free(esp);
+	return p;
+}
+
+static void
+genuine_errors_about_esp_pass(void **state)
+{
+	(void)state;
+	fx_local(&f, gate[0]);
+	assert_int_equal(arrives_clear(about_esp(0), 0), TDO_REASON_NONE);
+	assert_int_equal(arrives_clear(about_esp(23), 0), TDO_REASON_ICMP_NO_SA);
+	assert_int_equal(arrives_clear(about_esp(24), 0), TDO_REASON_ICMP_NOT_SENT);
+	assert_int_equal(arrives_clear(about_esp(15), 0), TDO_REASON_ICMP_NOT_OURS);
+	/* Somebody else's. */
+	assert_int_equal(arrives_clear(about_esp(0), TDO_PKT_FORWARDED), TDO_REASON_IN_CLEAR);
+}
+
+/* ---- out ---------------------------------------------------------------------------- */
+
+static uint8_t
+leaves(struct tdo_pkt *p)
+{
+	uint8_t v;
+
+	tdo_out_classify(f.w, &p, 1, f.now);
+	v = p->verdict;
+	if (v == TDO_VERDICT_PROTECT) {
+		assert_int_equal(p->nsas, 1);
+		tdo_out_protect(f.w, &p, 1, f.now);
+		assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	}
+	fx_pkt_free(p);
+	return v;
+}
+
+/* What it quotes came through the tunnel and was secret. */
+static void
+errors_leave_as_what_they_quote(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		for (unsigned i = 0; i < 3; i++) { /* nothing is remembered for the next one */
+			assert_int_equal(
+			    leaves(error_about(v6, router[v6], far_host[v6], near_host[v6], 200)),
+			    TDO_VERDICT_PROTECT);
+			assert_int_equal(
+			    leaves(error_about(v6, router[v6], far_host[v6], other[v6], 200)),
+			    TDO_VERDICT_PASS);
+			assert_int_equal(
+			    leaves(error_about(v6, near_host[v6], far_host[v6], other[v6], 200)),
+			    TDO_VERDICT_PROTECT);
+		}
+	/* Who names them has what he says. */
+	fx_add_sp(&f, OUT, router[0], "10.2.0.0/16", TDO_IPPROTO_ICMP, "none");
+	assert_int_equal(leaves(error_about(false, router[0], far_host[0], near_host[0], 200)),
+	    TDO_VERDICT_PASS);
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
+	assert_int_equal(leaves(error_about(false, "172.16.0.7", far_host[0], near_host[0], 200)),
+	    TDO_VERDICT_PASS);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    T(routers_behind_the_peer_may_speak),
+	    T(by_their_own_addresses_they_may_anyway),
+	    T(setting_says_own_addresses_only),
+	    T(other_packets_gain_nothing),
+	    T(nobody_saw_what_was_protected),
+	    T(genuine_errors_about_esp_pass),
+	    T(errors_leave_as_what_they_quote),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
