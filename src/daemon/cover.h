@@ -91,7 +91,10 @@ int tdo_cover_default(struct tdo_cover *c, uint8_t af, bool all);
 void tdo_cover_age(struct tdo_cover *c);
 void tdo_cover_drop_aged(struct tdo_cover *c);
 
-/* What the kernel's rules answer for this packet. */
+/*
+ * What the kernel's rules answer for this packet; but ICMP errors are covered as soon as there is a
+ * shape, because what they quote may be (RFC 4301 6).
+ */
 bool tdo_cover_match(const struct tdo_cover *c, enum tdo_dir dir, const struct tdo_flow *flow,
     bool is_fragment, bool l4_loadable);
 

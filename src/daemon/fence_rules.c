@@ -495,6 +495,7 @@ icmp_rules(struct tdo_nft *n, const char *table, const char *chain, uint8_t af, 
 
 		tdo_nft_rule_begin(n, table, chain);
 		tdo_fence_if_meta8(n, NFT_META_L4PROTO, v6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP);
+		tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, R(1)); /* loadable_rule() */
 		tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, R(0));
 		tdo_nft_cmp(n, NFT_CMP_GTE, R(0), &first, 1);
 		tdo_nft_cmp(n, NFT_CMP_LTE, R(0), &last, 1);

@@ -16,8 +16,9 @@ struct tdo_probing {
 	struct tdo_process *process;
 	struct tdo_paths paths;
 	struct tdo_source icmp4, icmp6;
-	struct tdo_bucket icmp; /* errors that are looked at */
-	uint8_t *buf;           /* room for one packet of any size */
+	struct tdo_bucket icmp;   /* errors that are looked at ... */
+	struct tdo_bucket queued; /* ... because a policy covers them */
+	uint8_t *buf;             /* room for one packet of any size */
 };
 
 /* 0, -ENOMEM or -errno.  To be ended in any case. */

@@ -27,6 +27,7 @@
 #include "os/route.h"
 #include "os/sysctl.h"
 #include "os/tun.h"
+#include "wire/icmp.h"
 #include "wire/ip.h"
 #include "wire/udp.h"
 
@@ -355,6 +356,20 @@ naively_matched(const struct packet *p)
 	return false;
 }
 
+/* They are judged by what they quote, too, so they are always looked at. */
+static bool
+is_icmp_error(const struct packet *p)
+{
+	struct tdo_ip_info ip;
+
+	return !p->frag && p->loadable && tdo_ip_parse(p->b, p->len, &ip) == TDO_REASON_NONE &&
+	       ip.flow.has_ports &&
+	       ip.flow.proto ==
+		   (ip.flow.src.af == TDO_AF_INET ? TDO_IPPROTO_ICMP : TDO_IPPROTO_ICMPV6) &&
+	       ip.flow.sport != 0 && ip.flow.sport != 5 && tdo_icmp_is_error(&ip.flow) &&
+	       (ip.flow.src.af == TDO_AF_INET || ip.flow.sport <= 4);
+}
+
 static unsigned seen[3], matched, cases;
 
 static void
@@ -382,6 +397,8 @@ check_packet(enum tdo_dir dir, bool forwarded)
 	fate = fate_of(&p, dir, forwarded);
 	match = naively_matched(&p);
 	model = tdo_cover_match(tdo_fence_cover(at.fence), dir, &p.flow, p.frag, p.loadable);
+	model |= is_icmp_error(&p) &&
+		 tdo_cover_shapes(tdo_fence_cover(at.fence), dir, p.flow.src.af) != NULL;
 	cases++;
 	seen[fate]++;
 	matched += match;
