@@ -200,8 +200,10 @@ classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, struct cl
 		*r = judge(e, err, c, ret_sa);
 	}
 	/* Other UDP that happens to be long enough has no SPI of ours. */
-	if (c->in_udp && !*ret_sa)
+	if (c->in_udp && !*ret_sa) {
+		*r = TDO_REASON_NONE;
 		return TDO_ICMP_FOREIGN;
+	}
 	if (*r == TDO_REASON_NONE && err->too_big &&
 	    tdo_knob(e, TDO_KNOB_ICMP_PMTU, err->ip.flow.dst.af) == 0)
 		*r = TDO_REASON_ICMP_IGNORED;

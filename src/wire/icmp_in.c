@@ -153,7 +153,7 @@ tdo_icmp_quoted_flow(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_
 	ret->dport = f.sport;
 	if (f.proto == TDO_IPPROTO_ICMP || f.proto == TDO_IPPROTO_ICMPV6 ||
 	    f.proto == TDO_IPPROTO_GRE || f.proto == TDO_IPPROTO_MH) {
-		ret->sport = answering_type(f.proto, f.sport);
+		ret->sport = f.has_ports ? answering_type(f.proto, f.sport) : 0;
 		ret->dport = f.dport;
 	}
 	return true;

@@ -79,6 +79,8 @@ def inner_mtu(shape, six):
 def test_d27_forwarded_sender_learns_the_mtu(lab, peer, shape):
     """A DF packet that does not fit is answered by ICMP with the inner MTU of the tunnel."""
     w, gws, (h1, h2) = gateways(lab, shape=shape)
+    for g in gws:
+        g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.pmtu_probe=0")  # full packets are counted
     assert h1.ping(peer, 1) == 1
     six = ":" in peer
     h1.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400" if six else "1450",
