@@ -83,8 +83,9 @@ def test_d27_forwarded_sender_learns_the_mtu(lab, peer, shape):
         g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.pmtu_probe=0")  # full packets are counted
     assert h1.ping(peer, 1) == 1
     six = ":" in peer
-    h1.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400" if six else "1450",
-           peer, check=False)
+    said = h1.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s",
+                  "1400" if six else "1450", peer, check=False)
+    assert ("From fd01::1" if six else "From 10.0.1.1") in said  # the gateway's own address
     out = h1.ip("-6" if six else "-4", "route", "get", peer)
     assert "mtu" in out, out
     mtu = int(out.split("mtu ")[1].split()[0])
