@@ -81,7 +81,8 @@ class Stack:
     def room(self, mtu):
         return self.rooms[mtu]
 
-    word, front, damage = "in", 0, Cell.damage
+    word, front = "in", 0
+    damage = staticmethod(Cell.damage)
 
     def wire_ok(self, wire, ours):
         return True
