@@ -17,6 +17,7 @@
  *	udp HEX		an IP packet to a port to which ESP in UDP comes
  *	clear HEX	an IP packet that this host receives without protection
  *	mtu HEX MTU	the largest packet like this one that fits when it is protected
+ *	dummy MTU	the next dummy packet of an SA that wants some
  *	knob NAME VALUE [6]
  *	seq SRC DST SPI [ah]	last sequence number sent, highest one received
  *	algs		the table of algorithms
@@ -346,6 +347,32 @@ text_command(char *line)
 	return true;
 }
 
+static uint32_t
+dummy_mtu(void *ctx, const struct tdo_addr *src, const struct tdo_addr *dst)
+{
+	(void)src;
+	(void)dst;
+	return *(const uint32_t *)ctx;
+}
+
+/* Lets time pass, up to a second, until one is due. */
+static void
+say_dummy(uint32_t mtu)
+{
+	static uint8_t buf[TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM];
+	struct tdo_pkt p = {.buf = buf, .cap = sizeof(buf), .off = TDO_HEADROOM};
+	bool made = false;
+
+	tdo_worker_resume(host.w);
+	for (unsigned i = 0; i < 1000 && !made; i++, host.now += TDO_SEC / 1000)
+		made = tdo_dummy_make(host.e, host.w, dummy_mtu, &mtu, &p, host.now);
+	tdo_worker_idle(host.w);
+	if (made)
+		say_packet("send", &p);
+	else
+		puts("error 0 none is due");
+}
+
 static void
 command(char *line)
 {
@@ -362,6 +389,10 @@ command(char *line)
 	}
 	if (n >= 2 && packet(w, n) == 0)
 		return;
+	if (n == 2 && strcmp(w[0], "dummy") == 0) {
+		say_dummy((uint32_t)strtoul(w[1], NULL, 0));
+		return;
+	}
 	if ((n == 4 || n == 5) && strcmp(w[0], "seq") == 0 && say_seq(w, n) == 0)
 		return;
 	said = false;

@@ -110,3 +110,18 @@ def test_lower_path_mtu_without_icmp(lab, peer, shape):
     tcp(a, b, peer, size=3_000_000)
     tcp(b, a, "10.1.1.1" if "." in peer else "fd10::1", size=3_000_000)
     assert a.drops("too-big-df") == 0
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_fragments_before_or_after_protection(lab, first):
+    """What a router may fragment is fragmented outside of the tunnel, or by setting inside of it."""
+    w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
+    sas, p1, p2 = keys.tunnel("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2")
+    for g, p in ((g1, p1), (g2, p2)):
+        g.start()
+        g.run(netlab.TESTUDO, "sysctl", f"net.inet.ipsec.frag_first={first}")
+        g.setkey(sas + p)
+    with w.capture() as c:
+        netlab.udp(h1, h2, "10.0.2.5", 5000, port=9)
+    outer = [p for p in c.between(["20.0.0.0/24"]) if p.proto == 50]
+    assert outer and bool([p for p in outer if p.fragment]) == (not first)

@@ -375,6 +375,48 @@ test_in_clear(void **state)
 	fx_pkt_free(p);
 }
 
+/* ---- before or after protection ---- */
+
+static bool
+cuts_first(uint8_t mode, uint16_t frag)
+{
+	const char *src = mode == TDO_MODE_TUNNEL ? "192.0.2.1" : "10.0.0.2";
+	const char *dst = mode == TDO_MODE_TUNNEL ? "192.0.2.2" : "10.0.0.1";
+	struct fx_sa sa = {
+	    .src = src, .dst = dst, .spi = 0x1000, .mode = mode, .enc = "aes-gcm-16"};
+	struct tdo_pkt *p = fx_udp(&f.rng, "10.0.0.2", "10.0.0.1", 1000);
+	uint32_t limit;
+	bool first;
+
+	if (frag)
+		sa.natt = (struct tdo_natt){
+		    .type = TDO_NATT_ESPINUDP, .sport = 4500, .dport = 4500, .frag = frag};
+	fx_add_sa(&f, &sa);
+	tdo_out_classify(f.w, &p, 1, f.now);
+	assert_int_equal(p->verdict, TDO_VERDICT_PROTECT);
+	first = tdo_out_cuts_first(f.w, p);
+	limit = tdo_out_inner_mtu(p, 1500);
+	assert_true(frag ? limit == frag : limit > 1400);
+	fx_pkt_free(p);
+	fx_delete_sa(&f, &sa);
+	return first;
+}
+
+static void
+test_cuts_first(void **state)
+{
+	add_policy(false, TDO_DIR_OUT, ALL, GW4);
+	assert_false(cuts_first(TDO_MODE_TUNNEL, 0));
+	assert_true(cuts_first(TDO_MODE_TUNNEL, 552));
+	fx_knob(&f, TDO_KNOB_FRAG_FIRST, 1);
+	assert_true(cuts_first(TDO_MODE_TUNNEL, 0));
+	assert_int_equal(tdo_sp_flush(f.e), 1);
+	/* RFC 4303 3.3.4: transport mode protects whole datagrams. */
+	add_policy(false, TDO_DIR_OUT, ALL, "esp/transport//require");
+	assert_false(cuts_first(TDO_MODE_TRANSPORT, 0));
+	assert_false(cuts_first(TDO_MODE_TRANSPORT, 552));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -391,6 +433,7 @@ main(void)
 	    T(d48_fragments_and_selectors_of_the_sa),
 	    T(test_in_other_way),
 	    T(test_in_clear),
+	    T(test_cuts_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,40 @@ forwarded_packets_are_refused_by_the_rules(void **state)
 	assert_int_equal(tdo_size_fit(&p, 1500, true, &mss), TDO_FIT_CUT);
 }
 
+/* Before protection: where it is wanted and the sender allows it, or nothing else could help. */
+static void
+fragments_before_protection(void **state)
+{
+	struct tdo_pkt p = packet(TDO_AF_INET, TDO_IPPROTO_UDP, 3000);
+
+	(void)state;
+	/* A host's own datagrams, DF or not. */
+	assert_true(tdo_size_cut_first(&p, 1438, true, true));
+	assert_false(tdo_size_cut_first(&p, 1438, true, false));
+	assert_false(tdo_size_cut_first(&p, 1438, false, true)); /* transport mode */
+	assert_false(tdo_size_cut_first(&p, 3000, true, true));
+	/* Somebody else's: not with DF, and never IPv6. */
+	p.flags = TDO_PKT_FORWARDED;
+	assert_false(tdo_size_cut_first(&p, 1438, true, true));
+	p.ip.df = false;
+	assert_true(tdo_size_cut_first(&p, 1438, true, true));
+	p = packet(TDO_AF_INET6, TDO_IPPROTO_UDP, 3000);
+	assert_true(tdo_size_cut_first(&p, 1438, true, true));
+	p.flags = TDO_PKT_FORWARDED;
+	assert_false(tdo_size_cut_first(&p, 1438, true, true));
+	/* What came in fragments of IPv6 goes in fragments. */
+	p.flags = TDO_PKT_CAME_CUT;
+	assert_true(tdo_size_cut_first(&p, 1438, true, false));
+	assert_false(tdo_size_cut_first(&p, 1438, false, false));
+	p = packet(TDO_AF_INET, TDO_IPPROTO_UDP, 3000);
+	p.flags = TDO_PKT_CAME_CUT;
+	assert_false(tdo_size_cut_first(&p, 1438, true, false));
+	assert_true(tdo_size_cut_first(&p, 1438, true, true));
+	/* TCP is cut into segments instead. */
+	p = packet(TDO_AF_INET, TDO_IPPROTO_TCP, 3000);
+	assert_false(tdo_size_cut_first(&p, 1438, true, true));
+}
+
 int
 main(void)
 {
@@ -213,6 +247,7 @@ main(void)
 	    cmocka_unit_test(mss_option_counts_no_options),
 	    cmocka_unit_test(own_datagrams_stay_whole),
 	    cmocka_unit_test(forwarded_packets_are_refused_by_the_rules),
+	    cmocka_unit_test(fragments_before_protection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
