@@ -53,7 +53,7 @@ if_udp(struct tdo_nft *n, uint8_t af)
 
 /*
  * What is behind the UDP header: an SPI is never zero, and IKE has four zero bytes in front
- * (RFC 3948 2.2), whose next four are half of a cookie; a keepalive is shorter.  Eight zero bytes
+ * (RFC 3948 2.2), whose next four are half of a cookie.  Eight zero bytes
  * are the marker of the older form, where IKE, without any, has its cookie.
  */
 static void
@@ -92,13 +92,39 @@ redirect(struct tdo_fence *f, const char *table, unsigned fam, unsigned form)
 	tdo_fence_accept_and_end(n);
 }
 
+/*
+ * A keepalive is ignored (RFC 3948 2.3, 4).  A port that no program owns would answer it, with an
+ * ICMP error of which the peer could make nothing.
+ */
+static void
+ignore_keepalives(struct tdo_fence *f, const char *table, unsigned fam, unsigned form)
+{
+	static const uint8_t keepalive = TDO_UDP_KEEPALIVE;
+	const uint16_t len = htons(TDO_UDP_HLEN + 1);
+	uint32_t local = RTN_LOCAL;
+	struct tdo_nft *n = f->nft;
+
+	tdo_nft_rule_begin(n, table, "natt");
+	if_udp(n, family[fam]);
+	tdo_nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, TDO_UDP_DPORT_OFF, 2, R(0));
+	tdo_nft_lookup(n, set_name[form], R(0));
+	if_payload(n, NFT_CMP_EQ, TDO_UDP_LEN_OFF, &len, sizeof(len));
+	if_payload(n, NFT_CMP_EQ, TDO_UDP_HLEN, &keepalive, sizeof(keepalive));
+	tdo_nft_fib_daddr_type(n, R(0));
+	tdo_nft_cmp(n, NFT_CMP_EQ, R(0), &local, sizeof(local));
+	tdo_nft_verdict(n, NF_DROP, NULL);
+	tdo_nft_rule_end(n);
+}
+
 static void
 fill_in(struct tdo_fence *f, const char *table, unsigned fam)
 {
 	if (f->natt.sock.in[fam] == 0)
 		return;
-	for (unsigned form = 0; form < TDO_FENCE_NATT_FORMS; form++)
+	for (unsigned form = 0; form < TDO_FENCE_NATT_FORMS; form++) {
 		redirect(f, table, fam, form);
+		ignore_keepalives(f, table, fam, form);
+	}
 }
 
 /*

@@ -162,8 +162,9 @@ def test_esp_in_udp_comes_to_the_daemon_and_nothing_else(lab, version):
     check_esp(esp_in, version, ESP)
     peer.sendto(ESP[0], (mine, 4500))
     check_esp(esp_in, version, ESP[:1])
-    to_owner(IKE, KEEPALIVE, b"", b"x", b"four", MARKED)
-    assert nothing(esp_in)
+    to_owner(IKE, b"", b"x", b"four", MARKED)
+    peer.sendto(KEEPALIVE, (mine, 4500))
+    assert nothing(owner) and nothing(esp_in)
     # Another port is nobody's business, and so is what is sent to the socket's own.
     other = udp(a, version, 4501)
     peer.sendto(ESP[1], (mine, 4501))
@@ -171,7 +172,7 @@ def test_esp_in_udp_comes_to_the_daemon_and_nothing_else(lab, version):
     peer.sendto(ESP[1], (mine, esp_in.getsockname()[1]))
     assert nothing(esp_in) and nothing(owner)
     assert port(d, 4500, False) == 4500
-    to_owner(ESP[0], IKE)
+    to_owner(ESP[0], IKE, KEEPALIVE)
     assert nothing(esp_in)
     assert "tproxy" not in a.run("nft", "list", "ruleset")
 
