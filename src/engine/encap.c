@@ -355,6 +355,20 @@ tdo_encap_look(struct tdo_engine *e, struct tdo_sa *sa)
 }
 
 void
+tdo_encap_inherit(struct tdo_sa *sa, const struct tdo_sa *old)
+{
+	struct tdo_encap *x = sa->encap;
+	const struct tdo_encap *o = old->encap;
+
+	if (x == NULL || o == NULL || !tdo_addr_equal(&sa->id.src, &old->id.src) ||
+	    sa->param.natt.sport != old->param.natt.sport)
+		return;
+	/* What was seen since and not looked at is seen again with the next packet. */
+	x->mapping = x->seen = o->mapping;
+	x->old_sport = o->old_sport;
+}
+
+void
 tdo_encap_tell(struct tdo_sa *sa, struct tdo_event *ret)
 {
 	struct tdo_encap *x = sa->encap;

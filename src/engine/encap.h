@@ -62,6 +62,8 @@ TDO_MUST_CHECK int tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa);
 /* No packet will come for it any more; the object may stay for a while. */
 void tdo_encap_retire(struct tdo_engine *e, struct tdo_sa *sa);
 void tdo_encap_free(struct tdo_engine *e, struct tdo_sa *sa);
+/* sa replaces old, in the same place: what is known of the peer stays known. */
+void tdo_encap_inherit(struct tdo_sa *sa, const struct tdo_sa *old);
 /* A worker saw packets from a new mapping: it is followed, and an event tells of it. */
 void tdo_encap_look(struct tdo_engine *e, struct tdo_sa *sa);
 

@@ -219,6 +219,7 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	old->continued = true;
 	sa->successor = true;
 	sa->serial = old->serial;
+	tdo_encap_inherit(sa, old);
 	if (old->out == NULL || !tdo_sa_same_keys(&sa->param, &old->param))
 		return;
 	/*

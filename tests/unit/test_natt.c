@@ -401,15 +401,28 @@ d32_tunnels_over_ipv6(void **state)
 
 /* ---- ports that change -------------------------------------------------------------------- */
 
-static void
+/* How many new mappings are told. */
+static unsigned
 tick(void)
 {
 	struct tdo_event ev;
+	unsigned n = 0;
 
 	tdo_worker_quiesce(srv.w);
 	tdo_engine_tick(srv.e, srv.now);
-	while (tdo_engine_next_event(srv.e, &ev))
+	for (; tdo_engine_next_event(srv.e, &ev); n++)
 		assert_int_equal(ev.type, TDO_EVENT_NAT_MAPPING);
+	return n;
+}
+
+/* By a tunnel from client i, which the NAT gives this address and port now. */
+static void
+arrives_from(unsigned i, const char *from, uint16_t port)
+{
+	struct tdo_pkt *p = sent(&cl[i], udp_new(net[i], 9, home, 7));
+
+	translate(p, false, from, port);
+	assert_int_equal(received(&srv, p), TDO_REASON_NONE);
 }
 
 static struct tdo_natt
@@ -429,15 +442,11 @@ natt_of(unsigned spi, bool v6, bool to_nat)
 static void
 d19_policies_with_ports_follow_a_new_one(void **state)
 {
-	struct tdo_pkt *p;
-
 	(void)state;
 	tunnels(false, "require");
 	converse_by_tunnels(false);
-	p = sent(&cl[0], udp_new(net[0], 9, home, 7));
-	translate(p, false, nat[0], 31000);
-	assert_int_equal(received(&srv, p), TDO_REASON_NONE);
-	tick();
+	arrives_from(0, nat[0], 31000);
+	assert_int_equal(tick(), 1);
 	assert_int_equal(back_through_tunnel(false, 0), 31000);
 	assert_int_equal(back_through_tunnel(false, 1), port_of(1));
 	assert_int_equal(srv.followed, 2); /* the SA that it came by, and the one back */
@@ -448,10 +457,8 @@ d19_policies_with_ports_follow_a_new_one(void **state)
 	setkey(&srv, "update %s %s esp 0x2000 -m tunnel -u 1 -lh 3600;", server[0], nat[0]);
 	assert_int_equal(back_through_tunnel(false, 0), 31000);
 	/* When it comes back to its old port there is nothing more to know. */
-	p = sent(&cl[0], udp_new(net[0], 9, home, 7));
-	translate(p, false, nat[0], port_of(0));
-	assert_int_equal(received(&srv, p), TDO_REASON_NONE);
-	tick();
+	arrives_from(0, nat[0], port_of(0));
+	assert_int_equal(tick(), 1);
 	assert_int_equal(back_through_tunnel(false, 0), port_of(0));
 	assert_int_equal(natt_of(0x2000, false, true).named_dport, 0);
 }
@@ -507,6 +514,53 @@ d19_sas_made_after_a_move_follow_the_next(void **state)
 	assert_int_equal(back_through_tunnel(false, 1), 31000);
 }
 
+/* The NAT gives each client the port that was the other's. */
+static void
+d19_clients_may_change_places(void **state)
+{
+	(void)state;
+	tunnels(false, "require");
+	converse_by_tunnels(false);
+	for (unsigned round = 1; round < 4; round++) {
+		arrives_from(0, nat[0], port_of(round % 2));
+		assert_int_equal(tick(), 1);
+		arrives_from(1, nat[0], port_of(1 - round % 2));
+		assert_int_equal(tick(), 1);
+		assert_int_equal(back_through_tunnel(false, 0), port_of(round % 2));
+		assert_int_equal(back_through_tunnel(false, 1), port_of(1 - round % 2));
+	}
+}
+
+/* Another address is told once, also when the SA is updated in between. */
+static void
+d19_an_update_tells_nothing_again(void **state)
+{
+	(void)state;
+	tunnels(false, "unique:%u");
+	arrives_from(0, "192.0.2.77", 31000);
+	assert_int_equal(tick(), 1);
+	setkey(&srv, "update %s %s esp 0x3000 -m tunnel -u 1 -lh 3600;", nat[0], server[0]);
+	arrives_from(0, "192.0.2.77", 31000);
+	assert_int_equal(tick(), 0);
+	assert_int_equal(back_through_tunnel(false, 0), port_of(0)); /* key management decides */
+	/* It was seen, and not looked at when the update came. */
+	arrives_from(0, "192.0.2.78", 31000);
+	setkey(&srv, "update %s %s esp 0x3000 -m tunnel -u 1 -lh 3600;", nat[0], server[0]);
+	assert_int_equal(tick(), 0);
+	arrives_from(0, "192.0.2.78", 31000);
+	assert_int_equal(tick(), 1);
+	/* Only one of the two SAs knows a new port; the request id says what belongs to
+	 * what. */
+	setkey(&srv, "update %s[33000] %s[4500] esp-udp 0x3000 -m tunnel -u 1;", nat[0], server[0]);
+	arrives_from(0, nat[0], 34000);
+	assert_int_equal(tick(), 1);
+	assert_int_equal(back_through_tunnel(false, 0), port_of(0));
+	setkey(&srv, "update %s[4500] %s[34000] esp-udp 0x2000 -m tunnel -u 1;", server[0], nat[0]);
+	arrives_from(0, nat[0], 35000);
+	assert_int_equal(tick(), 1);
+	assert_int_equal(back_through_tunnel(false, 0), 35000);
+}
+
 /* Key management says where the peer is now: what goes out follows at once. */
 static void
 an_update_moves_what_goes_out(void **state)
@@ -534,7 +588,8 @@ an_update_moves_what_goes_out(void **state)
 	assert_int_equal(back_through_tunnel(false, 1), port_of(1));
 }
 
-/* ---- requests and SAs that do not agree --------------------------------------------------- */
+/* ---- requests and SAs that do not agree
+ * --------------------------------------------------- */
 
 static bool
 goes_out(uint16_t *ret)
@@ -591,7 +646,8 @@ ports_are_for_esp_with_addresses(void **state)
 	assert_int_equal(tdo_engine_counts(srv.e).sps, 0);
 }
 
-/* ---- ESP in UDP that is not the outermost ------------------------------------------------- */
+/* ---- ESP in UDP that is not the outermost
+ * ------------------------------------------------- */
 
 /* The UDP header behind the IP header and an AH header, if there is one. */
 static uint8_t *
@@ -608,8 +664,8 @@ udp_header(struct tdo_pkt *p)
 }
 
 /*
- * Whoever puts another header outside must not leave the checksum of UDP to the kernel: AH covers
- * it, and the kernel would not find it.
+ * Whoever puts another header outside must not leave the checksum of UDP to the kernel: AH
+ * covers it, and the kernel would not find it.
  */
 static void
 checksum_under(bool v6, const char *outside, bool left)
@@ -670,6 +726,8 @@ main(void)
 	    T(d19_policies_with_ports_follow_a_new_one),
 	    T(d19_swapped_ports_are_followed),
 	    T(d19_sas_made_after_a_move_follow_the_next),
+	    T(d19_clients_may_change_places),
+	    T(d19_an_update_tells_nothing_again),
 	    T(an_update_moves_what_goes_out),
 	    T(which_sa_suits_which_request),
 	    T(ports_are_for_esp_with_addresses),
