@@ -17,6 +17,7 @@
 #include "base/be.h"
 #include "host.h"
 #include "wire/ip.h"
+#include "wire/pfkey_msg.h"
 
 enum { UDP = 17, PAYLOAD = 100, CLIENTS = 2, NAT_PORT = 30000 };
 
@@ -514,6 +515,98 @@ d19_sas_made_after_a_move_follow_the_next(void **state)
 	assert_int_equal(back_through_tunnel(false, 1), 31000);
 }
 
+/* A message to one client of PF_KEY: true when there is one. */
+static bool
+heard(struct tdo_pfkey_client *c, struct tdo_sadb_msg *ret)
+{
+	static uint8_t buf[TDO_PFKEY_MSG_MAX];
+	size_t len = tdo_pfkey_pull(c, buf, sizeof(buf));
+
+	if (len > 0)
+		assert_int_equal(tdo_sadb_parse(buf, len, ret, NULL), 0);
+	return len > 0;
+}
+
+static struct tdo_pfkey_client *
+listener(uint8_t type, uint8_t satype)
+{
+	struct tdo_sadb_msg m;
+	struct tdo_pfkey_client *c;
+	uint8_t buf[64];
+	struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
+
+	assert_int_equal(tdo_pfkey_open(srv.pfkey, &(struct tdo_pfkey_cred){true, 7}, NULL, &c), 0);
+	tdo_sadb_begin(&w, &(struct tdo_sadb_base){.type = type, .satype = satype});
+	tdo_pfkey_input(c, buf, tdo_sadb_end(&w), srv.now);
+	while (heard(c, &m))
+		assert_int_equal(m.base.err, 0);
+	return c;
+}
+
+static void
+expect_mapping(const struct tdo_sadb_msg *m, bool v6, uint16_t old, uint16_t new)
+{
+	struct tdo_sadb_address src, dst;
+	struct tdo_sadb_sa sa;
+	struct tdo_addr at = addr(nat[v6]);
+	uint16_t port;
+
+	assert_int_equal(m->base.type, TDO_SADB_X_NAT_T_NEW_MAPPING);
+	assert_int_equal(m->base.satype, TDO_SATYPE_ESP);
+	assert_true(tdo_sadb_get_sa(m, &sa));
+	assert_int_equal(sa.spi, 0x3000);
+	assert_true(tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_SRC, &src));
+	assert_true(tdo_sadb_get_address(m, TDO_SADB_EXT_ADDRESS_DST, &dst));
+	assert_true(tdo_addr_equal(&src.addr, &at) && tdo_addr_equal(&dst.addr, &at));
+	assert_true(tdo_sadb_get_natt_port(m, TDO_SADB_X_EXT_NAT_T_SPORT, &port));
+	assert_int_equal(port, old);
+	assert_true(tdo_sadb_get_natt_port(m, TDO_SADB_X_EXT_NAT_T_DPORT, &port));
+	assert_int_equal(port, new);
+	assert_false(tdo_sadb_has(m, TDO_SADB_EXT_KEY_ENCRYPT));
+}
+
+/* Key managers and whoever listens to everything (setkey -x); nobody else. */
+static void
+mapping_is_heard(bool v6)
+{
+	struct tdo_pfkey_client *manager = listener(TDO_SADB_REGISTER, TDO_SATYPE_ESP);
+	struct tdo_pfkey_client *other = listener(TDO_SADB_REGISTER, TDO_SATYPE_AH);
+	struct tdo_pfkey_client *all = listener(TDO_SADB_X_PROMISC, 1);
+	struct tdo_sadb_msg m, inner_msg;
+
+	tunnels(v6, "require");
+	while (heard(all, &m) || heard(manager, &m) || heard(other, &m))
+		continue; /* of the statements */
+	arrives_from(0, nat[v6], 31000);
+	tdo_worker_quiesce(srv.w);
+	tdo_engine_tick(srv.e, srv.now);
+	tdo_pfkey_events(srv.pfkey, srv.now);
+	assert_true(heard(manager, &m));
+	expect_mapping(&m, v6, port_of(0), 31000);
+	assert_true(heard(all, &m));
+	assert_int_equal(m.base.type, TDO_SADB_X_PROMISC);
+	assert_int_equal(tdo_sadb_parse(m.payload, m.payload_len, &inner_msg, NULL), 0);
+	expect_mapping(&inner_msg, v6, port_of(0), 31000);
+	assert_false(heard(manager, &m) || heard(all, &m) || heard(other, &m));
+	tdo_pfkey_close(manager);
+	tdo_pfkey_close(other);
+	tdo_pfkey_close(all);
+}
+
+static void
+d19_key_managers_hear_of_a_new_mapping(void **state)
+{
+	(void)state;
+	mapping_is_heard(false);
+}
+
+static void
+d19_d32_key_managers_hear_of_it_over_ipv6(void **state)
+{
+	(void)state;
+	mapping_is_heard(true);
+}
+
 /* The NAT gives each client the port that was the other's. */
 static void
 d19_clients_may_change_places(void **state)
@@ -726,6 +819,8 @@ main(void)
 	    T(d19_policies_with_ports_follow_a_new_one),
 	    T(d19_swapped_ports_are_followed),
 	    T(d19_sas_made_after_a_move_follow_the_next),
+	    T(d19_key_managers_hear_of_a_new_mapping),
+	    T(d19_d32_key_managers_hear_of_it_over_ipv6),
 	    T(d19_clients_may_change_places),
 	    T(d19_an_update_tells_nothing_again),
 	    T(an_update_moves_what_goes_out),

@@ -636,6 +636,29 @@ small_extensions(void **state)
 	    tdo_print_message(f, buf, len));
 }
 
+/* As setkey -x has it when a NAT gave the peer of an SA another port. */
+static void
+d19_a_new_mapping_is_shown(void **state)
+{
+	struct tdo_wr w;
+
+	(void)state;
+	begin(&w, TDO_SADB_X_NAT_T_NEW_MAPPING, TDO_SATYPE_ESP);
+	tdo_sadb_put_sa(&w, &(struct tdo_sadb_sa){.spi = 300, .encrypt = 20, .state = 1});
+	tdo_sadb_put_sa_addrs(&w, &a4, &b4);
+	tdo_sadb_put_natt_port(&w, TDO_SADB_X_EXT_NAT_T_SPORT, 1024);
+	tdo_sadb_put_natt_port(&w, TDO_SADB_X_EXT_NAT_T_DPORT, 2048);
+	end(&w);
+	PRINTED("sadb_msg{ version=2 type=23 errno=0 satype=3 len=12 reserved=1 seq=0 pid=4711 } "
+		"SADB_X_NAT_T_NEW_MAPPING\n"
+		"sadb_sa{ spi=300 replay=0 state=1 auth=0 encrypt=20 flags=0x00000000 }\n"
+		"sadb_address_src{ proto=255 prefixlen=32 addr=192.0.2.10 port=0 }\n"
+		"sadb_address_dst{ proto=255 prefixlen=32 addr=192.0.2.20 port=0 }\n"
+		"sadb_x_nat_t_sport{ port=1024 }\n"
+		"sadb_x_nat_t_dport{ port=2048 }\n",
+	    tdo_print_message(f, buf, len));
+}
+
 /* What does not parse is shown as it is. */
 static void
 malformed_messages(void **state)
@@ -701,6 +724,7 @@ main(void)
 	    cmocka_unit_test(policy_of_a_socket),
 	    cmocka_unit_test(messages_extension_by_extension),
 	    cmocka_unit_test(small_extensions),
+	    cmocka_unit_test(d19_a_new_mapping_is_shown),
 	    cmocka_unit_test(malformed_messages),
 	    cmocka_unit_test(messages_from_files),
 	};
