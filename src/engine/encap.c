@@ -266,8 +266,49 @@ tdo_encap_saw(struct tdo_sa *sa, const struct tdo_pkt *p)
 	if (sport == x->seen.sport && tdo_addr_equal(&p->ip.flow.src, &x->seen.src))
 		return false;
 	x->seen = (struct tdo_mapping){p->ip.flow.src, sport};
+	x->fresh = !x->moved;
 	x->moved = true;
 	return true;
+}
+
+/* To the peer that has another port now. */
+struct answer {
+	const struct tdo_encap *from;
+	uint16_t port;
+};
+
+static void
+redirect(void *ctx, struct tdo_sa *sa)
+{
+	const struct answer *a = ctx;
+	struct tdo_encap *x = sa->encap;
+	uint32_t ports;
+
+	if (x == NULL || x->dport != a->from->sport)
+		return;
+	ports = atomic_load_explicit(&x->ports, memory_order_relaxed);
+	atomic_store_explicit(
+	    &x->ports, both((uint16_t)(ports >> 16), a->port), memory_order_relaxed);
+}
+
+/*
+ * The answer to this very packet must not go where nobody is any more: a NAT may take it for the
+ * beginning of something else.  Once for each time that the control thread looks, which does all
+ * the rest; a peer that jumps about costs no more.
+ */
+void
+tdo_encap_answer(const struct tdo_engine *e, struct tdo_sa *sa)
+{
+	struct tdo_encap *x = sa->encap;
+	struct tdo_sa_key back = {.satype = TDO_SATYPE_ESP, .src = sa->id.dst, .dst = sa->id.src};
+	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
+	struct answer a = {x, x->seen.sport};
+	bool follow_it = x->fresh && tdo_addr_equal(&x->seen.src, &sa->id.src);
+
+	x->fresh = false;
+	tdo_replay_unlock(window);
+	if (follow_it)
+		tdo_sad_out_peek(e, &back, redirect, &a);
 }
 
 /* A peer that has another port. */

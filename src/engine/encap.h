@@ -24,6 +24,7 @@ struct tdo_encap {
 	/* Under the lock of the SA's replay window: */
 	struct tdo_mapping seen; /* of the newest packet that came from elsewhere */
 	bool moved;              /* the control thread has not looked at it */
+	bool fresh;              /* ... and no worker has followed it */
 	/* control thread */
 	struct tdo_mapping mapping; /* the present one */
 	struct tdo_sa *sa;
@@ -135,6 +136,8 @@ void tdo_encap_put(const struct tdo_encap *x, struct tdo_pkt *p);
  * the sender saw, and a NAT changed them (RFC 3948 3.1.2).
  */
 void tdo_encap_fix_csum(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p);
+/* A packet came from a new mapping: what goes to the peer goes there from now on. */
+void tdo_encap_answer(const struct tdo_engine *e, struct tdo_sa *sa);
 /*
  * p was authentic and is the newest packet of the SA: true when it came from a new mapping.  The
  * caller holds the lock of the window.

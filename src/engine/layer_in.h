@@ -247,6 +247,8 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
 	tdo_replay_unlock(window);
 	if (grow || moved)
 		tdo_sa_ask_to_grow(w, sa);
+	if (moved)
+		tdo_encap_answer(w->engine, sa);
 	if (all_late > 0)
 		tdo_worker_stat(w, l->late_accepted, all_late);
 }

@@ -84,6 +84,9 @@ void tdo_sad_out_soften(struct tdo_sa *sa);
 /* Calls fn for all SAs of the type and address pair of key; it changes none of their sets. */
 void tdo_sad_out_each(const struct tdo_engine *e, const struct tdo_sa_key *key,
     void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx);
+/* Worker: the same for those that are mature or dying. */
+void tdo_sad_out_peek(const struct tdo_engine *e, const struct tdo_sa_key *key,
+    void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx);
 /* An SA of the type and address pair of key, in whatever state; NULL when there is none. */
 struct tdo_sa *tdo_sad_out_any(const struct tdo_engine *e, const struct tdo_sa_key *key);
 

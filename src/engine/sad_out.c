@@ -265,6 +265,37 @@ tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_sa_ask *ask)
 	return own.sa;
 }
 
+static void
+peek_line(struct tdo_sa_set *s, unsigned state, const struct key *k,
+    void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx)
+{
+	const struct walk w = {BY_PAIR, state == TDO_SA_DYING, true};
+
+	for (struct tdo_sa *sa = load(&s->line[state].first); sa; sa = step(sa, &w))
+		if (has_key(sa, k))
+			fn(ctx, sa);
+}
+
+void
+tdo_sad_out_peek(const struct tdo_engine *e, const struct tdo_sa_key *key,
+    void (*fn)(void *ctx, struct tdo_sa *sa), void *ctx)
+{
+	uint8_t proto = tdo_satype_proto(key->satype);
+	uint64_t pair = hash_pair(e, &key->src, &key->dst, proto);
+
+	for (unsigned mode = TDO_MODE_ANY; mode <= TDO_MODE_TUNNEL; mode++) {
+		struct key k = {&key->src, &key->dst, 0, proto, (uint8_t)mode};
+		struct tdo_hwalk w;
+		struct tdo_hnode *n;
+
+		n = tdo_htab_first(&e->sad->sets, hash_set(pair, (uint8_t)mode, 0), &w);
+		for (; n; n = tdo_htab_next(&w)) {
+			peek_line(of_node(n), TDO_SA_MATURE, &k, fn, ctx);
+			peek_line(of_node(n), TDO_SA_DYING, &k, fn, ctx);
+		}
+	}
+}
+
 /* ---- sets (control thread) ---------------------------------------------------------- */
 
 static struct tdo_sa *

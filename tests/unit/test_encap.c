@@ -516,7 +516,7 @@ d19_new_port_is_followed_and_told(void **state)
 	assert_int_equal(tick(&ev), 0);
 	late = from(nat[0], 1024);
 	pass(from(nat[0], 2048));
-	assert_int_equal(answer_port(), 1024); /* the control thread has not come by */
+	assert_int_equal(answer_port(), 2048); /* though the control thread has not come by */
 	assert_int_equal(tick(&ev), 1);
 	assert_int_equal(ev.type, TDO_EVENT_NAT_MAPPING);
 	assert_int_equal(ev.sa.param.key.spi, SPI);

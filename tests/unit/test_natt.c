@@ -447,10 +447,22 @@ d19_policies_with_ports_follow_a_new_one(void **state)
 	tunnels(false, "require");
 	converse_by_tunnels(false);
 	arrives_from(0, nat[0], 31000);
+	/* At once, and without the control thread. */
+	assert_int_equal(back_through_tunnel(false, 0), 31000);
+	assert_int_equal(back_through_tunnel(false, 1), port_of(1));
+	assert_int_equal(natt_of(0x2000, false, true).dport, port_of(0));
+	/* Who jumps about is followed when the control thread comes by. */
+	arrives_from(0, nat[0], 31001);
+	arrives_from(0, nat[0], 31000);
+	arrives_from(0, nat[0], 31001);
+	assert_int_equal(back_through_tunnel(false, 0), 31000);
+	assert_int_equal(tick(), 1);
+	assert_int_equal(back_through_tunnel(false, 0), 31001);
+	arrives_from(0, nat[0], 31000);
 	assert_int_equal(tick(), 1);
 	assert_int_equal(back_through_tunnel(false, 0), 31000);
 	assert_int_equal(back_through_tunnel(false, 1), port_of(1));
-	assert_int_equal(srv.followed, 2); /* the SA that it came by, and the one back */
+	assert_int_equal(srv.followed, 4); /* the SA that it came by, and the one back */
 	assert_int_equal(natt_of(0x2000, false, true).dport, 31000);
 	assert_int_equal(natt_of(0x2000, false, true).named_dport, port_of(0));
 	assert_int_equal(natt_of(0x3000, false, false).sport, 31000);
