@@ -18,6 +18,11 @@ def good(cells):
         assert not c.bad, (str(c), c.bad)
 
 
+def set_knob(lab, name, value):
+    lab.engine.ok("knob", f"net.inet.ipsec.{name}", value)
+    lab.engine.ok("knob", f"net.inet.ipsec.{name}", value, 6)
+
+
 def placed(lab, *cells):
     lab.place(cells)
     return cells if len(cells) > 1 else cells[0]
@@ -149,6 +154,36 @@ def test_padding_for_secrecy_is_removed(lab, shape):
         assert word == "pass" and PING.answered_by(pk.Answer(value), c, 1)
 
 
+@pytest.mark.parametrize("shape", TUNNELS, ids=str)
+def test_padding_for_secrecy_of_ours(lab, shape):
+    """The other way: the guest takes our padding off, and answers."""
+    for pair in (GCM, CBC):
+        c = placed(lab, Cell(pair, shape))
+        set_knob(lab, "tfc_pad", 700)
+        try:
+            wires = [lab.seal(c, pk.Ping(bytes(n)).request(c, 1)) for n in (0, 1, 300)]
+        finally:
+            set_knob(lab, "tfc_pad", 0)
+        assert len({len(w) for w in wires}) == 1 and len(wires[0]) > 700
+        got, others = lab.transfer(wires, 3)
+        assert not others
+        for wire, n in zip(got[c.spi_out], (0, 1, 300)):
+            word, value = lab.engine.packet("in", wire)
+            assert word == "pass" and pk.Ping(bytes(n)).answered_by(pk.Answer(value), c, 1)
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] == "transport"], ids=str)
+def test_dummies_are_dropped(lab, shape):
+    """RFC 4303 2.6: the guest drops what announces no next header, and goes on."""
+    for pair in (GCM, CBC):
+        c = placed(lab, Cell(pair, shape))
+        dummies = [lab.seal(c, pk.ip(c.us, c.guest, 59, bytes(n))) for n in (0, 1, 64, 900)]
+        got, others = lab.transfer(dummies + [lab.seal(c, PING.request(c, 2))], 1)
+        assert not others and len(got[c.spi_out]) == 1
+        word, value = lab.engine.packet("in", got[c.spi_out][0])
+        assert word == "pass" and PING.answered_by(pk.Answer(value), c, 2)
+
+
 # ---- sequence numbers
 
 @pytest.mark.parametrize("esn", [False, True], ids=["", "esn"])
@@ -237,8 +272,7 @@ def marked(wire, ecn):
 
 
 def set_ecn(lab, value):
-    lab.engine.ok("knob", "net.inet.ipsec.ecn", value)
-    lab.engine.ok("knob", "net.inet.ipsec.ecn", value, 6)
+    set_knob(lab, "ecn", value)
 
 
 @pytest.mark.parametrize("shape", TUNNELS, ids=str)
