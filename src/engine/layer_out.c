@@ -15,6 +15,16 @@ tdo_layer_failed_out(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 
 enum { PAD_MAX = 255 }; /* RFC 4303 2.4: so much the pad length field can say */
 
+/* Bytes of padding with which p is still as long as its path carries. */
+static uint32_t
+pad_max(const struct tdo_pkt *p)
+{
+	uint32_t mtu = p->path_mtu ? tdo_layer_inner_mtu(p, p->path_mtu) : UINT32_MAX;
+	uint32_t fits = mtu > p->len ? mtu - p->len : 0;
+
+	return fits < PAD_MAX ? fits : PAD_MAX;
+}
+
 void
 tdo_layer_pad_to(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *const *p,
     struct tdo_layer_room *room, unsigned n, uint32_t text)
@@ -24,14 +34,15 @@ tdo_layer_pad_to(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *
 	for (unsigned i = 0; i < n; i++) {
 		bool tunnel = tdo_layer_tunnels(p[i]);
 		uint32_t now = room[i].payload + room[i].pad + x->trailer_len, steps, behind;
-		uint32_t front = tdo_layer_front(x, tunnel);
+		uint32_t front = tdo_layer_front(x, tunnel), most;
 		uint16_t random;
 
 		if (now >= text)
 			continue;
 		steps = text - now;
-		if (steps > PAD_MAX - room[i].pad)
-			steps = PAD_MAX - room[i].pad;
+		most = pad_max(p[i]);
+		most = most > room[i].pad ? most - room[i].pad : 0;
+		steps = steps < most ? steps : most;
 		steps /= x->align;
 		tdo_worker_random(w, &random, sizeof(random));
 		steps = (random % (steps + 1)) * x->align;
@@ -58,20 +69,31 @@ has_length(const struct tdo_pkt *p, uint32_t payload)
 	return p->ip.esp_nh == TDO_IPPROTO_IPIP || p->ip.esp_nh == TDO_IPPROTO_IPV6;
 }
 
+/* Bytes behind the payload that the SA may need. */
+static uint32_t
+behind_of(const struct tdo_format *x)
+{
+	return x->align + x->trailer_len + x->icv_len + (uint32_t)x->scratch_len;
+}
+
 /* Bytes by which the packet may grow: on the path, in its memory, by its length field. */
 static uint32_t
 spare(const struct tdo_format *x, const struct tdo_pkt *p)
 {
 	/* Who does not say what the path carries gets what every path of IPv6 does. */
 	uint32_t mtu = tdo_layer_inner_mtu(p, p->path_mtu ? p->path_mtu : TDO_IP6_MTU_MIN);
-	uint32_t behind = x->align + x->trailer_len + x->icv_len + (uint32_t)x->scratch_len;
-	uint32_t room = p->cap - p->off - p->len, most, n;
+	uint32_t behind = behind_of(x), room = p->cap - p->off - p->len, most, n;
 
 	n = mtu > p->len ? mtu - p->len : 0;
-	room = room > behind ? room - behind : 0;
 	most = tdo_layer_max(x, p, tdo_layer_tunnels(p));
-	behind += tdo_layer_front(x, tdo_layer_tunnels(p)) + p->len;
+	most -= most > behind ? behind : most;
+	behind = tdo_layer_front(x, tdo_layer_tunnels(p)) + p->len;
 	most = most > behind ? most - behind : 0;
+	/* What is put around it later needs memory as well. */
+	behind = behind_of(x);
+	for (unsigned i = p->layer + 1u; i < p->nsas; i++)
+		behind += behind_of(&p->sas[i]->fmt);
+	room = room > behind ? room - behind : 0;
 	n = n < room ? n : room;
 	return n < most ? n : most;
 }

@@ -130,6 +130,8 @@ tdo_probe_make(struct tdo_worker *w, const struct tdo_addr *src, const struct td
 		return false;
 	tdo_worker_way(w, true);
 	p->flags = TDO_PKT_DF;
+	/* Random padding does not make it longer than what is to be measured. */
+	p->path_mtu = probe->answer || probe->size > TDO_PKT_MAXLEN ? 0 : (uint16_t)probe->size;
 	p->verdict = TDO_VERDICT_PROTECT;
 	p->gso = TDO_GSO_NONE;
 	p->tunnelled = p->layer = 0;
@@ -137,6 +139,5 @@ tdo_probe_make(struct tdo_worker *w, const struct tdo_addr *src, const struct td
 	p->sas[0] = sa;
 	p->nsas = 1;
 	tdo_out_protect(w, &p, 1, now);
-	/* Random padding may have made it longer than what is to be measured. */
 	return p->verdict == TDO_VERDICT_SEND && (probe->answer || p->len <= probe->size);
 }

@@ -221,6 +221,25 @@ test_knob(void **state)
 	assert_in_range(send(A6, B6, 10, 1500), 400 + 48, 400 + 90);
 }
 
+/* Random lengths do not make fragments of what fits. */
+static void
+test_random_fits(void **state)
+{
+	policies(A, B, "esp/tunnel/" G "-" H "/require ah/transport//require");
+	add(G, H, TDO_MODE_TUNNEL, "aes-cbc", "hmac-sha1", 0);
+	fx_add_sa(&f, &(struct fx_sa){.src = G,
+			  .dst = H,
+			  .spi = 0x2000,
+			  .satype = TDO_SATYPE_AH,
+			  .mode = TDO_MODE_TRANSPORT,
+			  .auth = "hmac-sha2-512"});
+	fx_knob(&f, TDO_KNOB_ESP_RANDPAD, 65535);
+	for (uint32_t n = 1; n < 1300; n += 7)
+		assert_true(send(A, B, n, 1500) <= 1500);
+	/* What does not fit anyhow is not made longer. */
+	assert_in_range(send(A, B, 1500, 1500), 1500, 1680);
+}
+
 /* Where there is no memory behind the packet it is as long as there is. */
 static void
 test_no_memory_behind(void **state)
@@ -240,6 +259,34 @@ test_no_memory_behind(void **state)
 	assert_int_equal(p->verdict, TDO_VERDICT_PASS);
 	assert_int_equal(p->len, len);
 	fx_pkt_free(p);
+}
+
+/* What is put around it later has its place there too. */
+static void
+test_no_memory_behind_bundle(void **state)
+{
+	policies(A, B, "esp/tunnel/" G "-" H "/require esp/transport//require");
+	add(G, H, TDO_MODE_TUNNEL, "aes-gcm-16", NULL, 1000);
+	fx_add_sa(&f, &(struct fx_sa){.src = G,
+			  .dst = H,
+			  .spi = 0x2000,
+			  .mode = TDO_MODE_TRANSPORT,
+			  .enc = "aes-cbc",
+			  .auth = "hmac-sha2-512"});
+	for (uint32_t room = 250; room < 400; room++) {
+		struct tdo_pkt *p = fx_udp(&f.rng, A, B, 40);
+		uint32_t cap = p->cap, len = p->len;
+
+		p->cap = p->off + p->len + room;
+		tdo_out(f.w, &p, 1, f.now);
+		assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+		assert_true(p->off + p->len <= p->cap);
+		p->cap = cap;
+		tdo_in(f.w, &p, 1, f.now);
+		assert_int_equal(p->verdict, TDO_VERDICT_PASS);
+		assert_int_equal(p->len, len);
+		fx_pkt_free(p);
+	}
 }
 
 static void
@@ -423,7 +470,9 @@ main(void)
 	    T(test_transport),
 	    T(test_behind_udp),
 	    T(test_knob),
+	    T(test_random_fits),
 	    T(test_no_memory_behind),
+	    T(test_no_memory_behind_bundle),
 	    T(test_only_esp),
 	    T(test_dummies),
 	    T(test_dummies_of_others),
