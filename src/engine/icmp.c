@@ -68,7 +68,6 @@ read_udp(const uint8_t *p, uint32_t left, struct claim *c)
 	static const uint8_t marker[TDO_UDP_MARKER_LEN];
 	uint32_t off = TDO_UDP_HLEN;
 
-	c->in_udp = true;
 	if (left >= off + sizeof(marker) && memcmp(p + off, marker, sizeof(marker)) == 0)
 		off += sizeof(marker);
 	return left > off && read_esp(p + off, left - off, c);
@@ -81,7 +80,7 @@ read_claim(const struct tdo_icmp_error *e, struct claim *c)
 	const uint8_t *p = e->quote + e->ip.l4_off;
 	uint32_t left = e->ip.total_len - e->ip.l4_off;
 
-	*c = (struct claim){0};
+	*c = (struct claim){.in_udp = e->ip.flow.proto == TDO_IPPROTO_UDP};
 	if (e->ip.frag_later)
 		return false;
 	switch (e->ip.flow.proto) {
@@ -256,4 +255,11 @@ tdo_icmp_stands_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct 
 {
 	return tdo_is_icmp(p) && tdo_knob(e, TDO_KNOB_ICMP_QUOTE, p->ip.flow.src.af) != 0 &&
 	       tdo_icmp_quoted_flow(tdo_pkt_data(p), &p->ip, ret);
+}
+
+bool
+tdo_icmp_is_obscure(const struct tdo_engine *e, const struct tdo_pkt *p)
+{
+	return tdo_knob(e, TDO_KNOB_ICMP_QUOTE, p->ip.flow.src.af) != 0 &&
+	       tdo_icmp_hides_quote(tdo_pkt_data(p), &p->ip);
 }

@@ -125,25 +125,30 @@ belongs_together(const struct tdo_worker *w, const struct tdo_pkt *p)
 /*
  * RFC 4301 6.2: an ICMP error may come by the SAs by which the answer to what it quotes would, also
  * from a router behind the peer that no policy names.  And in clear it may not come if that answer
- * may not: nobody on the way saw the packet that it quotes (6.1).
+ * may not: nobody on the way saw the packet that it quotes (6.1).  Who hides what would decide
+ * stays outside, and who is discarded by name.
  */
 static __attribute__((noinline)) enum tdo_reason
 judge_quote(struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason r)
 {
+	bool clear = p->nsas == 0;
 	struct tdo_spd_hit hit;
 	enum tdo_reason other;
 	struct tdo_flow f;
 
-	if (!tdo_icmp_stands_for(w->engine, p, &f))
+	if ((clear && r != TDO_REASON_NONE) || r == TDO_REASON_IN_POLICY_DISCARD)
 		return r;
+	if (!tdo_icmp_stands_for(w->engine, p, &f))
+		return clear && tdo_icmp_is_obscure(w->engine, p) ? TDO_REASON_IN_ICMP_QUOTE : r;
 	hit = tdo_spd_match(w->engine, TDO_DIR_IN, &f);
-	if (hit.uncertain || !hit.sp || hit.sp->param.type != TDO_POLICY_IPSEC)
+	if (hit.uncertain)
+		return clear ? TDO_REASON_IN_ICMP_QUOTE : r;
+	if (!hit.sp || hit.sp->param.type != TDO_POLICY_IPSEC)
 		return r;
 	other = check_requests(w, p, hit.sp, &f);
-	if (p->nsas == 0)
-		return r == TDO_REASON_NONE && other != TDO_REASON_NONE ? TDO_REASON_IN_ICMP_QUOTE
-									: r;
 	if (other != TDO_REASON_NONE)
+		return clear ? TDO_REASON_IN_ICMP_QUOTE : r;
+	if (clear)
 		return r;
 	p->sp = hit.sp;
 	return TDO_REASON_NONE;

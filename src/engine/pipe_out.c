@@ -6,6 +6,7 @@
 #include "engine/icmp.h"
 #include "engine/layer_out.h"
 #include "engine/path.h"
+#include "wire/icmp.h"
 
 /* The packet as it will be when the requests looked at so far are applied. */
 struct shape {
@@ -159,8 +160,9 @@ look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns 
 	struct tdo_flow as = ip->flow;
 	bool keep = true;
 
-	if (!hit.sp && !hit.uncertain && tdo_icmp_stands_for(w->engine, p, &as)) {
-		hit = of_quote(w, &as);
+	if (!hit.sp && !hit.uncertain && tdo_is_icmp(p) && tdo_icmp_is_error(&ip->flow)) {
+		if (tdo_icmp_stands_for(w->engine, p, &as))
+			hit = of_quote(w, &as);
 		keep = false; /* the next error quotes something else */
 	}
 

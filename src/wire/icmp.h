@@ -39,10 +39,16 @@ TDO_MUST_CHECK bool tdo_icmp_read(
     uint8_t af, const uint8_t *p, size_t len, struct tdo_icmp_error *ret);
 /*
  * The flow of the answers to the packet that an ICMP error quotes; p and ip are of the error.
- * False: it is none, or a fragment, or quotes nothing that can be read.  What a quote that was cut
- * hides makes the flow opaque.
+ * False: it is none, or a fragment, goes to somebody else, or quotes nothing that can be read. What
+ * a quote that was cut hides makes the flow opaque.
  */
 TDO_MUST_CHECK bool tdo_icmp_quoted_flow(
     const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret);
+
+/*
+ * True for an ICMP error whose quote has an IP header that can not be read, or not as a whole.
+ * Receivers hardly look at it: to them it may be about anything.
+ */
+TDO_MUST_CHECK bool tdo_icmp_hides_quote(const uint8_t *p, const struct tdo_ip_info *ip);
 
 #endif

@@ -2,6 +2,7 @@
 /* Reading ICMP errors: see icmp.h. */
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/be.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
@@ -133,6 +134,25 @@ answering_type(uint8_t proto, uint16_t type)
 }
 
 bool
+tdo_icmp_hides_quote(const uint8_t *p, const struct tdo_ip_info *ip)
+{
+	uint8_t af = ip->flow.src.af;
+	const uint8_t *msg = p + ip->l4_off;
+	size_t len = ip->total_len - ip->l4_off;
+	struct tdo_icmp_error e;
+
+	if (ip->frag_later ||
+	    ip->flow.proto != (af == TDO_AF_INET6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP) ||
+	    len < ICMP_HLEN + tdo_ip_hlen(af) || kind_of(af, msg[0]) == NULL)
+		return false;
+	if (ip->frag)
+		return true;
+	if (af == TDO_AF_INET && tdo_csum_fold(tdo_csum_add(0, msg, len)) != 0)
+		return false;
+	return !tdo_icmp_read(af, msg, len, &e);
+}
+
+bool
 tdo_icmp_quoted_flow(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret)
 {
 	uint8_t af = ip->flow.src.af;
@@ -144,6 +164,9 @@ tdo_icmp_quoted_flow(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_
 	    !tdo_icmp_read(af, p + ip->l4_off, ip->total_len - ip->l4_off, &e))
 		return false;
 	f = e.ip.flow;
+	/* RFC 792, RFC 4443 2.2: an error goes to whom it quotes. */
+	if (!tdo_addr_equal(&ip->flow.dst, &f.src))
+		return false;
 	ret->src = f.dst;
 	ret->dst = f.src;
 	ret->proto = f.proto;

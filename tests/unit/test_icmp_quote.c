@@ -76,14 +76,15 @@ teardown(void **state)
 	return 0;
 }
 
-/* The error of from that it cannot deliver a packet of src to dst, to src. */
+/* The error of from that it cannot deliver a packet of src to dst, to somebody. */
 static struct tdo_pkt *
-error_about(bool v6, const char *from, const char *src, const char *dst, uint32_t quote)
+error_to(
+    bool v6, const char *from, const char *to, const char *src, const char *dst, uint32_t quote)
 {
 	struct tdo_pkt *about = fx_udp(&f.rng, src, dst, 300), *p;
 	uint32_t head = v6 ? 40 : 20, sum = 0;
 	struct tdo_ip_hdr h = {.src = fx_addr(from),
-	    .dst = fx_addr(src),
+	    .dst = fx_addr(to),
 	    .ttl = 60,
 	    .proto = v6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP};
 	uint8_t *m;
@@ -101,6 +102,29 @@ error_about(bool v6, const char *from, const char *src, const char *dst, uint32_
 	tdo_put_be16(m + 2, tdo_csum_fold(sum));
 	fx_pkt_free(about);
 	return p;
+}
+
+/* To src, as it should be. */
+static struct tdo_pkt *
+error_about(bool v6, const char *from, const char *src, const char *dst, uint32_t quote)
+{
+	return error_to(v6, from, src, src, dst, quote);
+}
+
+static uint8_t
+leaves(struct tdo_pkt *p)
+{
+	uint8_t v;
+
+	tdo_out_classify(f.w, &p, 1, f.now);
+	v = p->verdict;
+	if (v == TDO_VERDICT_PROTECT) {
+		assert_int_equal(p->nsas, 1);
+		tdo_out_protect(f.w, &p, 1, f.now);
+		assert_int_equal(p->verdict, TDO_VERDICT_SEND);
+	}
+	fx_pkt_free(p);
+	return v;
 }
 
 /* ---- protected, in ------------------------------------------------------------------ */
@@ -164,6 +188,31 @@ setting_says_own_addresses_only(void **state)
 	    TDO_REASON_IN_SELECTOR);
 }
 
+/* Who quotes what somebody else sent speaks to somebody else (RFC 792, RFC 4443 2.2). */
+static void
+errors_go_to_whom_they_quote(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		assert_int_equal(
+		    arrives(error_to(v6, router[v6], other[v6], near_host[v6], far_host[v6], 200)),
+		    TDO_REASON_IN_SELECTOR);
+		assert_int_equal(
+		    leaves(error_to(v6, router[v6], other[v6], far_host[v6], near_host[v6], 200)),
+		    TDO_VERDICT_PASS);
+	}
+}
+
+/* Who is not let in by name stays outside. */
+static void
+discarded_by_name(void **state)
+{
+	(void)state;
+	fx_add_sp(&f, IN, router[0], near_net[0], TDO_IPPROTO_ICMP, "discard");
+	assert_int_equal(arrives(error_about(false, router[0], near_host[0], far_host[0], 200)),
+	    TDO_REASON_IN_POLICY_DISCARD);
+}
+
 static void
 other_packets_gain_nothing(void **state)
 {
@@ -219,6 +268,95 @@ nobody_saw_what_was_protected(void **state)
 	    TDO_REASON_NONE);
 }
 
+/* Changes 16 bits of the quote of an error about IPv4. */
+static struct tdo_pkt *
+with_word(struct tdo_pkt *p, uint32_t off, uint16_t value)
+{
+	uint8_t *m = tdo_pkt_data(p) + 20;
+
+	tdo_put_be16(m + 8 + off, value);
+	tdo_put_be16(m + 2, 0);
+	tdo_put_be16(m + 2, tdo_csum_fold(tdo_csum_add(0, m, p->len - 20)));
+	return p;
+}
+
+/* One port of `other` has to be protected. */
+static void
+add_port_policy(void)
+{
+	struct tdo_sp_param p = {
+	    .dir = IN,
+	    .type = TDO_POLICY_IPSEC,
+	    .prio = TDO_PRIO_DEFAULT,
+	    .sel = {.src = fx_addr(other[0]),
+		.dst = fx_addr(near_host[0]),
+		.src_plen = 32,
+		.dst_plen = 32,
+		.proto = TDO_IPPROTO_UDP,
+		.sport = {7, 7},
+		.dport = TDO_RANGE_ANY},
+	    .nreq = 1,
+	    .req = {{.proto = TDO_IPPROTO_ESP,
+		.mode = TDO_MODE_TRANSPORT,
+		.level = TDO_LEVEL_REQUIRE}},
+	};
+
+	assert_int_equal(tdo_sp_add(f.e, &p, f.now, NULL, NULL), 0);
+}
+
+/* Kernels hardly look at the quoted header: what hides from us there does not hide from them. */
+static void
+lying_quotes_do_not_come_in_clear(void **state)
+{
+	static const struct {
+		uint32_t off;
+		uint16_t value;
+	} lie[] = {
+	    {2, 0},      /* total length */
+	    {2, 19},     /* the same */
+	    {6, 0x1fff}, /* beyond the end of any datagram */
+	    {6, 1},      /* not the first fragment */
+	    {0, 0x4100}, /* header length */
+	    {0, 0x6500}, /* version */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(lie) / sizeof(lie[0]); i++)
+		assert_int_equal(arrives_clear(with_word(error_about(false, router[0], near_host[0],
+							     far_host[0], 200),
+						   lie[i].off, lie[i].value),
+				     0),
+		    TDO_REASON_IN_ICMP_QUOTE);
+	add_port_policy();
+	/* Might be about it: nothing but the first fragment shows ports. */
+	assert_int_equal(
+	    arrives_clear(error_about(false, router[0], near_host[0], other[0], 200), 0),
+	    TDO_REASON_NONE);
+	assert_int_equal(
+	    arrives_clear(
+		with_word(error_about(false, router[0], near_host[0], other[0], 200), 6, 1), 0),
+	    TDO_REASON_IN_ICMP_QUOTE);
+	/* RFC 4884: so few that there are no ports. */
+	{
+		struct tdo_pkt *p = error_about(false, router[0], near_host[0], far_host[0], 200);
+
+		tdo_pkt_data(p)[20 + 5] = 5;
+		assert_int_equal(arrives_clear(with_word(p, 4, 7), 0), TDO_REASON_IN_ICMP_QUOTE);
+	}
+	/* A piece of an error says nothing that can be judged. */
+	{
+		struct tdo_pkt *p = error_about(false, router[0], near_host[0], far_host[0], 200);
+
+		tdo_put_be16(tdo_pkt_data(p) + 6, TDO_IP4_MF);
+		tdo_ip4_set_csum(tdo_pkt_data(p));
+		assert_int_equal(arrives_clear(p, TDO_PKT_FORWARDED), TDO_REASON_IN_ICMP_QUOTE);
+	}
+	/* Without a header nobody knows what to do with it. */
+	assert_int_equal(
+	    arrives_clear(error_about(false, router[0], near_host[0], far_host[0], 19), 0),
+	    TDO_REASON_NONE);
+}
+
 /* An error of the network about ESP, from an address whose packets have to be protected. */
 static struct tdo_pkt *
 about_esp(uint32_t flip_at)
@@ -254,22 +392,6 @@ genuine_errors_about_esp_pass(void **state)
 
 /* ---- out ---------------------------------------------------------------------------- */
 
-static uint8_t
-leaves(struct tdo_pkt *p)
-{
-	uint8_t v;
-
-	tdo_out_classify(f.w, &p, 1, f.now);
-	v = p->verdict;
-	if (v == TDO_VERDICT_PROTECT) {
-		assert_int_equal(p->nsas, 1);
-		tdo_out_protect(f.w, &p, 1, f.now);
-		assert_int_equal(p->verdict, TDO_VERDICT_SEND);
-	}
-	fx_pkt_free(p);
-	return v;
-}
-
 /* What it quotes came through the tunnel and was secret. */
 static void
 errors_leave_as_what_they_quote(void **state)
@@ -287,6 +409,11 @@ errors_leave_as_what_they_quote(void **state)
 			    leaves(error_about(v6, near_host[v6], far_host[v6], other[v6], 200)),
 			    TDO_VERDICT_PROTECT);
 		}
+	/* Nor is what quotes nothing. */
+	assert_int_equal(
+	    leaves(error_about(false, router[0], far_host[0], near_host[0], 12)), TDO_VERDICT_PASS);
+	assert_int_equal(leaves(error_about(false, router[0], far_host[0], near_host[0], 200)),
+	    TDO_VERDICT_PROTECT);
 	/* Who names them has what he says. */
 	fx_add_sp(&f, OUT, router[0], "10.2.0.0/16", TDO_IPPROTO_ICMP, "none");
 	assert_int_equal(leaves(error_about(false, router[0], far_host[0], near_host[0], 200)),
@@ -304,8 +431,11 @@ main(void)
 	    T(routers_behind_the_peer_may_speak),
 	    T(by_their_own_addresses_they_may_anyway),
 	    T(setting_says_own_addresses_only),
+	    T(errors_go_to_whom_they_quote),
+	    T(discarded_by_name),
 	    T(other_packets_gain_nothing),
 	    T(nobody_saw_what_was_protected),
+	    T(lying_quotes_do_not_come_in_clear),
 	    T(genuine_errors_about_esp_pass),
 	    T(errors_leave_as_what_they_quote),
 	};
