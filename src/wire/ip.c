@@ -65,15 +65,15 @@ parse_rare_ports(struct tdo_flow *f, const uint8_t *p, size_t avail)
 	}
 }
 
-/* The upper layer at ret->l4_off; frag fields are set already. */
+/* The upper layer at ret->l4_off of a packet that is a fragment, and a later one, or not. */
 static inline void
-parse_upper(const uint8_t *p, struct tdo_ip_info *ret)
+parse_upper(const uint8_t *p, struct tdo_ip_info *ret, bool frag, bool later)
 {
 	struct tdo_flow *f = &ret->flow;
 	size_t avail = ret->total_len - ret->l4_off;
 
 	p += ret->l4_off;
-	if (!ret->frag_later && f->proto != TDO_IPPROTO_ESP) {
+	if (!later && f->proto != TDO_IPPROTO_ESP) {
 		if (f->proto != TDO_IPPROTO_TCP && f->proto != TDO_IPPROTO_UDP) {
 			f->has_ports = parse_rare_ports(f, p, avail);
 		} else if (avail >= 4) {
@@ -82,46 +82,73 @@ parse_upper(const uint8_t *p, struct tdo_ip_info *ret)
 			f->has_ports = true;
 		}
 	}
-	f->opaque = ret->frag && !f->has_ports;
+	f->opaque = frag && !f->has_ports;
 }
 
-static enum tdo_reason
-parse_ip4(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
-{
-	uint32_t hlen, total, first, second, third, frag;
+/* The first three words of an IPv4 header: all but addresses and options. */
+struct ip4_words {
+	uint32_t first;  /* version, length, TOS, total length */
+	uint32_t second; /* identification, flags, offset */
+	uint32_t third;  /* TTL, protocol, checksum */
+};
 
-	if (len < TDO_IP4_HLEN)
-		return TDO_REASON_SHORT;
-	/* Version, length, TOS, total length; identification, flags, offset; TTL, protocol. */
-	first = tdo_be32(p);
-	second = tdo_be32(p + 4);
-	third = tdo_be32(p + 8);
-	hlen = first >> 22 & 0x3c;
-	total = first & 0xffff;
-	if (hlen < TDO_IP4_HLEN || total < hlen)
+/* A header of hlen bytes of a packet with these fragment bits; both may be constants. */
+static inline __attribute__((always_inline)) enum tdo_reason
+fill_ip4(const uint8_t *p, size_t len, const struct ip4_words *h, uint32_t hlen, uint32_t frag,
+    struct tdo_ip_info *ret)
+{
+	uint32_t total = h->first & 0xffff;
+	bool later = (frag & TDO_IP4_OFFMASK) != 0;
+
+	if (total < hlen)
 		return TDO_REASON_IP_HEADER;
 	if (total > len)
 		return TDO_REASON_SHORT;
-	frag = second & 0xffff;
 	if ((frag & TDO_IP4_OFFMASK) * 8 + total > REASSEMBLED_MAX)
 		return TDO_REASON_IP_HEADER;
 	*ret = (struct tdo_ip_info){
-	    .flow = {.src.af = TDO_AF_INET, .dst.af = TDO_AF_INET, .proto = (uint8_t)(third >> 16)},
+	    .flow = {.src.af = TDO_AF_INET,
+		.dst.af = TDO_AF_INET,
+		.proto = (uint8_t)(h->third >> 16)},
 	    .total_len = total,
 	    .l4_off = (uint16_t)hlen,
 	    .esp_off = (uint16_t)hlen,
 	    .nh_off = IP4_PROTO_OFF,
-	    .esp_nh = (uint8_t)(third >> 16),
-	    .tos = (uint8_t)(first >> 16),
-	    .ttl = (uint8_t)(third >> 24),
-	    .df = (frag & TDO_IP4_DF) != 0,
-	    .frag = (frag & (TDO_IP4_MF | TDO_IP4_OFFMASK)) != 0,
-	    .frag_later = (frag & TDO_IP4_OFFMASK) != 0,
+	    .esp_nh = (uint8_t)(h->third >> 16),
+	    .tos = (uint8_t)(h->first >> 16),
+	    .ttl = (uint8_t)(h->third >> 24),
+	    .df = (h->second & TDO_IP4_DF) != 0,
+	    .frag = frag != 0,
+	    .frag_later = later,
 	};
 	memcpy(ret->flow.src.b, p + 12, 4);
 	memcpy(ret->flow.dst.b, p + 16, 4);
-	parse_upper(p, ret);
+	parse_upper(p, ret, frag != 0, later);
 	return TDO_REASON_NONE;
+}
+
+static __attribute__((noinline)) enum tdo_reason
+parse_rare_ip4(const uint8_t *p, size_t len, const struct ip4_words *h, struct tdo_ip_info *ret)
+{
+	uint32_t hlen = h->first >> 22 & 0x3c;
+
+	if (hlen < TDO_IP4_HLEN)
+		return TDO_REASON_IP_HEADER;
+	return fill_ip4(p, len, h, hlen, h->second & (TDO_IP4_MF | TDO_IP4_OFFMASK), ret);
+}
+
+static inline enum tdo_reason
+parse_ip4(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
+{
+	struct ip4_words h;
+
+	if (len < TDO_IP4_HLEN)
+		return TDO_REASON_SHORT;
+	h = (struct ip4_words){tdo_be32(p), tdo_be32(p + 4), tdo_be32(p + 8)};
+	/* No options and no fragment, as nearly all are. */
+	if (h.first >> 24 == 0x45 && (h.second & (TDO_IP4_MF | TDO_IP4_OFFMASK)) == 0)
+		return fill_ip4(p, len, &h, TDO_IP4_HLEN, 0, ret);
+	return parse_rare_ip4(p, len, &h, ret);
 }
 
 /*
@@ -195,7 +222,7 @@ walk_ext_headers(const uint8_t *p, struct tdo_ip_info *ret)
 	return TDO_REASON_NONE;
 }
 
-static enum tdo_reason
+static __attribute__((noinline)) enum tdo_reason
 parse_ip6(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
 {
 	enum tdo_reason why = TDO_REASON_NONE;
@@ -221,7 +248,7 @@ parse_ip6(const uint8_t *p, size_t len, struct tdo_ip_info *ret)
 	if (is_ext_header(ret->flow.proto))
 		why = walk_ext_headers(p, ret);
 	if (why == TDO_REASON_NONE)
-		parse_upper(p, ret);
+		parse_upper(p, ret, ret->frag, ret->frag_later);
 	return why;
 }
 
@@ -251,7 +278,7 @@ tdo_ip_parse_again(const uint8_t *p, size_t len, uint8_t nh, struct tdo_ip_info 
 	ip->flow.has_ports = false;
 	ip->flow.sport = ip->flow.dport = 0;
 	ip->esp_nh = nh;
-	parse_upper(p, ip);
+	parse_upper(p, ip, false, false);
 	return TDO_REASON_NONE;
 }
 
