@@ -105,8 +105,9 @@ struct tdo_tunnel_plan {
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
-	bool out;         /* the call that it is in processes outbound packets */
-	bool reassembles; /* the caller does: see tdo_worker_reassembles() */
+	bool out;            /* the call that it is in processes outbound packets */
+	bool reassembles;    /* the caller does: see tdo_worker_reassembles() */
+	bool cache_refilled; /* since flows were aimed at (path.h) */
 	struct tdo_flow_cache *cache;
 	_Atomic uint64_t stat[TDO_STAT_COUNT]; /* written by the worker, relaxed */
 	_Atomic uint64_t drops[TDO_AT_COUNT][TDO_REASON_COUNT];

@@ -6,7 +6,7 @@
 #include "wire/esp.h"
 #include "wire/ip.h"
 
-static enum tdo_reason
+TDO_INLINE enum tdo_reason
 layout(const struct tdo_sa *sa, const struct tdo_pkt *p, struct tdo_op *op)
 {
 	const struct tdo_format *x = &sa->fmt;
@@ -27,19 +27,18 @@ layout(const struct tdo_sa *sa, const struct tdo_pkt *p, struct tdo_op *op)
 	return TDO_REASON_NONE;
 }
 
-static bool
-padding_ok(const struct tdo_format *x, const uint8_t *pad, uint32_t len)
+/* RFC 4303 2.4: 1, 2, 3, ... */
+static __attribute__((noinline)) bool
+padding_counts(const uint8_t *pad, uint32_t len)
 {
 	uint8_t wrong = 0;
 
-	if (!x->check_pad)
-		return true;
 	for (uint32_t i = 0; i < len; i++)
 		wrong |= (uint8_t)(pad[i] ^ (i + 1));
 	return wrong == 0;
 }
 
-static enum tdo_reason
+TDO_INLINE enum tdo_reason
 open_text(
     const struct tdo_sa *sa, struct tdo_pkt *p, const struct tdo_op *op, struct tdo_content *ret)
 {
@@ -51,7 +50,7 @@ open_text(
 	ret->start = text;
 	ret->len = op->text_len - TDO_ESP_TRAILER_LEN - pad;
 	ret->next = text[op->text_len - 1];
-	if (!padding_ok(&sa->fmt, text + ret->len, pad))
+	if (sa->fmt.check_pad && !padding_counts(text + ret->len, pad))
 		return TDO_REASON_IN_PADDING;
 	if (ret->next != TDO_IPPROTO_NONE)
 		return TDO_REASON_NONE;

@@ -195,7 +195,7 @@ victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
  * An entry for a flow that is not where it was looked for, if it is anywhere: a further one with
  * its tag, or one filled by a packet in front of it.
  */
-static __attribute__((noinline)) bool
+static bool
 search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
@@ -209,6 +209,7 @@ search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry
 			return true;
 	}
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
+	w->cache_refilled = true;
 	*ret = e = victim_of(c, set, same_tag);
 	c->tag[set][e - c->entry[set]] = tag_of(a->hash);
 	e->version = c->version;
@@ -235,6 +236,13 @@ fetch(struct tdo_flow_cache *c, uint64_t hash)
 	return e;
 }
 
+/* The decision for a flow, if it is where it was looked for. */
+static inline struct tdo_decision *
+confirm(const struct tdo_flow_cache *c, const struct tdo_flow_aim *a)
+{
+	return a->likely && is_of(a->likely, a, c->version) ? &a->likely->d : NULL;
+}
+
 void
 tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
     struct tdo_flow_aim *ret)
@@ -242,6 +250,7 @@ tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, 
 	struct tdo_flow_cache *c = w->cache;
 
 	(void)version_now(w);
+	w->cache_refilled = false;
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, n);
 	for (unsigned i = 0; i < n; i++) {
 		const struct tdo_flow *f = &p[i]->ip.flow;
@@ -261,10 +270,12 @@ tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, 
 	}
 	for (unsigned i = 0; i < n; i++)
 		ret[i].likely = ret[i].same ? NULL : fetch(c, ret[i].hash);
+	for (unsigned i = 0; i < n; i++)
+		ret[i].known = ret[i].same ? ret[i - 1].known : confirm(c, &ret[i]);
 }
 
 bool
-tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
+tdo_flow_cache_search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
 	struct tdo_flow_entry *e = a->same ? c->last : a->likely;

@@ -162,6 +162,38 @@ tdo_layer_inspect(struct tdo_sa *sa, struct tdo_pkt *p, struct tdo_op *op, uint1
 	return sa->fmt.authenticated ? tdo_replay_check(&sa->replay, seq) : TDO_REASON_NONE;
 }
 
+/*
+ * The halves of a transform are compiled twice for the packets of an SA: for n of them, and for
+ * one, of which there are many where each packet of a burst has another SA.
+ */
+
+/* The first half for one SA; adds to *bytes. */
+TDO_INLINE void
+tdo_layer_begin_group_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n,
+    const struct tdo_layer *l, tdo_layer_layout layout, uint64_t *bytes, tdo_ns now)
+{
+	struct tdo_sa *sa = g->sa;
+	enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
+	struct tdo_pkt **p = b->given + g->first;
+	unsigned at = b->n;
+
+	g->at = (uint8_t)at;
+	for (unsigned i = 0; i < n; i++) {
+		enum tdo_reason r = closed;
+
+		*bytes += p[i]->ip.total_len;
+		if (r == TDO_REASON_NONE)
+			r = tdo_layer_inspect(
+			    sa, p[i], &b->op[at], &b->nh_off[at], &b->seq[at], layout);
+		if (r == TDO_REASON_NONE)
+			b->p[at++] = p[i];
+		else
+			tdo_layer_drop_in(w, p[i], sa, l, r, now);
+	}
+	g->kept = (uint8_t)(at - g->at);
+	b->n = at;
+}
+
 /* The first half of an inbound transform. */
 TDO_INLINE void
 tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *g, unsigned n,
@@ -169,35 +201,19 @@ tdo_layer_begin_in(struct tdo_worker *w, struct tdo_batch *b, struct tdo_group *
 {
 	uint64_t packets = 0, bytes = 0;
 
-	for (unsigned k = 0; k < n; k++) {
-		struct tdo_sa *sa = g[k].sa;
-		enum tdo_reason closed = tdo_layer_closed_in(w, sa, l->enable);
-		struct tdo_pkt **p = b->given + g[k].first;
-		unsigned at = b->n, count = g[k].n;
-
-		for (unsigned i = 0; i < count; i++) {
-			enum tdo_reason r = closed;
-
-			bytes += p[i]->ip.total_len;
-			if (r == TDO_REASON_NONE)
-				r = tdo_layer_inspect(
-				    sa, p[i], &b->op[at], &b->nh_off[at], &b->seq[at], layout);
-			if (r == TDO_REASON_NONE)
-				b->p[at++] = p[i];
-			else
-				tdo_layer_drop_in(w, p[i], sa, l, r, now);
-		}
-		g[k].at = (uint8_t)b->n;
-		g[k].kept = (uint8_t)(at - b->n);
-		b->n = at;
-		packets += count;
+	for (unsigned i = 0; i < n; i++) {
+		packets += g[i].n;
+		if (g[i].n == 1)
+			tdo_layer_begin_group_in(w, b, &g[i], 1, l, layout, &bytes, now);
+		else
+			tdo_layer_begin_group_in(w, b, &g[i], g[i].n, l, layout, &bytes, now);
 	}
 	tdo_worker_stat(w, l->in, packets);
 	tdo_worker_stat(w, l->in_bytes, bytes);
 }
 
 /* What the window says of a packet that is what the peer sent. */
-static inline enum tdo_reason
+TDO_INLINE enum tdo_reason
 tdo_layer_accept(struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_pkt *p,
     uint64_t seq, bool *ret_late, bool *ret_moved)
 {
@@ -218,9 +234,9 @@ tdo_layer_accept(struct tdo_sa *sa, struct tdo_replay *window, const struct tdo_
  * After the cryptography: which packets of the group are what the peer sent, were not accepted
  * before, and may still use the SA.  why[i] is for the group's packet i.
  */
-static inline void
+TDO_INLINE void
 tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, enum tdo_reason *why)
+    unsigned n, const struct tdo_layer *l, enum tdo_reason *why)
 {
 	struct tdo_sa *sa = g->sa;
 	struct tdo_pkt *const *p = b->p + g->at;
@@ -229,7 +245,6 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
 	struct tdo_quota quota = tdo_quota_of(sa);
 	struct tdo_replay *window = tdo_replay_lock(&sa->replay);
 	uint64_t all_late = 0;
-	unsigned n = g->kept;
 	bool grow, late, moved = false;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -256,7 +271,7 @@ tdo_layer_admit(struct tdo_worker *w, const struct tdo_batch *b, const struct td
 /* The second half for one SA. */
 TDO_INLINE void
 tdo_layer_end_group_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g,
-    const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
+    unsigned n, const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
 {
 	enum tdo_reason why[TDO_BURST_MAX];
 	struct tdo_sa *sa = g->sa;
@@ -264,9 +279,8 @@ tdo_layer_end_group_in(struct tdo_worker *w, struct tdo_batch *b, const struct t
 	const struct tdo_op *op = b->op + g->at;
 	const uint16_t *nh_off = b->nh_off + g->at;
 	uint64_t packets = 0, bytes = 0;
-	unsigned n = g->kept;
 
-	tdo_layer_admit(w, b, g, l, why);
+	tdo_layer_admit(w, b, g, n, l, why);
 	for (unsigned i = 0; i < n; i++) {
 		struct tdo_content c;
 		enum tdo_reason r = why[i];
@@ -288,9 +302,12 @@ TDO_INLINE void
 tdo_layer_end_in(struct tdo_worker *w, struct tdo_batch *b, const struct tdo_group *g, unsigned n,
     const struct tdo_layer *l, tdo_layer_open open, tdo_ns now)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (g[i].kept > 0)
-			tdo_layer_end_group_in(w, b, &g[i], l, open, now);
+	for (unsigned i = 0; i < n; i++) {
+		if (g[i].kept == 1)
+			tdo_layer_end_group_in(w, b, &g[i], 1, l, open, now);
+		else if (g[i].kept > 0)
+			tdo_layer_end_group_in(w, b, &g[i], g[i].kept, l, open, now);
+	}
 }
 
 #endif

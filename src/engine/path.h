@@ -61,6 +61,7 @@ struct tdo_flow_aim {
 	uint64_t upper; /* all of the flow but its addresses, and the direction */
 	uint64_t hash;
 	struct tdo_flow_entry *likely; /* where it was; NULL: nowhere */
+	struct tdo_decision *known;    /* that it is there was seen */
 	bool same;                     /* as the one before it */
 };
 
@@ -71,13 +72,21 @@ struct tdo_flow_aim {
  */
 void tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
     struct tdo_flow_aim *ret);
+/* tdo_flow_cache_find() of what was not there, or may have been replaced since. */
+bool tdo_flow_cache_search(
+    struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
 /*
  * Aims are found in their order, all of them, before the worker becomes quiescent.  The worker's
  * slot for a flow: true when it holds the decision; false: the slot is empty and belongs to the
  * flow as soon as the caller has filled it, before the next lookup.
  */
-bool tdo_flow_cache_find(
-    struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
+static inline bool
+tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
+{
+	*ret = a->known;
+	return (a->known && !w->cache_refilled) || tdo_flow_cache_search(w, a, ret);
+}
+
 /* Empties the slot that the last lookup returned: its decision is for one packet only. */
 void tdo_flow_cache_forget(struct tdo_worker *w);
 /*

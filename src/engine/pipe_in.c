@@ -71,30 +71,21 @@ same_history(const struct tdo_decision *d, const struct tdo_pkt *p)
 static enum tdo_reason
 check_history(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_decision *d)
 {
-	if (!same_history(d, p)) {
-		d->reason = (uint16_t)check_requests(w, p, d->sp, &p->ip.flow);
-		d->nsas = p->nsas;
-		d->tunnelled = p->tunnelled;
-		for (unsigned i = 0; i < p->nsas; i++)
-			d->sas[i] = p->sas[i];
-		d->checked = true;
-	}
+	d->reason = (uint16_t)check_requests(w, p, d->sp, &p->ip.flow);
+	d->nsas = p->nsas;
+	d->tunnelled = p->tunnelled;
+	for (unsigned i = 0; i < p->nsas; i++)
+		d->sas[i] = p->sas[i];
+	d->checked = true;
 	return (enum tdo_reason)d->reason;
 }
 
-static enum tdo_reason
-policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim, tdo_ns now)
+/* What the policy of p's flow says of it, with the history that d does not know yet. */
+static __attribute__((noinline)) enum tdo_reason
+apply_policy(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_decision *d)
 {
-	struct tdo_decision *d;
-	const struct tdo_sp *sp;
+	const struct tdo_sp *sp = d->sp;
 
-	if (!tdo_flow_cache_find(w, aim, &d)) {
-		struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
-
-		d->sp = hit.sp;
-		d->uncertain = hit.uncertain;
-	}
-	p->sp = sp = d->sp;
 	if (d->uncertain)
 		return TDO_REASON_IN_FRAGMENT;
 	if (sp && sp->param.type == TDO_POLICY_IPSEC)
@@ -106,6 +97,21 @@ policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim, 
 	if (!sp && tdo_knob(w->engine, TDO_KNOB_DEF_POLICY, p->ip.flow.src.af) == 0)
 		return TDO_REASON_IN_DEFAULT_DISCARD;
 	return TDO_REASON_NONE;
+}
+
+static inline enum tdo_reason
+policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim)
+{
+	struct tdo_decision *d;
+
+	if (!tdo_flow_cache_find(w, aim, &d)) {
+		struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
+
+		d->sp = hit.sp;
+		d->uncertain = hit.uncertain;
+	}
+	p->sp = d->sp;
+	return same_history(d, p) ? (enum tdo_reason)d->reason : apply_policy(w, p, d);
 }
 
 /*
@@ -174,7 +180,7 @@ check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	if (left > 0)
 		tdo_flow_cache_aim(w, TDO_DIR_IN, todo, left, aim);
 	for (unsigned i = 0; i < left; i++) {
-		enum tdo_reason r = policy(w, todo[i], &aim[i], now);
+		enum tdo_reason r = policy(w, todo[i], &aim[i]);
 
 		if ((r != TDO_REASON_NONE || todo[i]->nsas == 0) && tdo_is_icmp(todo[i]))
 			r = judge_quote(w, todo[i], r);
