@@ -14,6 +14,9 @@
 
 #include "testudo/types.h"
 
+/* Others want the processor: for so long there is no lingering. */
+#define TDO_LINGER_PAUSE TDO_SEC
+
 /* What a worker did in its last rounds. */
 enum tdo_work { TDO_WORK_NONE = 0, TDO_WORK_OUT = 1, TDO_WORK_IN = 2, TDO_WORK_KINDS = 4 };
 
@@ -22,6 +25,7 @@ enum tdo_work { TDO_WORK_NONE = 0, TDO_WORK_OUT = 1, TDO_WORK_IN = 2, TDO_WORK_K
 struct tdo_linger {
 	tdo_ns limit;              /* 0: always sleep at once */
 	bool soon[TDO_WORK_KINDS]; /* after this kind of work the next packet came soon */
+	tdo_ns crowded_until;      /* by others that want the processor */
 	uint8_t kind;              /* of the present wait */
 };
 
@@ -30,7 +34,13 @@ void tdo_linger_init(struct tdo_linger *l, tdo_ns limit);
  * After work (TDO_WORK_OUT, IN or both) with that many packets: how long to look for more before
  * sleeping, 0 to limit.
  */
-tdo_ns tdo_linger_time(struct tdo_linger *l, unsigned work, unsigned packets);
+tdo_ns tdo_linger_time(struct tdo_linger *l, unsigned work, unsigned packets, tdo_ns now);
+/*
+ * The processor was given to others, from the first time to the second.  When that took longer than
+ * to find nobody, there are others: who sleeps is woken before those who only give way, so it is
+ * better to sleep.  False: the wait awake is over.
+ */
+bool tdo_linger_yielded(struct tdo_linger *l, tdo_ns from, tdo_ns to);
 /* The wait that began with tdo_linger_time() took so long, with the time to wake up. */
 void tdo_linger_learn(struct tdo_linger *l, tdo_ns waited);
 

@@ -191,14 +191,18 @@ wait_for_packets(struct tdo_packet_worker *w, struct pollfd *fds, unsigned n, ui
 	uint64_t received = packets(w, TDO_IOSTAT_ENGINE_IN) - in;
 	unsigned work = (sent ? TDO_WORK_OUT : 0u) | (received ? TDO_WORK_IN : 0u);
 	tdo_ns start = tdo_clock_now(), now = start;
-	tdo_ns until = start + tdo_linger_time(&w->linger, work, (unsigned)(sent + received));
+	tdo_ns until =
+	    start + tdo_linger_time(&w->linger, work, (unsigned)(sent + received), start);
 	int rc = 0;
 
 	w->haste = work != TDO_WORK_NONE && sent + received <= TDO_LINGER_BULK;
-	for (; rc == 0 && now < until; now = tdo_clock_now()) {
-		rc = poll(fds, n, 0);
-		if (rc == 0)
-			(void)sched_yield(); /* what others have to do may be what we wait for */
+	while (now < until && (rc = poll(fds, n, 0)) == 0) {
+		tdo_ns then = tdo_clock_now();
+
+		(void)sched_yield(); /* what others have to do may be what we wait for */
+		now = tdo_clock_now();
+		if (!tdo_linger_yielded(&w->linger, then, now))
+			break;
 	}
 	if (rc == 0)
 		rc = poll(fds, n, timeout);

@@ -49,18 +49,17 @@ give(struct tdo_reass_stock *s, void *object)
 	s->free = object;
 }
 
-static bool
+static void
 grow(struct tdo_reass *r, struct tdo_reass_stock *s)
 {
 	struct tdo_reass_slab *slab = r->cfg.mem.alloc(r->cfg.mem.ctx, slab_size(s));
 
 	if (slab == NULL)
-		return false;
+		return;
 	slab->next = s->slabs;
 	s->slabs = slab;
 	for (unsigned i = s->per_slab; i-- > 0;)
 		give(s, slab->mem + i * s->size);
-	return true;
 }
 
 /* Its contents are those of the last owner. */
@@ -69,9 +68,11 @@ take(struct tdo_reass *r, struct tdo_reass_stock *s)
 {
 	void *object;
 
-	if (s->free == NULL && !grow(r, s))
-		return NULL;
+	if (s->free == NULL)
+		grow(r, s);
 	object = s->free;
+	if (object == NULL)
+		return NULL;
 	memcpy(&s->free, object, sizeof(s->free));
 	return object;
 }

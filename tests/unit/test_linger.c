@@ -13,12 +13,14 @@
 #define LIMIT (100 * US)
 
 static struct tdo_linger l;
+static tdo_ns now;
 
 static int
 setup(void **state)
 {
 	(void)state;
 	tdo_linger_init(&l, LIMIT);
+	now = TDO_SEC;
 	return 0;
 }
 
@@ -26,7 +28,7 @@ setup(void **state)
 static tdo_ns
 wait_after(unsigned work, unsigned packets, tdo_ns gap)
 {
-	tdo_ns t = tdo_linger_time(&l, work, packets);
+	tdo_ns t = tdo_linger_time(&l, work, packets, now);
 
 	tdo_linger_learn(&l, gap);
 	return t < gap ? t : gap;
@@ -70,9 +72,9 @@ waits_asleep_may_be_longer(void **state)
 {
 	(void)state;
 	assert_int_equal(wait_after(TDO_WORK_OUT, 1, LIMIT + 50 * US), 0);
-	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, 1), LIMIT);
+	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, 1, now), LIMIT);
 	tdo_linger_learn(&l, LIMIT + 50 * US);
-	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, 1), 0);
+	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, 1, now), 0);
 }
 
 static void
@@ -82,7 +84,23 @@ bulk_traffic_does_not_linger(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(wait_after(TDO_WORK_OUT, TDO_LINGER_BULK + 1, 1), 0);
 	(void)wait_after(TDO_WORK_OUT, TDO_LINGER_BULK, 1);
-	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, TDO_LINGER_BULK), LIMIT);
+	assert_int_equal(tdo_linger_time(&l, TDO_WORK_OUT, TDO_LINGER_BULK, now), LIMIT);
+}
+
+/* A thread that sleeps is woken before one that gives way, so where there are others it sleeps. */
+static void
+a_crowded_processor_is_left_to_others(void **state)
+{
+	(void)state;
+	(void)wait_after(TDO_WORK_OUT, 1, 80 * US);
+	assert_true(tdo_linger_yielded(&l, now, now + 1 * US));
+	assert_int_equal(wait_after(TDO_WORK_OUT, 1, 80 * US), 80 * US);
+	assert_false(tdo_linger_yielded(&l, now, now + 500 * US));
+	assert_int_equal(wait_after(TDO_WORK_OUT, 1, 80 * US), 0);
+	now += TDO_LINGER_PAUSE;
+	assert_int_equal(wait_after(TDO_WORK_OUT, 1, 80 * US), 0);
+	now += 500 * US;
+	assert_int_equal(wait_after(TDO_WORK_OUT, 1, 80 * US), 80 * US);
 }
 
 static void
@@ -105,6 +123,7 @@ main(void)
 	    cmocka_unit_test_setup(a_long_wait_costs_the_limit_once, setup),
 	    cmocka_unit_test_setup(waits_asleep_may_be_longer, setup),
 	    cmocka_unit_test_setup(bulk_traffic_does_not_linger, setup),
+	    cmocka_unit_test_setup(a_crowded_processor_is_left_to_others, setup),
 	    cmocka_unit_test_setup(nothing_is_done_without_work_or_limit, setup),
 	};
 
