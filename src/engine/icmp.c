@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "engine/encap.h"
+#include "engine/ipcomp.h"
 #include "engine/layer.h"
 #include "wire/icmp.h"
 #include "wire/ipcomp.h"
@@ -122,6 +123,9 @@ sent_lately(const struct tdo_sa *sa, const struct claim *c)
 	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
 	uint32_t ago = (uint32_t)last - c->seq;
 
+	/* CPIs are known to all; where other headers hide them nobody can quote one. */
+	if (sa->comp)
+		return atomic_load_explicit(&sa->comp->outside, memory_order_relaxed);
 	if (!c->has_seq || !sa->fmt.numbered)
 		return atomic_load_explicit(&sa->packets, memory_order_relaxed) > 0;
 	return ago < SENT_LATELY && ago < last;

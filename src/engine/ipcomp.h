@@ -18,6 +18,7 @@ struct tdo_comp_sa {
 	uint16_t cpi; /* that is sent */
 	/* RFC 3173 2.2: packets in a row that did not get smaller; packets not to be tried. */
 	_Atomic uint32_t fails, skip;
+	_Atomic bool outside; /* packets left with no other header around that of IPComp */
 };
 
 /* The largest IP packet: IPv6 does not count its header. */

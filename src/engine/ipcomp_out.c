@@ -97,6 +97,9 @@ put_compressed(struct tdo_worker *w, const struct tdo_sa *sa, struct tdo_pkt *p,
 	tdo_put_be16(h + TDO_IPCOMP_CPI_OFF, sa->comp->cpi);
 	memcpy(h + TDO_IPCOMP_HLEN, tdo_ipcomp_slot(tdo_ipcomp_work_of(w)), n);
 	p->spi = sa->comp->cpi;
+	if (p->layer + 1u == p->nsas &&
+	    !atomic_load_explicit(&sa->comp->outside, memory_order_relaxed))
+		atomic_store_explicit(&sa->comp->outside, true, memory_order_relaxed);
 }
 
 /* RFC 3173 2.2: "sent in the original non-compressed form", in a tunnel without IPComp header. */

@@ -242,6 +242,45 @@ forgeries_are_found(void **state)
 	}
 }
 
+/* A CPI is no secret, and under ESP nobody on the way sees one. */
+static void
+ipcomp_inside_of_esp_proves_nothing(void **state)
+{
+	struct tdo_pkt *p, *comp;
+	size_t len;
+
+	(void)state;
+	if (!built(COMP))
+		return;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct fx_sa esp = {.src = me[v6],
+		    .dst = peer[v6],
+		    .spi = 0x5000,
+		    .mode = TDO_MODE_TRANSPORT,
+		    .enc = "aes-gcm-16"};
+
+		(void)teardown(NULL);
+		(void)setup(NULL);
+		add(COMP, v6);
+		comp = sent(v6);
+		tdo_put_be16(tdo_pkt_data(comp) + (v6 ? 4 : 2), 1500);
+		len = too_big(v6, comp, 100, 1300);
+		assert_believed(v6, len, 1300);
+		(void)teardown(NULL);
+		(void)setup(NULL);
+		add(COMP, v6);
+		fx_add_sa(&f, &esp);
+		assert_int_equal(tdo_sp_flush(f.e), 1);
+		fx_add_sp(&f, OUT, me[v6], peer[v6], TDO_IPPROTO_UDP,
+		    "ipcomp/transport//require esp/transport//require");
+		p = sent(v6);
+		assert_int_equal(p->ip.flow.proto, TDO_IPPROTO_ESP);
+		assert_dropped(v6, too_big(v6, comp, 100, 1300), TDO_REASON_ICMP_NOT_SENT);
+		fx_pkt_free(p);
+		fx_pkt_free(comp);
+	}
+}
+
 static void
 an_address_of_ours_that_the_sa_has_not(void **state)
 {
@@ -494,6 +533,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(genuine_ones_are_believed),
 	    T(forgeries_are_found),
+	    T(ipcomp_inside_of_esp_proves_nothing),
 	    T(an_address_of_ours_that_the_sa_has_not),
 	    T(numbers_that_were_not_sent_lately),
 	    T(ports_of_another),
