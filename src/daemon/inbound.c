@@ -202,6 +202,7 @@ put_together(struct tdo_packet_worker *w, const struct tdo_pkt *p)
 
 	if (whole == NULL)
 		return;
+	close_all(w); /* what came before it */
 	if (whole->ip.flow.dst.af == TDO_AF_INET6 && !tdo_is_local(w->engine, &whole->ip.flow.dst))
 		deliver_cut(w, whole, &from);
 	else

@@ -622,29 +622,28 @@ hold_burst(struct tdo_packet_worker *w, struct tdo_pkt *const *p, unsigned n)
 	tdo_hold_burst(&w->hold, &lim, p, n, tdo_engine_generation(w->engine), w->now);
 }
 
-/* Takes fragments out of n packets; what they make up is sent.  Returns how many are left. */
-static unsigned
-put_together(struct tdo_packet_worker *w, struct tdo_pkt **p, unsigned n)
+/* Packets of which none is a fragment that belongs to others. */
+static void
+give_whole(struct tdo_packet_worker *w, struct tdo_pkt *const *p, unsigned n)
 {
-	unsigned left = 0;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		struct tdo_pkt *whole;
+	for (; w->hold.n == 0 && i < n && p[i]->verdict != TDO_VERDICT_HOLD; i++)
+		send_classified(w, p[i]);
+	if (i < n)
+		hold_burst(w, p + i, n - i);
+}
 
-		if (p[i]->verdict != TDO_VERDICT_FRAGMENT) {
-			p[left++] = p[i];
-			continue;
-		}
-		whole = tdo_fragments_out(&w->fragments, p[i], w->now);
-		if (whole == NULL)
-			continue;
-		if (w->hold.n == 0 && whole->verdict != TDO_VERDICT_HOLD)
-			send_classified(w, whole);
-		else
-			hold_burst(w, &whole, 1);
-		flush_burst(w); /* the next one takes its place */
-	}
-	return left;
+/* What a fragment makes whole takes the place of its last one. */
+static void
+put_together(struct tdo_packet_worker *w, const struct tdo_pkt *p)
+{
+	struct tdo_pkt *whole = tdo_fragments_out(&w->fragments, p, w->now);
+
+	if (whole == NULL)
+		return;
+	give_whole(w, &whole, 1);
+	flush_burst(w); /* the next one takes its place */
 }
 
 /* What is read at once is so little that it is still in the cache when it is protected. */
@@ -653,7 +652,7 @@ read_some(struct tdo_packet_worker *w, unsigned max)
 {
 	struct tdo_pkt *pk[TDO_BURST_MAX];
 	bool more;
-	unsigned n, i = 0;
+	unsigned n, i;
 
 	tdo_pool_reset(&w->out.in);
 	n = tdo_tun_read(&w->tun, &w->out.in, pk, max, &more);
@@ -662,11 +661,13 @@ read_some(struct tdo_packet_worker *w, unsigned max)
 	for (unsigned k = 0; k < n; k++)
 		mark_forwarded(w, pk[k]);
 	tdo_out_classify(w->handle, pk, n, w->now);
-	n = put_together(w, pk, n);
-	for (; w->hold.n == 0 && i < n && pk[i]->verdict != TDO_VERDICT_HOLD; i++)
-		send_classified(w, pk[i]);
-	if (i < n)
-		hold_burst(w, pk + i, n - i);
+	for (unsigned first = 0; first < n; first = i + 1) {
+		for (i = first; i < n && pk[i]->verdict != TDO_VERDICT_FRAGMENT; i++)
+			;
+		give_whole(w, pk + first, i - first);
+		if (i < n)
+			put_together(w, pk[i]);
+	}
 	if (w->out.borrowed)
 		flush_burst(w);
 	else

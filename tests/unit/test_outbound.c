@@ -233,6 +233,47 @@ put(const char *dst, uint32_t payload, uint16_t size)
 	k.input[k.ninput++].len = (uint32_t)sizeof(vnet) + total;
 }
 
+static void
+put_packet(const uint8_t *packet, uint32_t len)
+{
+	uint8_t *b = calloc(1, TDO_VNET_HLEN + len);
+
+	assert_true(k.ninput < INPUT);
+	memcpy(b + TDO_VNET_HLEN, packet, len);
+	k.input[k.ninput].bytes = b;
+	k.input[k.ninput++].len = TDO_VNET_HLEN + len;
+}
+
+/* A datagram that its sender cut into two. */
+static void
+put_cut(const char *dst, uint32_t payload)
+{
+	uint8_t b[4000] = {0}, *udp = b + TDO_IP4_HLEN;
+	uint32_t len = TDO_UDP_HLEN + payload, first = len / 2 & ~7u;
+	struct tdo_ip_hdr h = {.src = fx_addr("10.1.0.1"),
+	    .dst = fx_addr(dst),
+	    .ttl = 64,
+	    .id = (uint16_t)(k.number + 1),
+	    .proto = TDO_IPPROTO_UDP};
+
+	tdo_put_be16(udp + TDO_UDP_SPORT_OFF, 1000);
+	tdo_put_be16(udp + TDO_UDP_DPORT_OFF, 2000);
+	tdo_put_be16(udp + TDO_UDP_LEN_OFF, (uint16_t)len);
+	tdo_put_be32(udp + TDO_UDP_HLEN, k.number++);
+	tdo_put_be16(udp + TDO_UDP_CSUM_OFF,
+	    tdo_csum_fold(
+		tdo_csum_add(tdo_csum_pseudo(&h.src, &h.dst, TDO_IPPROTO_UDP, len), udp, len)));
+	tdo_ip_build(b, &h, first);
+	tdo_put_be16(b + 6, TDO_IP4_MF);
+	tdo_ip4_set_csum(b);
+	put_packet(b, TDO_IP4_HLEN + first);
+	memmove(udp, udp + first, len - first);
+	tdo_ip_build(b, &h, len - first);
+	tdo_put_be16(b + 6, (uint16_t)(first / 8));
+	tdo_ip4_set_csum(b);
+	put_packet(b, TDO_IP4_HLEN + len - first);
+}
+
 /* As many rounds as it takes; everything arrives in order. */
 static unsigned
 run(void)
@@ -444,6 +485,37 @@ nothing_is_lost_where_the_path_is_smaller(void **state)
 	assert_int_equal(k.fragments, 2 * 144);
 }
 
+/* Its fragments show no ports, and some port has a policy of its own. */
+static void
+what_is_put_together_stays_in_order(void **state)
+{
+	struct tdo_sp_param p = {
+	    .dir = TDO_DIR_OUT,
+	    .type = TDO_POLICY_DISCARD,
+	    .prio = TDO_PRIO_DEFAULT - 1,
+	    .sel = {.src = fx_addr("10.1.0.0"),
+		.dst = fx_addr("10.2.0.0"),
+		.src_plen = 16,
+		.dst_plen = 16,
+		.proto = TDO_IPPROTO_UDP,
+		.sport = TDO_RANGE_ANY,
+		.dport = {7, 7}},
+	};
+
+	(void)state;
+	assert_int_equal(tdo_sp_add(us.e, &p, us.now, NULL, NULL), 0);
+	for (unsigned i = 0; i < 6; i++) {
+		put("10.2.0.1", 100, 0);
+		put("10.2.0.1", 100, 0);
+		put_cut("10.2.0.1", 2000);
+		put("10.2.0.1", 4 * SIZE, SIZE);
+		put_cut("10.2.0.1", 1000);
+		put_cut("10.2.0.1", 1100);
+	}
+	run();
+	expect_order();
+}
+
 static void
 all_mixed(void **state)
 {
@@ -486,6 +558,7 @@ main(void)
 		nothing_is_lost_where_rows_are_not_taken, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		nothing_is_lost_where_the_path_is_smaller, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_put_together_stays_in_order, setup, teardown),
 	    cmocka_unit_test_setup_teardown(all_mixed, setup, teardown),
 	};
 
