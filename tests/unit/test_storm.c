@@ -22,6 +22,7 @@
 #include "fixture.h"
 #include "wire/esp.h"
 #include "wire/ip.h"
+#include "wire/udp.h"
 
 #define WORKERS  3
 #define FLOWS    8 /* 0..3 transport, 4, 5 tunnel, 6 transport in a tunnel, 7 unique */
@@ -112,12 +113,20 @@ fill(struct thread *t, unsigned i)
 	fx_pkt_set(t->p[i], b, TDO_IP4_HLEN + 8 + payload);
 }
 
+static bool
+in_udp(const struct tdo_pkt *p)
+{
+	return tdo_pkt_data(p)[9] == TDO_IPPROTO_UDP;
+}
+
 /* The name of the outermost ESP header. */
 static bool
 name_of(const struct tdo_pkt *p, uint32_t *ret_spi, uint32_t *ret_seq)
 {
 	const uint8_t *esp = tdo_pkt_data(p) + TDO_IP4_HLEN;
 
+	if (in_udp(p))
+		esp += TDO_UDP_HLEN;
 	*ret_spi = tdo_be32(esp + TDO_ESP_SPI_OFF) - SPI_BASE;
 	*ret_seq = tdo_be32(esp + TDO_ESP_SEQ_OFF);
 	return *ret_spi < SPIS && *ret_seq < SEQS;
@@ -194,8 +203,14 @@ round_trip(struct thread *t, tdo_ns now)
 			pthread_mutex_unlock(&old.lock);
 			original[nin] = NULL;
 		}
-		if (p && name_of(p, &spi[nin], &seq[nin]))
-			in[nin++] = p;
+		if (p == NULL || !name_of(p, &spi[nin], &seq[nin]))
+			continue;
+		p->flags = in_udp(p) ? TDO_PKT_UDP_ENCAP : 0;
+		/* A NAT forgets now and then. */
+		if (in_udp(p) && rng_below(&t->rng, 8) == 0)
+			tdo_put_be16(tdo_pkt_data(p) + TDO_IP4_HLEN,
+			    (uint16_t)(4500 + rng_below(&t->rng, 3)));
+		in[nin++] = p;
 	}
 	tdo_in(t->w, in, nin, now);
 	for (unsigned i = 0; i < nin; i++)
@@ -265,6 +280,10 @@ sa_param(struct control *c, unsigned layer, uint32_t spi)
 		p.aalg = auth->pfkey;
 		p.akey_bits = auth->key_min;
 	}
+	if (layer < 6)
+		p.natt = (struct tdo_natt){.type = TDO_NATT_ESPINUDP,
+		    .sport = 4500,
+		    .dport = (uint16_t)(4500 + rng_below(&c->rng, 3))};
 	p.reqid = layer == 7 ? 77 : 0;
 	p.replay = 32u << rng_below(&c->rng, 8);
 	p.adaptive = rng_below(&c->rng, 2);
