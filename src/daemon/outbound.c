@@ -488,7 +488,7 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct si
 		cut(w, way, p, z);
 		break;
 	case TDO_FIT_TOO_BIG:
-		tdo_outbound_too_big(w, p, z->limit);
+		tdo_outbound_too_big(w, p, tdo_size_told(p, z->limit));
 		break;
 	}
 }

@@ -5,7 +5,7 @@
 #include "wire/ip.h"
 
 #define MSS_MIN      64u  /* smaller segments are refused by Linux too (tcp_min_snd_mss 48) */
-#define ICMP_MIN_IP4 576u /* below that an IPv4 sender cannot be asked to go (RFC 791 3.1) */
+#define ICMP_MIN_IP4 552u /* less is not believed by an IPv4 sender (Linux' min_pmtu) */
 #define TCP_HLEN     20u
 #define TCP_DATA_OFF 12u
 
@@ -39,20 +39,27 @@ tdo_size_mss(const struct tdo_pkt *p, uint32_t limit)
 	return (uint16_t)(limit - headers > UINT16_MAX ? UINT16_MAX : limit - headers);
 }
 
+uint32_t
+tdo_size_told(const struct tdo_pkt *p, uint32_t limit)
+{
+	uint32_t least = p->ip.flow.src.af == TDO_AF_INET6 ? TDO_IP6_MTU_MIN : ICMP_MIN_IP4;
+
+	return limit > least ? limit : least;
+}
+
 /*
- * May the sender be asked for smaller packets?  Only one that is not this host: a local
+ * May the sender be asked for packets smaller than len?  Only one that is not this host: a local
  * program's datagrams are protected whole whatever their size, as by a kernel, and an ICMP
  * answer to ourselves would lower the path MTU of the very route that the protected packets
- * take when inner and outer destination are the same.
+ * take when inner and outer destination are the same.  What is as small as can be asked for goes
+ * whole (RFC 2473 7.1, RFC 8200 5).
  */
 static bool
-may_refuse(const struct tdo_pkt *p, uint32_t limit, bool tunnel)
+may_refuse(const struct tdo_pkt *p, uint32_t len, uint32_t limit, bool tunnel)
 {
-	if (!(p->flags & TDO_PKT_FORWARDED) || !tunnel)
+	if (!(p->flags & TDO_PKT_FORWARDED) || !tunnel || len <= tdo_size_told(p, limit))
 		return false;
-	if (p->ip.flow.src.af == TDO_AF_INET6)
-		return limit >= TDO_IP6_MTU_MIN; /* RFC 8200 5: 1280 always pass */
-	return p->ip.df && limit >= ICMP_MIN_IP4;
+	return p->ip.flow.src.af == TDO_AF_INET6 || p->ip.df;
 }
 
 static enum tdo_fit
@@ -70,7 +77,7 @@ fit_tcp(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss)
 	}
 	if (!super && p->len <= limit)
 		return TDO_FIT_WHOLE;
-	if (may_refuse(p, limit, tunnel))
+	if (may_refuse(p, super ? headers + p->gso_size : p->len, limit, tunnel))
 		return TDO_FIT_TOO_BIG;
 	*ret_mss = (uint16_t)(mss > UINT16_MAX ? UINT16_MAX : mss);
 	return TDO_FIT_CUT;
@@ -98,7 +105,7 @@ tdo_size_fit(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret
 		return fit_tcp(p, limit, tunnel, ret_mss);
 	if (p->gso == TDO_GSO_UDP)
 		len = p->ip.l4_off + 8u + p->gso_size;
-	if (len > limit && may_refuse(p, limit, tunnel))
+	if (may_refuse(p, len, limit, tunnel))
 		return TDO_FIT_TOO_BIG;
 	if (p->gso == TDO_GSO_NONE)
 		return TDO_FIT_WHOLE;

@@ -11,7 +11,7 @@
 enum tdo_fit {
 	TDO_FIT_WHOLE,   /* goes on as it is; what does not fit in the end is fragmented */
 	TDO_FIT_CUT,     /* is cut into TCP segments or UDP datagrams of *ret_mss bytes */
-	TDO_FIT_TOO_BIG, /* is refused; the sender is told the limit by ICMP */
+	TDO_FIT_TOO_BIG, /* is refused; the sender is told tdo_size_told() by ICMP */
 };
 
 /*
@@ -20,6 +20,9 @@ enum tdo_fit {
  * a transport-mode SA protects whole datagrams (RFC 4303 3.3.4).
  */
 enum tdo_fit tdo_size_fit(const struct tdo_pkt *p, uint32_t limit, bool tunnel, uint16_t *ret_mss);
+
+/* The MTU that p's sender can be asked for: limit, but no less than every sender believes. */
+uint32_t tdo_size_told(const struct tdo_pkt *p, uint32_t limit);
 
 /*
  * True when p, which tdo_size_fit() lets go whole, is fragmented before it is protected: it does

@@ -15,6 +15,9 @@
 
 /* ---- SAs ---------------------------------------------------------------------------------- */
 
+/* RFC 791 3.2: what every link carries.  Smaller fragments are nobody's need, and a flood. */
+enum { FRAG_MIN = 68 };
+
 static bool
 family_ok(const struct tdo_addr *a, uint8_t af)
 {
@@ -71,7 +74,7 @@ tdo_encap_new(struct tdo_engine *e, struct tdo_sa *sa)
 	    .old_sport = n->sport,
 	    .ports = both(n->sport, n->dport),
 	    .type = n->type,
-	    .frag = n->frag,
+	    .frag = n->frag != 0 && n->frag < FRAG_MIN ? FRAG_MIN : n->frag,
 	    .sport = n->named_sport ? n->named_sport : n->sport,
 	    .dport = n->named_dport ? n->named_dport : n->dport,
 	    .oa_src = n->oa_src,

@@ -191,6 +191,10 @@ forwarded_packets_are_refused_by_the_rules(void **state)
 	p = packet(TDO_AF_INET6, TDO_IPPROTO_UDP, 1400);
 	p.flags = TDO_PKT_FORWARDED;
 	assert_int_equal(tdo_size_fit(&p, 1300, true, &mss), TDO_FIT_TOO_BIG);
+	assert_int_equal(tdo_size_fit(&p, 1279, true, &mss), TDO_FIT_TOO_BIG);
+	assert_int_equal(tdo_size_told(&p, 1300), 1300);
+	assert_int_equal(tdo_size_told(&p, 1279), 1280);
+	p.len = 1280;
 	assert_int_equal(tdo_size_fit(&p, 1279, true, &mss), TDO_FIT_WHOLE);
 	/* Somebody else's TCP segments are not cut when he can be told. */
 	p = packet(TDO_AF_INET, TDO_IPPROTO_TCP, 40000);
