@@ -87,10 +87,11 @@ tdo_udp_port_look(struct tdo_engine *e, struct tdo_sa *sa)
 	return 0;
 }
 
-/* What failed is tried again by every tick. */
+/* What failed is tried again by every tick; of the SAs in a row that share a port, by one. */
 void
 tdo_udp_ports_review(struct tdo_engine *e)
 {
+	const struct tdo_natt *refused = NULL;
 	bool was_due = e->udp->due;
 	int r = 0;
 
@@ -98,10 +99,18 @@ tdo_udp_ports_review(struct tdo_engine *e)
 	if (e->udp->sas == 0)
 		return;
 	for (struct tdo_sa *sa = e->sad->first; sa; sa = sa->next) {
-		int failed = sa->encap ? tdo_udp_port_look(e, sa) : 0;
+		const struct tdo_natt *n = &sa->param.natt;
+		int failed;
 
-		if (failed < 0)
+		if (sa->encap == NULL ||
+		    (refused && sa->encap->port == 0 && n->dport == refused->dport &&
+			n->type == refused->type))
+			continue;
+		failed = tdo_udp_port_look(e, sa);
+		if (failed < 0) {
 			r = failed;
+			refused = n;
+		}
 	}
 	e->udp->due = r < 0;
 	if (r < 0 && !was_due)

@@ -344,6 +344,7 @@ an_acquire_has_the_ports_of_the_request(void **state)
 /* ---- the ports of this host --------------------------------------------------------------- */
 
 static struct tdo_natt_ports ports;
+static unsigned asked;      /* for ports that begin */
 static int refuse;          /* -errno for the next port that begins */
 static unsigned told, gone; /* how often */
 
@@ -351,6 +352,7 @@ static int
 port(void *ctx, uint16_t n, bool marker, bool on)
 {
 	(void)ctx;
+	asked += on;
 	if (on && refuse)
 		return refuse;
 	assert_true(tdo_natt_ports_set(&ports, n, marker, on)); /* each change is one */
@@ -505,6 +507,31 @@ ports_follow_the_addresses_of_the_host(void **state)
 	refuse = 0;
 	tdo_engine_tick(w->e, NOW);
 	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+}
+
+/* Each question may cost a new table: one for a port, not one for each of its SAs. */
+static void
+a_port_that_is_refused_is_not_asked_for_by_every_sa(void **state)
+{
+	struct world *w = *state;
+	unsigned before;
+
+	set_local(w, NULL);
+	for (uint32_t i = 0; i < 100; i++) {
+		struct tdo_sa_param p =
+		    sample_udp(0x1001 + i, 30000, (uint16_t)(i < 50 ? 4500 : 4501));
+
+		add(w, &p, 0);
+	}
+	refuse = -ENOSPC;
+	before = asked;
+	set_local(w, &B4);
+	tdo_engine_tick(w->e, NOW);
+	assert_int_equal(asked, before + 4);
+	refuse = 0;
+	tdo_engine_tick(w->e, NOW);
+	assert_true(tdo_natt_ports_has(&ports, 4500, false));
+	assert_true(tdo_natt_ports_has(&ports, 4501, false));
 }
 
 static void
@@ -726,6 +753,7 @@ main(void)
 	    P(a_port_is_told_once_and_until_the_last_sa_is_gone),
 	    P(only_ports_of_this_host_are_told),
 	    P(ports_follow_the_addresses_of_the_host),
+	    P(a_port_that_is_refused_is_not_asked_for_by_every_sa),
 	    P(an_sa_that_could_not_be_received_is_not_made),
 	    P(no_memory_leaves_the_ports_alone),
 	    P(a_peer_is_reminded_once_for_all_its_sas),
