@@ -2,8 +2,8 @@
 /*
  * Per-worker flow cache: what was decided for a flow, in sets of four entries.
  *
- * Tags of 16 bits, the four of a set side by side, tell which entry to look at, so a lookup
- * touches one line of tags and one entry.
+ * Where the last flow with some bits of its hash was tells which entry to look at first.  If the
+ * flow is not there, tags of 16 bits, the four of a set side by side, tell.
  *
  * An entry holds borrowed pointers to a policy and to SAs.  They are valid because an entry is
  * used only while the engine's generation is the one under which it was filled: the control
@@ -19,7 +19,7 @@
 #include "engine/path.h"
 
 /* Powers of two.  net.key.spdcache.maxentries is SETS * WAYS. */
-enum { SETS = 1024, WAYS = 4, SPIS = 1024 };
+enum { SETS = 1024, WAYS = 4, SPIS = 1024, GUESSES = 4096 };
 
 /* Two cache lines; a packet with one SA reads little of the second. */
 struct tdo_flow_entry {
@@ -34,6 +34,7 @@ struct tdo_flow_cache {
 	uint32_t generation;         /* the last one seen */
 	uint32_t victim;             /* way that is replaced next where all four are in use */
 	struct tdo_flow_entry *last; /* of the last lookup */
+	uint16_t guess[GUESSES];     /* by hash: an index of all entries */
 	uint16_t tag[SETS][WAYS];
 	struct {
 		uint64_t version;
@@ -224,23 +225,11 @@ search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry
 static inline struct tdo_flow_entry *
 fetch(struct tdo_flow_cache *c, uint64_t hash)
 {
-	unsigned set = (unsigned)(hash % SETS);
-	uint64_t lanes = lanes_equal(c, set, tag_of(hash));
-	struct tdo_flow_entry *e;
+	struct tdo_flow_entry *e = &c->entry[0][0] + c->guess[hash % GUESSES];
 
-	if (lanes == 0)
-		return NULL;
-	e = &c->entry[set][first_way(lanes)];
 	__builtin_prefetch(e);
 	__builtin_prefetch(e->d.sas);
 	return e;
-}
-
-/* The decision for a flow, if it is where it was looked for. */
-static inline struct tdo_decision *
-confirm(const struct tdo_flow_cache *c, const struct tdo_flow_aim *a)
-{
-	return a->likely && is_of(a->likely, a, c->version) ? &a->likely->d : NULL;
 }
 
 void
@@ -254,24 +243,20 @@ tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, 
 	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, n);
 	for (unsigned i = 0; i < n; i++) {
 		const struct tdo_flow *f = &p[i]->ip.flow;
-		uint64_t upper = upper_of(f, dir);
+		struct tdo_flow_aim *a = &ret[i];
 
-		ret[i].flow = f;
-		ret[i].upper = upper;
+		a->flow = f;
+		a->upper = upper_of(f, dir);
 		/* Packets of a flow come in rows. */
-		ret[i].same = i > 0 && ret[i - 1].upper == upper &&
-			      addresses_equal(ret[i - 1].flow->src.b, ret[i - 1].flow->dst.b, f);
-		if (ret[i].same) {
-			ret[i].hash = ret[i - 1].hash;
-			continue;
-		}
-		ret[i].hash = hash_of(&w->engine->hash_key, f, upper);
-		__builtin_prefetch(c->tag[ret[i].hash % SETS]);
+		a->same = i > 0 && a[-1].upper == a->upper &&
+			  addresses_equal(a[-1].flow->src.b, a[-1].flow->dst.b, f);
+		a->hash = a->same ? a[-1].hash : hash_of(&w->engine->hash_key, f, a->upper);
+		a->likely = a->same ? a[-1].likely : fetch(c, a->hash);
 	}
-	for (unsigned i = 0; i < n; i++)
-		ret[i].likely = ret[i].same ? NULL : fetch(c, ret[i].hash);
-	for (unsigned i = 0; i < n; i++)
-		ret[i].known = ret[i].same ? ret[i - 1].known : confirm(c, &ret[i]);
+	for (struct tdo_flow_aim *a = ret; a < ret + n; a++)
+		a->known = a->same                           ? a[-1].known
+			   : is_of(a->likely, a, c->version) ? &a->likely->d
+							     : NULL;
 }
 
 bool
@@ -279,10 +264,11 @@ tdo_flow_cache_search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct
 {
 	struct tdo_flow_cache *c = w->cache;
 	struct tdo_flow_entry *e = a->same ? c->last : a->likely;
-	bool hit = a->same ? e->version == c->version : e && is_of(e, a, c->version);
+	bool hit = a->same ? e->version == c->version : is_of(e, a, c->version);
 
 	if (!hit)
 		hit = search(w, a, &e);
+	c->guess[a->hash % GUESSES] = (uint16_t)(e - &c->entry[0][0]);
 	c->last = e;
 	*ret = &e->d;
 	return hit;

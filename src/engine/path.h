@@ -60,7 +60,7 @@ struct tdo_flow_aim {
 	const struct tdo_flow *flow;
 	uint64_t upper; /* all of the flow but its addresses, and the direction */
 	uint64_t hash;
-	struct tdo_flow_entry *likely; /* where it was; NULL: nowhere */
+	struct tdo_flow_entry *likely; /* where it may be */
 	struct tdo_decision *known;    /* that it is there was seen */
 	bool same;                     /* as the one before it */
 };
