@@ -14,6 +14,8 @@ import subprocess
 import tempfile
 import time
 
+import echo
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("TDO_BUILD", "build")
 TESTUDOD = os.path.join(BUILD, "src/daemon/testudod")
@@ -170,16 +172,9 @@ class Host:
 
     # ---- traffic ----
 
-    def ping(self, dst, count=2, size=56, src=None, wait=1, extra=()):
+    def ping(self, dst, count=2, size=56, src=None, wait=1, interval=0.05, data=None):
         """Number of echo replies."""
-        argv = ["ping", "-n", "-q", "-i", "0.05", "-W", wait, "-c", count, "-s", size]
-        if src:
-            argv += ["-I", src]
-        out = self.run(*argv, *extra, dst, check=False, timeout=count * (wait + 1) + 20)
-        for word in out.splitlines():
-            if "received" in word:
-                return int(word.split(" received")[0].split()[-1])
-        return 0
+        return echo.ping(self.name, dst, count, size, src, wait, interval, data)
 
     def python(self, code, *args, **kw):
         return self.run("/usr/bin/python3", "-c", code, *args, **kw)

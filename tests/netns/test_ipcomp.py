@@ -71,10 +71,10 @@ def test_transport_mode(lab, af):
     w, a, b, A, B = hosts(lab, af)
     with w.capture() as c:
         # ICMP: 8 bytes of header, and data that ping repeats.
-        assert a.ping(B, 2, size=81, extra=("-p", "00")) == 2
+        assert a.ping(B, 2, data=bytes(81)) == 2
     assert protocols(c, A, B) == {1 if af == 4 else 58: 4}
     with w.capture() as c:
-        assert a.ping(B, 2, size=82, extra=("-p", "00")) == 2
+        assert a.ping(B, 2, data=bytes(82)) == 2
         tcp(a, b, B)
     assert protocols(c, A, B)[108] > 4
     largest = max(len(p.payload) for p in c.between([A, B]) if p.proto == 108)
@@ -92,12 +92,12 @@ def test_d29_tunnel_mode(lab, inner, outer):
     w, gws, (h1, h2) = gateways(lab, inner, outer)
     A, B = ENDS[inner]
     with w.capture() as c:
-        assert h1.ping(B, 4, size=20, extra=("-p", "00")) == 4
+        assert h1.ping(B, 4, data=bytes(20)) == 4
     assert protocols(c, *GATES[outer]) == {IPIP[inner]: 8}
     before = [g.stat("ipcomp-in-bare") for g in gws]
     assert before == [4, 4]
     with w.capture() as c:
-        assert h1.ping(B, 4, size=400, extra=("-p", "00")) == 4
+        assert h1.ping(B, 4, data=bytes(400)) == 4
         tcp(h1, h2, B)
         tcp(h2, h1, A)
         udp(h1, h2, B, 1200)

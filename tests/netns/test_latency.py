@@ -28,7 +28,7 @@ def cpu(pid):
 @pytest.mark.parametrize("limit", [0, 100, 1000])
 def test_nothing_flows_nothing_runs(lab, limit):
     a, b = pair(lab, f"busy-poll {limit}\n")
-    assert a.ping(B4, 100, extra=("-i", "0.002")) == 100
+    assert a.ping(B4, 100, interval=0.002) == 100
     time.sleep(0.2)
     start = time.monotonic(), cpu(a.data_pid())
     time.sleep(2)
