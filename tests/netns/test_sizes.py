@@ -3,7 +3,7 @@ import pytest
 
 import keys
 import netlab
-from netlab import tcp, udp
+from netlab import tcp, udp, wait_for
 
 SIZES = [1, 100, 1300, 1400, 1452, 1472, 1500, 3000, 9000, 60000]
 
@@ -125,3 +125,46 @@ def test_fragments_before_or_after_protection(lab, first):
         netlab.udp(h1, h2, "10.0.2.5", 5000, port=9)
     outer = [p for p in c.between(["20.0.0.0/24"]) if p.proto == 50]
     assert outer and bool([p for p in outer if p.fragment]) == (not first)
+
+
+def test_limit_of_fragments_in_udp(lab):
+    """NAT_T_FRAG: what leaves in UDP is never a fragment and never longer; who sends with DF is told."""
+    w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
+    sas, p1, p2 = keys.tunnel("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", natt=(4500, 4500))
+    for g, p in ((g1, p1), (g2, p2)):
+        g.start()
+        g.ip("link", "set", g.dev, "gso_max_segs", 1)  # rows are cut before the wire that is watched
+        g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.pmtu_probe=0")
+        g.setkey(sas.replace("-m tunnel", "-m tunnel -natt_mtu 600") + p)
+    with w.capture() as c:
+        udp(h1, h2, "10.0.2.5", 5000)
+        tcp(h1, h2, "10.0.2.5", size=200_000)
+        said = h1.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1000", "10.0.2.5", check=False)
+    assert "From 10.0.1.1" in said and "mtu = 600" in said.replace("(mtu=", "(mtu = "), said
+    assert not c.between(["10.0.0.0/16"])
+    outer = c.between(["20.0.0.0/24"])
+    assert len(outer) > 100 and {p.proto for p in outer} == {17} and not [p for p in outer if p.fragment]
+    # Around 600 bytes: IPv4 20, UDP 8, ESP 8, IV 8, padding and trailer up to 5, ICV 16.
+    assert 600 < max(len(p.ip) for p in outer) <= 600 + 65
+
+
+@pytest.mark.parametrize("natt", [None, (4500, 4500)])
+def test_lengths_that_say_nothing(lab, natt):
+    """All packets on the wire have one length, also when nobody sends anything; dummies get no further."""
+    w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
+    sas, p1, p2 = keys.tunnel("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", natt=natt)
+    for g, p in ((g1, p1), (g2, p2)):
+        g.start()
+        g.ip("link", "set", g.dev, "gso_max_segs", 1)  # rows are cut before the wire that is watched
+        g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.pmtu_probe=0")
+        g.setkey(sas.replace("-m tunnel", "-m tunnel -o tfc=1000 -o dummies=50") + p)
+    with w.capture() as c, g2.lan.capture() as lan:
+        for size in (1, 100, 333, 900):
+            udp(h1, h2, "10.0.2.5", size)
+        wait_for("dummies", lambda: g1.stat("esp-dummies") > 20 and g2.drops("in-dummy") > 20)
+    assert not c.between(["10.0.0.0/16"])
+    there = [p for p in c.between(["20.0.0.0/24"]) if p.src == "20.0.0.1"]
+    assert len(there) > 24 and {p.proto for p in there} == {17 if natt else 50}
+    assert len({len(p.ip) for p in there}) == 1
+    got = [p for p in lan.between(["10.0.0.0/16"]) if p.src == "10.0.1.5"]
+    assert 4 <= len(got) < 10 and {p.proto for p in got} == {17}
