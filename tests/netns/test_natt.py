@@ -430,7 +430,7 @@ def test_keepalives(lab):
     """A client that sends nothing is reached for as long as it keeps its mapping, and no longer."""
     nat = idle_nat(lab, 1)
     with nat.outside.capture() as out:
-        time.sleep(5)
+        time.sleep(4)
     out = Seen(out)
     for af in (4, 6):
         assert out.keepalives(OUTSIDE[af], SERVER[af]) == {(nat.port(), PORT)}
@@ -438,6 +438,6 @@ def test_keepalives(lab):
         assert not out.esp(OUTSIDE[af], SERVER[af])
     assert reached(nat) == [1, 1]
     nat.clients[0].run(netlab.TESTUDO, "sysctl", "-w", "net.key.natt_keepalive_interval=0")
-    time.sleep(4)
+    time.sleep(3)
     assert reached(nat) == [0, 0], "the NAT does not forget: this test shows nothing"
     back(nat)
