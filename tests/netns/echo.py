@@ -48,6 +48,10 @@ def checksum(p):
     return ~n & 0xffff
 
 
+def is_address(text):
+    return "." in text or ":" in text
+
+
 class Pinger:
     """The echo requests of one ping and what became of them."""
 
@@ -58,8 +62,10 @@ class Pinger:
         self.answered, self.failed = set(), set()
         self.s = socket_in(netns, self.family, socket.SOCK_RAW, self.proto)
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        if src:
+        if src and is_address(src):
             self.s.bind((src, 0))
+        elif src:
+            self.s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, src.encode())
 
     def message(self, kind, seq):
         p = struct.pack("!BBHHH", kind, 0, 0, self.id, seq) + self.data

@@ -124,9 +124,9 @@ def traffic(a, b, A, B):
 
 
 def all_drops(*hosts):
-    """All but packets that were too big, whose senders learned something."""
+    """All but packets that were too big, whose senders learned something, and probes."""
     return [(h.name, d["name"], d["count"]) for h in hosts for d in h.stats()["drops"]
-            if d["count"] and d["name"] != "too-big-df"]
+            if d["count"] and d["name"] not in ("too-big-df", "in-path-mtu-probe")]
 
 
 @pytest.mark.parametrize("af", [4, 6])
