@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "built.h"
 #include "engine/sa.h"
 #include "fixture.h"
 #include "fuzz.h"
@@ -41,7 +42,7 @@ open_engine(void)
 	    {SA(4, 0x1001, TRANSPORT, ESPINUDP)},
 	    {SA(4, 0x1002, TUNNEL, ESPINUDP)},
 	    {SA(4, 0x1003, ANY, NON_IKE)},
-	    {SA(6, 0x1004, ANY, ESPINUDP), .auth = "null", .replay = 64},
+	    {SA(6, 0x1004, ANY, ESPINUDP), .auth = BUILT_LEGACY ? "null" : NULL, .replay = 64},
 	    {SA(4, SECRET_SPI, ANY, ESPINUDP), .replay = 64},
 	    {SA(4, 0x1006, TRANSPORT, ESPINUDP)},
 	    {.src = "10.0.0.1",

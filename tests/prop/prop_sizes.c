@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "built.h"
 #include "fixture.h"
 #include "testudo/crypto.h"
 #include "wire/ip.h"
@@ -84,9 +85,11 @@ run(const struct cell *c)
 	    .mode = c->tunnel ? TDO_MODE_TUNNEL : TDO_MODE_TRANSPORT,
 	    .enc = c->enc ? c->enc->name : NULL,
 	    .auth = c->auth ? c->auth->name : NULL,
-	    .natt = {.type = c->natt, .sport = 4500, .dport = 4500}};
+	    .natt = {.type = c->natt}};
 	char request[128];
 
+	if (c->natt != TDO_NATT_NONE)
+		sa.natt.sport = sa.natt.dport = 4500;
 	if (!fx_built(&sa))
 		return;
 	snprintf(request, sizeof(request), "esp/tunnel/%s-%s/require", e[0], e[1]);
@@ -139,7 +142,7 @@ main(void)
 				run_all(enc, auth);
 	}
 	printf("# %lu cells, %lu packets\n", cells, packets);
-	if (cells < 1000)
+	if (cells < (BUILT_LEGACY ? 1000 : 300))
 		abort();
 	fx_close(&f);
 	printf("ok 1 what is promised fits, and not a byte more\n");

@@ -166,7 +166,7 @@ assert_believed(bool v6, size_t len, uint32_t mtu)
 static bool
 built(enum shape s)
 {
-	return s != COMP || tdo_comp_alg_by_name("deflate") != NULL;
+	return s != COMP || !tdo_comp_alg_by_name("deflate")->not_there;
 }
 
 static void
