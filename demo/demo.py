@@ -129,7 +129,7 @@ def two_hosts():
         say("(and on b the same with the addresses of the spdadd lines swapped)")
         print()
         with w.capture() as wire, Inside(HostAsWire(a)) as inside:
-            check("ping: 3 of 3 replies", a.ping(B, 3, extra=("-p", "686f6765")) == 3)
+            check("ping: 3 of 3 replies", a.ping(B, 3, data=b"hoge" * 14) == 3)
         i = [p for p in inside.between([A, B]) if p.src == A]
         e = [p for p in wire.esp([A, B]) if p.src == A]
         check("on the wire there is ESP and nothing else", bool(e) and not wire.clear([A, B]))
@@ -180,7 +180,7 @@ def two_gateways():
         print()
         with w.capture() as wire, Inside(HostAsWire(g1)) as inside:
             check("ping from 10.0.1.5 to 10.0.2.5: 3 of 3 replies",
-                  h1.ping("10.0.2.5", 3, extra=("-p", "746f6b796f")) == 3)
+                  h1.ping("10.0.2.5", 3, data=b"tokyo" * 12) == 3)
         i = [p for p in inside.between(["10.0.0.0/16"]) if p.src == "10.0.1.5"]
         e = [p for p in wire.esp(["20.0.0.0/24"]) if p.src == "20.0.0.1"]
         check("between the gateways there is ESP and nothing else",
