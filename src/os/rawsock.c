@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/sockopt.h"
+
 #ifndef IPV6_HDRINCL
 #define IPV6_HDRINCL 36
 #endif
@@ -17,36 +19,6 @@
 #define IP_PMTUDISC_INTERFACE   4
 #define IPV6_PMTUDISC_INTERFACE 4
 #endif
-#define BUFFER (8 * 1024 * 1024)
-
-static int
-domain(enum tdo_af af)
-{
-	return af == TDO_AF_INET ? AF_INET : AF_INET6;
-}
-
-static bool
-on(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
-}
-
-/* As large as we may: the forced size needs the initial user namespace. */
-static void
-set_buffer(int fd, int forced, int plain)
-{
-	if (!on(fd, SOL_SOCKET, forced, BUFFER))
-		(void)on(fd, SOL_SOCKET, plain, BUFFER);
-}
-
-static int
-failed(int fd)
-{
-	int e = errno;
-
-	close(fd);
-	return -e;
-}
 
 /*
  * A raw IPv4 socket's filter sees the IP header first, a raw IPv6 socket's what is behind it.
@@ -83,7 +55,7 @@ ask_for_headers(int fd)
 	    IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS};
 
 	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++)
-		if (!on(fd, IPPROTO_IPV6, option[i], 1))
+		if (!tdo_sock_on(fd, IPPROTO_IPV6, option[i], 1))
 			return false;
 	return true;
 }
@@ -96,24 +68,25 @@ ask_for_headers(int fd)
 static bool
 ignore_icmp(int fd, enum tdo_af af)
 {
-	return af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
-				 : on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_INTERFACE);
+	return af == TDO_AF_INET
+		   ? tdo_sock_on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_INTERFACE)
+		   : tdo_sock_on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_INTERFACE);
 }
 
 int
 tdo_rawsock_in(enum tdo_af af, uint8_t proto, unsigned worker, unsigned workers)
 {
-	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
+	int fd = socket(tdo_sock_domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
 
 	if (fd < 0)
 		return -errno;
-	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	tdo_sock_set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	if (workers > 1 && !share(fd, af, proto, worker, workers))
-		return failed(fd);
+		return tdo_sock_failed(fd);
 	if (af == TDO_AF_INET6 && !ask_for_headers(fd))
-		return failed(fd);
+		return tdo_sock_failed(fd);
 	if (!ignore_icmp(fd, af))
-		return failed(fd);
+		return tdo_sock_failed(fd);
 	return fd;
 }
 
@@ -136,56 +109,58 @@ only_errors(int fd, enum tdo_af af)
 int
 tdo_rawsock_icmp(enum tdo_af af)
 {
-	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	int fd = socket(tdo_sock_domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    af == TDO_AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 
 	if (fd < 0)
 		return -errno;
 	/* What we send is no packet of a program: RFC 1812 4.3.2.5, internetwork control. */
-	if (!only_errors(fd, af) || (af == TDO_AF_INET && !on(fd, IPPROTO_IP, IP_TOS, 0xc0)))
-		return failed(fd);
+	if (!only_errors(fd, af) ||
+	    (af == TDO_AF_INET && !tdo_sock_on(fd, IPPROTO_IP, IP_TOS, 0xc0)))
+		return tdo_sock_failed(fd);
 	return fd;
 }
 
 static bool
 mark_and_probe(int fd, enum tdo_af af, uint32_t mark)
 {
-	if (!on(fd, SOL_SOCKET, SO_MARK, (int)mark))
+	if (!tdo_sock_on(fd, SOL_SOCKET, SO_MARK, (int)mark))
 		return false;
 	/*
 	 * PROBE: an ICMP error that we made for the inner packet must not limit the outer ones
 	 * that go to the same address (attachment O9).
 	 */
-	return af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
-				 : on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+	return af == TDO_AF_INET
+		   ? tdo_sock_on(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+		   : tdo_sock_on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
 int
 tdo_rawsock_out(enum tdo_af af, uint32_t mark)
 {
-	int fd = socket(domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	int fd = socket(tdo_sock_domain(af), SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	bool ok;
 
 	if (fd < 0)
 		return -errno;
-	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	ok = af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_HDRINCL, 1)
-			       : on(fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+	tdo_sock_set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	ok = af == TDO_AF_INET ? tdo_sock_on(fd, IPPROTO_IP, IP_HDRINCL, 1)
+			       : tdo_sock_on(fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
 	/* Clear packets may be for a broadcast address. */
-	if (!ok || !mark_and_probe(fd, af, mark) || !on(fd, SOL_SOCKET, SO_BROADCAST, 1))
-		return failed(fd);
+	if (!ok || !mark_and_probe(fd, af, mark) || !tdo_sock_on(fd, SOL_SOCKET, SO_BROADCAST, 1))
+		return tdo_sock_failed(fd);
 	return fd;
 }
 
 int
 tdo_rawsock_mtu(enum tdo_af af, uint32_t mark)
 {
-	int fd = socket(domain(af), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(tdo_sock_domain(af), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (!on(fd, SOL_SOCKET, SO_MARK, (int)mark))
-		return failed(fd);
+	if (!tdo_sock_on(fd, SOL_SOCKET, SO_MARK, (int)mark))
+		return tdo_sock_failed(fd);
 	return fd;
 }
 

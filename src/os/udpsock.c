@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/sockopt.h"
 #include "wire/udp.h"
 
 /* Of <linux/in6.h> and <linux/udp.h>, which do not go together with the headers of the C library.
@@ -23,22 +24,6 @@
 #define IPV6_TRANSPARENT 75
 #endif
 enum { NO_CHECK6_RX = 102, GRO = 104 };
-
-#define BUFFER (8 * 1024 * 1024)
-
-static bool
-on(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
-}
-
-/* As large as we may: the forced size needs the initial user namespace. */
-static void
-set_buffer(int fd, int forced, int plain)
-{
-	if (!on(fd, SOL_SOCKET, forced, BUFFER))
-		(void)on(fd, SOL_SOCKET, plain, BUFFER);
-}
 
 /* Gives the socket a port: *port, or a free one. */
 static bool
@@ -68,19 +53,20 @@ take_port(int fd, enum tdo_af af, uint16_t *port)
 static bool
 transparent(int fd, enum tdo_af af)
 {
-	return af == TDO_AF_INET ? on(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
-				 : on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+	return af == TDO_AF_INET ? tdo_sock_on(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+				 : tdo_sock_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 }
 
 static bool
 ask_for_headers(int fd, enum tdo_af af)
 {
 	if (af == TDO_AF_INET)
-		return on(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1) &&
-		       on(fd, IPPROTO_IP, IP_RECVTOS, 1) && on(fd, IPPROTO_IP, IP_RECVTTL, 1);
-	return on(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1) &&
-	       on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
-	       on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+		return tdo_sock_on(fd, IPPROTO_IP, IP_RECVORIGDSTADDR, 1) &&
+		       tdo_sock_on(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
+		       tdo_sock_on(fd, IPPROTO_IP, IP_RECVTTL, 1);
+	return tdo_sock_on(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1) &&
+	       tdo_sock_on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
+	       tdo_sock_on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
 }
 
 /* Accepts packets whose destination port is another one than this; 0: none at all. */
@@ -104,14 +90,14 @@ refuse_port(int fd, uint16_t port)
 static bool
 start_in(int fd, enum tdo_af af, uint16_t *port)
 {
-	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	tdo_sock_set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	/* A kernel without GRO of UDP (before 5.0) gives one packet at a time. */
-	(void)on(fd, IPPROTO_UDP, GRO, 1);
+	(void)tdo_sock_on(fd, IPPROTO_UDP, GRO, 1);
 	/* The ICV protects, so a tunnel may do without (RFC 6935 5). */
-	if (af == TDO_AF_INET6 && !on(fd, IPPROTO_UDP, NO_CHECK6_RX, 1))
+	if (af == TDO_AF_INET6 && !tdo_sock_on(fd, IPPROTO_UDP, NO_CHECK6_RX, 1))
 		return false;
 	return transparent(fd, af) && ask_for_headers(fd, af) &&
-	       on(fd, SOL_SOCKET, SO_REUSEPORT, 1) && take_port(fd, af, port) &&
+	       tdo_sock_on(fd, SOL_SOCKET, SO_REUSEPORT, 1) && take_port(fd, af, port) &&
 	       refuse_port(fd, *port);
 }
 
@@ -120,33 +106,29 @@ start_out(int fd, enum tdo_af af, uint32_t mark, bool df, uint16_t *port)
 {
 	bool ok;
 
-	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	tdo_sock_set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
 	if (af == TDO_AF_INET)
-		ok = on(fd, IPPROTO_IP, IP_MTU_DISCOVER, df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+		ok = tdo_sock_on(
+		    fd, IPPROTO_IP, IP_MTU_DISCOVER, df ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
 	else
 		/* The label stays that of packets that go out by a raw socket: 0. */
-		ok = on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) &&
-		     on(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
+		ok = tdo_sock_on(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) &&
+		     tdo_sock_on(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
 	/* An SA's address need not be one of the host's, as with a raw socket: transparent. */
 	return ok && refuse_port(fd, 0) && transparent(fd, af) &&
-	       on(fd, SOL_SOCKET, SO_MARK, (int)mark) && on(fd, SOL_SOCKET, SO_REUSEPORT, 1) &&
-	       take_port(fd, af, port);
+	       tdo_sock_on(fd, SOL_SOCKET, SO_MARK, (int)mark) &&
+	       tdo_sock_on(fd, SOL_SOCKET, SO_REUSEPORT, 1) && take_port(fd, af, port);
 }
 
 static int
 new_socket(enum tdo_af af)
 {
-	int fd = socket(
-	    af == TDO_AF_INET ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(tdo_sock_domain(af), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (af == TDO_AF_INET6 && !on(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
-		int e = errno;
-
-		close(fd);
-		return -e;
-	}
+	if (af == TDO_AF_INET6 && !tdo_sock_on(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+		return tdo_sock_failed(fd);
 	return fd;
 }
 
@@ -154,12 +136,7 @@ new_socket(enum tdo_af af)
 static int
 finish(int fd, bool ready)
 {
-	int e = errno;
-
-	if (ready)
-		return fd;
-	close(fd);
-	return -e;
+	return ready ? fd : tdo_sock_failed(fd);
 }
 
 int
