@@ -15,12 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "daemon/keepalive.h"
 #include "daemon/marks.h"
 #include "daemon/process.h"
+#include "daemon/provide.h"
 #include "os/clock.h"
 
 #define NS_PER_US      (tdo_ns)1000
@@ -33,38 +33,6 @@
 #define GIVE_BACK_MIN  50000u /* SAs and policies whose memory is worth the time */
 
 /* ---- what the library takes from its caller ----------------------------------------- */
-
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	return calloc(1, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	free(p);
-}
-
-static const struct tdo_mem heap = {.alloc = mem_alloc, .free = mem_free};
-
-static void
-random_bytes(void *ctx, void *buf, size_t len)
-{
-	uint8_t *p = buf;
-
-	while (len > 0) {
-		ssize_t n = getrandom(p, len, 0);
-
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			abort(); /* no IPsec without randomness */
-		}
-		p += n;
-		len -= (size_t)n;
-	}
-}
 
 void
 tdo_process_log(struct tdo_process *d, enum tdo_log_level level, const char *fmt, ...)
@@ -407,7 +375,7 @@ open_state(struct tdo_process *d)
 
 	if (d->env->state.base == NULL)
 		return 0;
-	random_bytes(NULL, &key, sizeof(key));
+	tdo_provide_random(NULL, &key, sizeof(key));
 	rc = tdo_state_open(
 	    &d->state, d->env->state.base, d->env->state.size, !d->env->first_run, &key, &found);
 	if (rc != 0)
@@ -424,9 +392,9 @@ static int
 make_engine(struct tdo_process *d)
 {
 	struct tdo_crypto_config cc = {
-	    .mem = heap, .nworkers = d->nworkers + 1, .log = log_line, .log_ctx = d};
-	struct tdo_engine_config ec = {.mem = heap,
-	    .random = random_bytes,
+	    .mem = tdo_heap, .nworkers = d->nworkers + 1, .log = log_line, .log_ctx = d};
+	struct tdo_engine_config ec = {.mem = tdo_heap,
+	    .random = tdo_provide_random,
 	    .log = log_line,
 	    .log_ctx = d,
 	    .nworkers = d->nworkers + 1,
@@ -459,7 +427,8 @@ static int
 make_servers(struct tdo_process *d)
 {
 	struct tdo_keyserver_hooks hooks = {messages_processed, spd_changed, spd_client_gone, d};
-	struct tdo_pfkey_config pc = {.mem = heap, .engine = d->engine, .wake = tdo_keyserver_wake};
+	struct tdo_pfkey_config pc = {
+	    .mem = tdo_heap, .engine = d->engine, .wake = tdo_keyserver_wake};
 	int rc;
 
 	d->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -611,7 +580,7 @@ start(struct tdo_process *d)
 	uint32_t seed;
 	int rc;
 
-	random_bytes(NULL, &seed, sizeof(seed));
+	tdo_provide_random(NULL, &seed, sizeof(seed));
 	json_object_seed(seed | 1);
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		rc = steps[i].step(d);

@@ -5,33 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "daemon/provide.h"
 
 #define WHOLE_MAX (TDO_PKT_MAXLEN + 40u) /* IPv6 does not count its fixed header */
 #define WHOLE_CAP (TDO_HEADROOM + WHOLE_MAX + TDO_TAILROOM)
-
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-static void
-random_bytes(void *ctx, void *buf, size_t len)
-{
-	(void)ctx;
-	if (getrandom(buf, len, 0) != (ssize_t)len)
-		abort(); /* up to 256 bytes cannot fail */
-}
 
 static void
 lost_out(void *ctx, enum tdo_reason r, unsigned n)
@@ -52,10 +30,8 @@ lost_in(void *ctx, enum tdo_reason r, unsigned n)
 int
 tdo_fragments_init(struct tdo_fragments *f, struct tdo_engine *engine, struct tdo_worker *handle)
 {
-	struct tdo_reass_config cfg = {.mem = {mem_alloc, mem_free, NULL},
-	    .random = random_bytes,
-	    .lost = lost_out,
-	    .lost_ctx = f};
+	struct tdo_reass_config cfg = {
+	    .mem = tdo_heap, .random = tdo_provide_random, .lost = lost_out, .lost_ctx = f};
 	int rc;
 
 	*f = (struct tdo_fragments){.engine = engine, .handle = handle};
