@@ -110,8 +110,9 @@ client(struct world *w, bool privileged, uintptr_t cookie)
 	return c;
 }
 
+/* natt: who hears of ports; NULL: nobody. */
 static inline int
-setup(void **state)
+setup_natt(void **state, const struct tdo_natt_ops *natt)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct tdo_mem mem = {mem_alloc, mem_free, w};
@@ -122,6 +123,8 @@ setup(void **state)
 
 	assert_non_null(w);
 	w->fail_after = -1;
+	if (natt)
+		ec.natt = *natt;
 	assert_int_equal(tdo_crypto_new(&cc, &w->crypto), 0);
 	ec.crypto = w->crypto;
 	assert_int_equal(tdo_engine_new(&ec, &w->e), 0);
@@ -134,6 +137,12 @@ setup(void **state)
 	w->guest = client(w, false, 2);
 	*state = w;
 	return 0;
+}
+
+static inline int
+setup(void **state)
+{
+	return setup_natt(state, NULL);
 }
 
 static inline int
@@ -235,6 +244,19 @@ add(struct world *w, const struct tdo_sa_param *p, int err)
 	assert_int_equal(got.base.pid, 4711);
 }
 
+/* The message has these n extensions, each once and no other. */
+static inline void
+exactly(const struct tdo_sadb_msg *m, int n, ...)
+{
+	va_list ap;
+
+	va_start(ap, n);
+	assert_int_equal(m->next, n);
+	for (int i = 0; i < n; i++)
+		assert_true(tdo_sadb_has(m, (enum tdo_sadb_ext_type)va_arg(ap, int)));
+	va_end(ap);
+}
+
 /* GET, DELETE: base, SA, addresses. */
 static inline void
 say_key(struct tdo_pfkey_client *c, uint8_t type, uint32_t spi)
@@ -243,6 +265,18 @@ say_key(struct tdo_pfkey_client *c, uint8_t type, uint32_t spi)
 	tdo_sadb_put_sa(&wr, &(struct tdo_sadb_sa){.spi = spi});
 	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
 	say(c, NOW);
+}
+
+/* What a client that asks gets to see of an SA. */
+static inline struct tdo_sa_info
+look(struct world *w, uint32_t spi)
+{
+	struct tdo_sa_info info;
+
+	say_key(w->a, TDO_SADB_GET, spi);
+	hear(w->a, TDO_SADB_GET, 0);
+	assert_int_equal(tdo_sadb_get_sa_info(&got, &info, NULL), 0);
+	return info;
 }
 
 static inline struct tdo_sp_param
@@ -301,6 +335,22 @@ policy_id(void)
 	return pol.id;
 }
 
+static inline void
+set_knob(struct world *w, enum tdo_knob k, int32_t v)
+{
+	assert_int_equal(tdo_knob_set(w->e, k, TDO_AF_INET, v), 0);
+}
+
+/* ---- packets and key managers --------------------------------------------------------------- */
+
+/* What happened until now is told. */
+static inline void
+tick(struct world *w, tdo_ns now)
+{
+	tdo_engine_tick(w->e, now);
+	tdo_pfkey_events(w->k, now);
+}
+
 /* An outbound UDP packet from 10.0.0.1 to 10.0.0.2; returns its verdict. */
 static inline uint8_t
 send_packet_at(struct world *w, tdo_ns now)
@@ -322,6 +372,53 @@ static inline uint8_t
 send_packet(struct world *w)
 {
 	return send_packet_at(w, NOW);
+}
+
+/* A policy for that packet. */
+static inline struct tdo_sp_param
+packet_sp(uint8_t proto, uint8_t level)
+{
+	struct tdo_sp_param sp = sample_sp(0);
+
+	sp.sel.dst = B4;
+	sp.sel.dst_plen = 32;
+	sp.req[0] = (struct tdo_req){.proto = proto, .mode = TDO_MODE_TRANSPORT, .level = level};
+	return sp;
+}
+
+/* a adds a policy, which b hears; returns its id. */
+static inline uint32_t
+want_sp(struct world *w, const struct tdo_sp_param *sp)
+{
+	spd(w, TDO_SADB_X_SPDADD, sp, 0);
+	hear(w->b, TDO_SADB_X_SPDADD, 0);
+	return policy_id();
+}
+
+static inline uint32_t
+want(struct world *w, uint8_t proto, uint8_t level)
+{
+	const struct tdo_sp_param sp = packet_sp(proto, level);
+
+	return want_sp(w, &sp);
+}
+
+/* b is a key manager. */
+static inline void
+be_manager(struct world *w, uint8_t satype)
+{
+	say_base(w->b, TDO_SADB_REGISTER, satype);
+	hear(w->b, TDO_SADB_REGISTER, 0);
+}
+
+/* The packet waits, and b is asked for an SA; returns the number of the question. */
+static inline uint32_t
+ask(struct world *w)
+{
+	assert_int_equal(send_packet(w), TDO_VERDICT_HOLD);
+	tick(w, NOW);
+	hear(w->b, TDO_SADB_ACQUIRE, 0);
+	return got.base.seq;
 }
 
 #endif

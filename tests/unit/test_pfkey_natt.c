@@ -21,12 +21,7 @@ sample_udp(uint32_t spi, uint16_t sport, uint16_t dport)
 static struct tdo_natt
 natt_of(struct world *w, uint32_t spi)
 {
-	struct tdo_sa_info info;
-
-	say_key(w->a, TDO_SADB_GET, spi);
-	hear(w->a, TDO_SADB_GET, 0);
-	assert_int_equal(tdo_sadb_get_sa_info(&got, &info, NULL), 0);
-	return info.param.natt;
+	return look(w, spi).param.natt;
 }
 
 static void
@@ -386,33 +381,13 @@ set_local(struct world *w, const struct tdo_addr *a)
 static int
 setup_ports(void **state)
 {
-	struct tdo_engine_config ec;
-	struct tdo_pfkey_config pc;
-	struct world *w;
+	const struct tdo_natt_ops natt = {.port = port, .keepalive = keepalive};
 
-	setup(state);
-	w = *state;
-	ec = (struct tdo_engine_config){.mem = {mem_alloc, mem_free, w},
-	    .random = fill_random,
-	    .nworkers = 1,
-	    .log = log_line,
-	    .log_ctx = w,
-	    .crypto = w->crypto,
-	    .natt = {.port = port, .keepalive = keepalive}};
-	pc = (struct tdo_pfkey_config){.mem = ec.mem, .wake = wake, .wake_ctx = w};
-	tdo_pfkey_free(w->k);
-	tdo_engine_free(w->e);
 	memset(&ports, 0, sizeof(ports));
 	told = gone = 0;
 	refuse = 0;
-	assert_int_equal(tdo_engine_new(&ec, &w->e), 0);
-	tdo_worker_idle(tdo_engine_worker(w->e, 0));
-	pc.engine = w->e;
-	assert_int_equal(tdo_pfkey_new(&pc, &w->k), 0);
-	tdo_engine_set_wall(w->e, 1700000000, NOW);
-	w->a = client(w, true, 0);
-	w->b = client(w, true, 1);
-	set_local(w, &B4);
+	setup_natt(state, &natt);
+	set_local(*state, &B4);
 	return 0;
 }
 

@@ -57,39 +57,6 @@ seq_of(const struct packet *k)
 }
 
 static void
-tick(struct world *w, tdo_ns now)
-{
-	tdo_engine_tick(w->e, now);
-	tdo_pfkey_events(w->k, now);
-}
-
-/* b is a key manager. */
-static void
-be_manager(struct world *w)
-{
-	say_base(w->b, TDO_SADB_REGISTER, TDO_SATYPE_ESP);
-	hear(w->b, TDO_SADB_REGISTER, 0);
-}
-
-static struct tdo_sp_param
-transport(uint8_t level)
-{
-	struct tdo_sp_param sp = sample_sp(0);
-
-	sp.sel.dst = B4;
-	sp.sel.dst_plen = 32;
-	sp.req[0] = (struct tdo_req){.proto = 50, .mode = TDO_MODE_TRANSPORT, .level = level};
-	return sp;
-}
-
-static void
-want(struct world *w, const struct tdo_sp_param *sp)
-{
-	spd(w, TDO_SADB_X_SPDADD, sp, 0);
-	drain(w->b);
-}
-
-static void
 install(struct world *w, const struct tdo_sa_param *p)
 {
 	add(w, p, 0);
@@ -113,11 +80,11 @@ d12_d13_d15_traffic_reaches_hard_limits(void **state)
 	    {{.usetime = 100}, {.bytes = 3 * LEN}},
 	};
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	struct packet k;
 
-	be_manager(w);
-	want(w, &sp);
+	be_manager(w, TDO_SATYPE_ESP);
+	want_sp(w, &sp);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct tdo_sa_param p = sample(0x1001);
 		struct tdo_lifetime l;
@@ -147,12 +114,12 @@ static void
 d15_time_since_use_starts_with_a_packet(void **state)
 {
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	struct tdo_sa_param p = sample(0x1001);
 	struct packet k;
 
-	be_manager(w);
-	want(w, &sp);
+	be_manager(w, TDO_SATYPE_ESP);
+	want_sp(w, &sp);
 	p.soft.usetime = 3;
 	p.hard.usetime = 6;
 	p.has_soft = p.has_hard = true;
@@ -177,11 +144,11 @@ static void
 d18_the_older_sa_still_receives(void **state)
 {
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	struct tdo_sa_param p = sample(0x1001);
 	static struct packet late, k;
 
-	want(w, &sp);
+	want_sp(w, &sp);
 	p.hard.addtime = 1000;
 	p.has_hard = true; /* the lifetime is finite: KAME's condition */
 	install(w, &p);
@@ -206,11 +173,11 @@ static void
 d10_a_window_of_65536_packets(void **state)
 {
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	struct tdo_sa_param p = sample(0x1001);
 	static struct packet first, second, again, k;
 
-	want(w, &sp);
+	want_sp(w, &sp);
 	p.replay = 65536;
 	install(w, &p);
 	assert_int_equal(sent(w, &first, &B4, 1, NOW), TDO_VERDICT_SEND);
@@ -237,7 +204,7 @@ static void
 d34_spdupdate_keeps_the_place(void **state)
 {
 	struct world *w = *state;
-	struct tdo_sp_param first = transport(TDO_LEVEL_REQUIRE), second = first;
+	struct tdo_sp_param first = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE), second = first;
 	struct packet k;
 	uint32_t id;
 
@@ -271,11 +238,11 @@ d33_levels_are_those_of_the_policy(void **state)
 	struct packet k;
 
 	for (uint8_t i = 0; i < 3; i++) {
-		struct tdo_sp_param sp = transport(levels[i]);
+		struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, levels[i]);
 
 		sp.sel.proto = TDO_IPPROTO_UDP;
 		sp.sel.dport = (struct tdo_range){i, i};
-		want(w, &sp);
+		want_sp(w, &sp);
 	}
 	for (int32_t host = 1; host <= 2; host++) {
 		assert_int_equal(
@@ -293,13 +260,13 @@ static void
 d45_each_flow_gets_its_sa(void **state)
 {
 	struct world *w = *state;
-	struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	const struct tdo_sa_param wide = sample(0x1000);
 	struct packet k;
 
-	be_manager(w);
+	be_manager(w, TDO_SATYPE_ESP);
 	sp.pfp = TDO_PFP_PROTO | TDO_PFP_DPORT;
-	want(w, &sp);
+	want_sp(w, &sp);
 	install(w, &wide);
 	for (uint8_t port = 1; port < 5; port++) {
 		struct tdo_sa_param p = sample(0x1000u + port);
@@ -325,11 +292,11 @@ static void
 d41_an_sa_for_type_0_carries_nothing_else(void **state)
 {
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 	struct tdo_sa_param p = sample(0x1001);
 	struct packet k;
 
-	want(w, &sp);
+	want_sp(w, &sp);
 	p.has_sel = true;
 	p.sel = sp.sel;
 	p.sel.proto = TDO_IPPROTO_ICMP;
@@ -356,7 +323,7 @@ d44_packets_follow_an_sa_that_moved(void **state)
 	struct tdo_sa_param p = sample(0x1001);
 	static struct packet k, again;
 
-	want(w, &sp);
+	want_sp(w, &sp);
 	p.mode = TDO_MODE_TUNNEL;
 	install(w, &p);
 	assert_int_equal(sent(w, &k, &home, 1, NOW), TDO_VERDICT_SEND);
@@ -390,9 +357,9 @@ d39_icvs_on_the_wire(void **state)
 		uint32_t icv_len;
 	} rows[] = {{5, 256, 16}, {6, 384, 24}, {7, 512, 32}, {248, 256, 12}, {3, 160, 12}};
 	struct world *w = *state;
-	const struct tdo_sp_param sp = transport(TDO_LEVEL_REQUIRE);
+	const struct tdo_sp_param sp = packet_sp(TDO_IPPROTO_ESP, TDO_LEVEL_REQUIRE);
 
-	want(w, &sp);
+	want_sp(w, &sp);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct tdo_sa_param p = sample(0x1001);
 		struct packet k;
