@@ -9,6 +9,10 @@
  * median of the rounds' ratios.
  *
  *	bench_crypto [rounds [bytes of payload]]
+ *	bench_crypto turns [rounds [bytes of payload]]
+ *
+ * turns: what the layer costs when the packets of a burst belong to one SA, to two by turns, and
+ * each to another, with the algorithms that the first driver does side by side.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +28,7 @@
 #endif
 
 enum { BURST = 32, POOL = 256, STRIDE = 9216 + 128, ROUNDS_MAX = 199, HDR = 8, OTHERS = 2 };
+enum { SAS = 64 }; /* more than a burst */
 
 static const unsigned sizes[] = {64, 576, 1420, 9000};
 static const char *const others[OTHERS] = {"openssl", "nettle"};
@@ -312,6 +317,20 @@ through_session(struct tdo_session *s, unsigned first, unsigned len)
 	tdo_session_process(s, 0, op, BURST);
 }
 
+/* Each packet is of the next of n sessions. */
+static void
+through_turns(struct tdo_session *const *s, unsigned n, unsigned first, unsigned len)
+{
+	struct tdo_op op[BURST];
+
+	for (unsigned i = 0; i < BURST; i++)
+		op[i] = (struct tdo_op){.data = packet(first + i),
+		    .hdr_len = HDR,
+		    .text_len = len,
+		    .session = s[(first + i) % n]};
+	tdo_crypto_process(0, op, BURST);
+}
+
 /* ---- rounds ------------------------------------------------------------------------- */
 
 /* Nanoseconds per packet of one variant (NULL: the bare calls) over about 0.8 ms; 0: none. */
@@ -418,6 +437,76 @@ run_all(struct tdo_crypto *c, struct tdo_crypto *const *other, unsigned rounds, 
 	}
 }
 
+/* ---- sessions by turns -------------------------------------------------------------- */
+
+/* Nanoseconds per packet over about 0.4 ms. */
+static double
+measure_turns(struct tdo_session *const *s, unsigned sas, unsigned len)
+{
+	double start = now(), end;
+	unsigned n = 0;
+
+	do {
+		for (unsigned k = 0; k < 4; k++, n += BURST)
+			through_turns(s, sas, n, len);
+		end = now();
+	} while (end - start < 4e5);
+	return (end - start) / n;
+}
+
+static void
+run_turns(const struct algo *a, struct tdo_session *const *s, unsigned size, unsigned rounds)
+{
+	static const unsigned sas[] = {1, 2, SAS};
+	static double t[3][ROUNDS_MAX];
+	unsigned len = a->auth ? (size + 15) & ~15u : size;
+	double one;
+
+	for (unsigned r = 0; r < rounds; r++)
+		for (unsigned k = 0; k < 3; k++)
+			t[k][r] = measure_turns(s, sas[k], len);
+	one = median(t[0], rounds);
+	print_names(a);
+	printf(" %5u %9.1f", size, one);
+	for (unsigned k = 1; k < 3; k++)
+		printf(" %9.1f %+6.1f", median(t[k], rounds), median(t[k], rounds) - one);
+	printf("\n");
+}
+
+/* All of them by the driver that comes first. */
+static bool
+make_sessions(struct tdo_crypto *c, const struct algo *a, struct tdo_session **ret)
+{
+	for (unsigned i = 0; i < SAS; i++) {
+		key[0] = (uint8_t)i;
+		ret[i] = make_session(c, a, a->encrypt, NULL);
+		if (ret[i] == NULL)
+			return false;
+	}
+	return strcmp(tdo_session_driver(ret[0]), tdo_crypto_driver_at(c, 0)) == 0;
+}
+
+static void
+all_turns(struct tdo_crypto *c, unsigned rounds, unsigned only)
+{
+	printf("# ns per packet, bursts of %d, packets of 1, 2 and %d SAs by turns\n", BURST, SAS);
+	printf("%-17s %-14s %4s %-3s %5s %9s %9s %6s %9s %6s\n", "enc", "auth", "bits", "dir",
+	    "bytes", "1", "2", "more", "all", "more");
+	for (unsigned i = 0; i < 2 * sizeof(algos) / sizeof(algos[0]); i++) {
+		struct tdo_session *s[SAS] = {NULL};
+		struct algo a = algos[i / 2];
+		bool twice = !a.encrypt;
+
+		a.encrypt = i % 2 == 0;
+		if (!twice && make_sessions(c, &a, s))
+			for (unsigned k = 0; sizes[k] < 9000; k++)
+				if (only == 0 || only == sizes[k])
+					run_turns(&a, s, sizes[k], rounds);
+		for (unsigned k = 0; k < SAS; k++)
+			tdo_session_free(s[k]);
+	}
+}
+
 /* ---- memory ------------------------------------------------------------------------- */
 
 /* Bytes of the two sessions of an SA, with or without sharing; 0: the driver cannot. */
@@ -459,7 +548,10 @@ print_memory(struct tdo_crypto *c, struct tdo_crypto *const *other)
 int
 main(int argc, char **argv)
 {
-	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 41;
+	bool turns = argc > 1 && strcmp(argv[1], "turns") == 0;
+	char **arg = argv + 1 + turns, **end = argv + argc;
+	unsigned rounds = arg < end ? (unsigned)atoi(arg[0]) : 41;
+	unsigned only = arg + 1 < end ? (unsigned)atoi(arg[1]) : 0;
 	struct tdo_crypto *c, *other[OTHERS];
 
 	if (CRYPTO_set_mem_functions(ossl_malloc, ossl_realloc, ossl_free) != 1)
@@ -477,8 +569,12 @@ main(int argc, char **argv)
 		other[k] = make_crypto(others[k]);
 	if (c == NULL)
 		return 1;
-	run_all(c, other, rounds, argc > 2 ? (unsigned)atoi(argv[2]) : 0);
-	print_memory(c, other);
+	if (turns) {
+		all_turns(c, rounds, only);
+	} else {
+		run_all(c, other, rounds, only);
+		print_memory(c, other);
+	}
 	tdo_crypto_free(c);
 	for (unsigned k = 0; k < OTHERS; k++)
 		tdo_crypto_free(other[k]);

@@ -8,7 +8,8 @@
  * gcm         AES-128-GCM, by size, SAs and policies, against bare calls of ipsec-mb
  * algorithms  all kinds of algorithms, against the crypto layer alone (which bench_crypto
  *             holds against the library)
- * lanes       AES-CBC with HMAC, packets of one SA and of 64
+ * lanes       ciphers and MACs that share the lanes of the library, packets of one SA, of two by
+ *             turns, and of 64 by turns
  * databases   many SAs and policies in random order, and flows that defeat the flow cache
  * million     the same with 1,000,000 SAs; takes some 10 GB
  *
@@ -385,18 +386,27 @@ run_algorithms(IMB_MGR *mb)
 	}
 }
 
-/* Packets of 64 SAs share the lanes of the vector code. */
+/* Packets of all SAs share the lanes of the vector code. */
 static void
 run_lanes(IMB_MGR *mb)
 {
-	struct setting s = {.row = 1, .policies = 1, .flows = 1, .rounds = 301, .enc = "aes-cbc"};
+	static const struct {
+		const char *enc, *auth;
+	} rows[] = {{"aes-cbc", "hmac-sha1"}, {"aes-cbc", "hmac-sha256"},
+	    {"aes-cbc", "hmac-sha512"}, {"aes-ctr", "hmac-sha256"}, {"chacha20-poly1305", NULL},
+	    {"aes-ccm-16", NULL}, {"aes-gcm-16", NULL}};
+	static const unsigned sas[] = {1, 2, 64};
+	struct setting s = {.row = 1, .policies = 1, .flows = 1, .rounds = 301};
 
-	s.auth = "hmac-sha256";
-	for (unsigned i = 0; i < NSIZES; i++)
-		for (s.sas = 1; s.sas <= 64; s.sas += 63) {
-			s.size = sizes[i];
-			run(mb, &s);
-		}
+	for (unsigned r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
+		for (unsigned i = 0; i < NSIZES; i++)
+			for (unsigned k = 0; k < sizeof(sas) / sizeof(sas[0]); k++) {
+				s.enc = rows[r].enc;
+				s.auth = rows[r].auth;
+				s.size = sizes[i];
+				s.sas = sas[k];
+				run(mb, &s);
+			}
 }
 
 static void
