@@ -41,6 +41,7 @@ add_driver(struct tdo_crypto *c, const struct tdo_driver *d)
 	int err;
 
 	slot->driver = d;
+	slot->crypto = c;
 	err = d->start(&c->cfg, &slot->state);
 	if (err) {
 		if (err != -ENOMEM)

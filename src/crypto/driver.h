@@ -14,10 +14,11 @@
 #include "crypto/mem.h"
 #include "testudo/crypto.h"
 
-#define TDO_DRIVER_MAX  5
-#define TDO_ICV_MAX     32 /* longest ICV of the table */
-#define TDO_AEAD_HLEN   8  /* header of an AEAD with ESN: SPI, low half */
-#define TDO_CCM_HDR_MAX 44 /* header of AES-CCM: ipsec-mb takes no more */
+#define TDO_DRIVER_MAX    5
+#define TDO_SESSION_ALIGN 16 /* of a session's ctx */
+#define TDO_ICV_MAX       32 /* longest ICV of the table */
+#define TDO_AEAD_HLEN     8  /* header of an AEAD with ESN: SPI, low half */
+#define TDO_CCM_HDR_MAX   44 /* header of AES-CCM: ipsec-mb takes no more */
 
 /* The operations are of any sessions that have this function. */
 typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);
@@ -51,6 +52,7 @@ struct tdo_driver {
 struct tdo_driver_slot {
 	const struct tdo_driver *driver;
 	void *state;
+	struct tdo_crypto *crypto;
 };
 
 struct tdo_crypto {
@@ -59,13 +61,12 @@ struct tdo_crypto {
 	struct tdo_driver_slot slot[TDO_DRIVER_MAX]; /* in order of priority */
 };
 
+/* Starts on a cache line, half of which is left to what the driver reads for each packet. */
 struct tdo_session {
 	tdo_process_fn process;
-	struct tdo_crypto *crypto;
 	const struct tdo_driver_slot *slot;
-	void *state; /* the driver's */
 	struct tdo_block block;
-	_Alignas(TDO_CACHE_LINE) uint8_t ctx[]; /* the driver's part */
+	_Alignas(TDO_SESSION_ALIGN) uint8_t ctx[]; /* the driver's part */
 };
 
 extern const struct tdo_driver tdo_driver_ipsecmb, tdo_driver_openssl, tdo_driver_nettle,

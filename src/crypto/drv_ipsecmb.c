@@ -56,11 +56,13 @@ start(const struct tdo_crypto_config *cfg, void **ret_state)
 	st->nworkers = cfg->nworkers;
 	for (unsigned i = 0; i <= st->nworkers && err == 0; i++)
 		err = make_manager(&st->mem, &st->worker[i]);
-	if (err)
+	if (err) {
 		stop(st);
-	else
-		*ret_state = st;
-	return err;
+		return err;
+	}
+	tdo_mb_gmac_init(st->worker[st->nworkers].mgr, st->gmac);
+	*ret_state = st;
+	return 0;
 }
 
 static bool
@@ -87,12 +89,11 @@ static int
 session_init(void *state, const struct tdo_session_param *p, struct tdo_session *s)
 {
 	const struct mb_state *st = state;
-	IMB_MGR *m = st->worker[st->nworkers].mgr;
 
 	if (is_gcm(p->enc))
-		tdo_mb_gcm_init(m, p, s);
+		tdo_mb_gcm_init(st, p, s);
 	else
-		tdo_mb_job_init(m, p, s);
+		tdo_mb_job_init(st->worker[st->nworkers].mgr, p, s);
 	return 0;
 }
 

@@ -14,9 +14,19 @@ struct mb_manager {
 	struct tdo_block block;
 };
 
+/* The calls for one length of key. */
+struct mb_gmac {
+	aes_gmac_init_t init;
+	aes_gmac_update_t update;
+	aes_gmac_finalize_t finalize;
+};
+
+enum { MB_GMAC_KEYS = 3 };
+
 struct mb_state {
 	struct tdo_mem mem;
 	struct tdo_block block;
+	struct mb_gmac gmac[MB_GMAC_KEYS];
 	unsigned nworkers;
 	struct mb_manager worker[]; /* and one more for the control thread */
 };
@@ -31,7 +41,10 @@ mb_twin(const struct tdo_session_param *p)
 /* ---- drv_ipsecmb_gcm.c: AES-GCM and AES-GMAC, packet by packet ---- */
 
 size_t tdo_mb_gcm_size(const struct tdo_session_param *p);
-void tdo_mb_gcm_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_session *s);
+void tdo_mb_gcm_init(
+    const struct mb_state *st, const struct tdo_session_param *p, struct tdo_session *s);
+/* For all lengths of key, in order; the manager must stay. */
+void tdo_mb_gmac_init(const IMB_MGR *m, struct mb_gmac ret[MB_GMAC_KEYS]);
 
 /* ---- drv_ipsecmb_job.c: everything else, as bursts of jobs ---- */
 

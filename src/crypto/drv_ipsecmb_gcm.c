@@ -2,24 +2,28 @@
 /* AES-GCM (RFC 4106, RFC 8750) and AES-GMAC (RFC 4543) of the ipsec-mb driver. */
 #include "crypto/drv_ipsecmb.h"
 
-enum { TAG_LEN = 16, BLOCK_LEN = 16 };
+enum {
+	TAG_LEN = 16,
+	BLOCK_LEN = 16,
+	/* Text up to this passes tdo_op_ok() behind a header of ESP. */
+	USUAL_MAX = TDO_OP_LEN_MAX - TDO_AEAD_HLEN - TDO_NONCE_IV_LEN - TDO_ESN_LEN,
+};
 
 struct mb_gcm {
 	const struct gcm_key_data *key; /* own, or the twin's */
 	union {
 		aes_gcm_enc_dec_t gcm;
-		struct {
-			aes_gmac_init_t init;
-			aes_gmac_update_t update;
-			aes_gmac_finalize_t finalize;
-		} gmac;
+		const struct mb_gmac *gmac;
 	} run;
 	struct tdo_nonce nonce;
 	uint8_t icv_len;
 	bool encrypt;
-	/* On a cache line, as the vector code wants it. */
-	_Alignas(TDO_CACHE_LINE) struct gcm_key_data own[];
 };
+
+/* The keys stand behind it, on a cache line, as the vector code wants it. */
+enum { OWN_AT = TDO_CACHE_LINE - offsetof(struct tdo_session, ctx) };
+
+_Static_assert(sizeof(struct mb_gcm) <= OWN_AT, "what a packet needs is on one line");
 
 /*
  * Nonces and, with ESN, AADs are made for a chunk of packets before the first is processed:
@@ -31,8 +35,21 @@ struct gcm_input {
 	uint8_t aad[16];   /* 12 are used, with ESN */
 };
 
-/* Functions with this take lengths that are constants in the common case. */
+/* tdo_wipe(), for which compilers make a string instruction, which takes its time to start. */
+static inline void
+wipe(struct gcm_context_data *scratch)
+{
+	volatile uint64_t *w = (volatile uint64_t *)(void *)scratch;
+
+	for (unsigned i = 0; i < sizeof(*scratch) / sizeof(*w); i++)
+		w[i] = 0;
+}
+
+/* Functions with this are compiled for each kind. */
 #define INLINE static inline __attribute__((always_inline))
+
+/* Of sessions: aes-gcm-16, which all the world uses, without and with ESN, and all others. */
+enum kind { KIND_16, KIND_16_ESN, KIND_ANY };
 
 INLINE const struct mb_gcm *
 gcm_of(const struct tdo_op *op)
@@ -40,76 +57,149 @@ gcm_of(const struct tdo_op *op)
 	return (const void *)op->session->ctx;
 }
 
-/*
- * What differs between sessions is constant in the common case: "any" is true for the others.
- */
 INLINE unsigned
-iv_len_of(const struct tdo_op *op, bool any)
+iv_len_of(const struct tdo_op *op, enum kind kind)
 {
-	return any ? gcm_of(op)->nonce.iv_len : TDO_NONCE_IV_LEN;
+	return kind == KIND_ANY ? gcm_of(op)->nonce.iv_len : TDO_NONCE_IV_LEN;
 }
 
 INLINE unsigned
-icv_len_of(const struct tdo_op *op, bool any)
+icv_len_of(const struct tdo_op *op, enum kind kind)
 {
-	return any ? gcm_of(op)->icv_len : TAG_LEN;
+	return kind == KIND_ANY ? gcm_of(op)->icv_len : TAG_LEN;
+}
+
+INLINE bool
+esn_of(const struct tdo_op *op, enum kind kind)
+{
+	return kind == KIND_ANY ? gcm_of(op)->nonce.esn : kind == KIND_16_ESN;
+}
+
+INLINE uint8_t *
+text_of(const struct tdo_op *op, enum kind kind)
+{
+	return op->data + op->hdr_len + iv_len_of(op, kind);
+}
+
+INLINE uint8_t *
+icv_of(const struct tdo_op *op, enum kind kind)
+{
+	return text_of(op, kind) + op->text_len;
+}
+
+INLINE void
+make_input(const struct tdo_op *op, struct gcm_input *in, enum kind kind)
+{
+	struct tdo_nonce nonce = gcm_of(op)->nonce;
+
+	nonce.salt_len = 4;
+	nonce.iv_len = (uint8_t)iv_len_of(op, kind);
+	nonce.esn = esn_of(op, kind);
+	tdo_nonce_make(&nonce, op, in->nonce);
+	if (nonce.esn)
+		tdo_esn_aad(op, in->aad);
 }
 
 /* Checks the operations and makes their inputs. */
 INLINE void
-prepare(struct tdo_op *ops, unsigned n, struct gcm_input *in, bool any)
+prepare(struct tdo_op *ops, unsigned n, struct gcm_input *in, enum kind kind)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct tdo_nonce nonce = gcm_of(&ops[i])->nonce;
-
-		nonce.salt_len = 4;
-		nonce.iv_len = (uint8_t)iv_len_of(&ops[i], any);
-		ops[i].status = tdo_aead_ok(&nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
-		if (ops[i].status != TDO_OP_OK)
-			continue;
-		tdo_nonce_make(&nonce, &ops[i], in[i].nonce);
-		if (nonce.esn)
-			tdo_esn_aad(&ops[i], in[i].aad);
+		ops[i].status =
+		    tdo_aead_ok(&gcm_of(&ops[i])->nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
+		if (ops[i].status == TDO_OP_OK)
+			make_input(&ops[i], &in[i], kind);
 	}
+}
+
+/* The same for operations that are good and have ESP's header; false when there is another. */
+INLINE bool
+prepare_usual(const struct tdo_op *ops, unsigned n, struct gcm_input *in, enum kind kind)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (ops[i].hdr_len != TDO_AEAD_HLEN || ops[i].text_len > USUAL_MAX)
+			return false;
+		make_input(&ops[i], &in[i], kind);
+	}
+	return true;
 }
 
 /* Encrypts or decrypts; the tag that belongs to the result goes to tag. */
 INLINE void
 run(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *op, uint8_t *tag,
-    bool any)
+    enum kind kind)
 {
 	const struct mb_gcm *g = gcm_of(op);
-	bool esn = g->nonce.esn;
-	uint8_t *text = op->data + op->hdr_len + iv_len_of(op, any);
+	bool esn = esn_of(op, kind);
+	uint8_t *text = text_of(op, kind);
 
 	g->run.gcm(g->key, scratch, text, text, op->text_len, in->nonce, esn ? in->aad : op->data,
-	    esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, icv_len_of(op, any));
+	    esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, icv_len_of(op, kind));
 }
 
-INLINE uint8_t *
-icv_of(const struct tdo_op *op, bool any)
+/* What the compiler may take for granted. */
+INLINE void
+assume(bool what)
 {
-	return op->data + op->hdr_len + iv_len_of(op, any) + op->text_len;
+	if (!what)
+		__builtin_unreachable();
 }
 
 INLINE void
-encrypt(struct tdo_op *ops, unsigned n, bool any)
+encrypt_usual(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *ops,
+    unsigned n, enum kind kind)
+{
+	for (unsigned i = 0; i < n; i++) {
+		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
+		run(scratch, &in[i], &ops[i], icv_of(&ops[i], kind), kind);
+		ops[i].status = TDO_OP_OK;
+	}
+}
+
+INLINE void
+encrypt(struct tdo_op *ops, unsigned n, enum kind kind)
 {
 	struct gcm_context_data scratch;
 	struct gcm_input in[MB_CHUNK];
 
 	for (unsigned k; n > 0; ops += k, n -= k) {
 		k = n < MB_CHUNK ? n : MB_CHUNK;
-		prepare(ops, k, in, any);
+		if (prepare_usual(ops, k, in, kind)) {
+			encrypt_usual(&scratch, in, ops, k, kind);
+			continue;
+		}
+		prepare(ops, k, in, KIND_ANY);
 		for (unsigned i = 0; i < k; i++)
 			if (ops[i].status == TDO_OP_OK)
-				run(&scratch, &in[i], &ops[i], icv_of(&ops[i], any), any);
+				run(&scratch, &in[i], &ops[i], icv_of(&ops[i], KIND_ANY), KIND_ANY);
 	}
-	tdo_wipe(&scratch, sizeof(scratch));
+	wipe(&scratch);
 }
 
 INLINE void
-decrypt(struct tdo_op *ops, unsigned n, bool any)
+compare(struct tdo_op *op, const uint8_t *tag, enum kind kind)
+{
+	bool equal = tdo_ct_equal(tag, icv_of(op, kind), icv_len_of(op, kind));
+
+	op->status = equal ? TDO_OP_OK : TDO_OP_BAD_ICV;
+}
+
+INLINE void
+decrypt_usual(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *ops,
+    unsigned n, uint8_t tag[][TAG_LEN], enum kind kind)
+{
+	for (unsigned i = 0; i < n; i++) {
+		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
+		run(scratch, &in[i], &ops[i], tag[i], kind);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
+		compare(&ops[i], tag[i], kind);
+	}
+}
+
+INLINE void
+decrypt(struct tdo_op *ops, unsigned n, enum kind kind)
 {
 	struct gcm_context_data scratch;
 	struct gcm_input in[MB_CHUNK];
@@ -117,46 +207,61 @@ decrypt(struct tdo_op *ops, unsigned n, bool any)
 
 	for (unsigned k; n > 0; ops += k, n -= k) {
 		k = n < MB_CHUNK ? n : MB_CHUNK;
-		prepare(ops, k, in, any);
+		if (prepare_usual(ops, k, in, kind)) {
+			decrypt_usual(&scratch, in, ops, k, tag, kind);
+			continue;
+		}
+		prepare(ops, k, in, KIND_ANY);
 		for (unsigned i = 0; i < k; i++)
 			if (ops[i].status == TDO_OP_OK)
-				run(&scratch, &in[i], &ops[i], tag[i], any);
+				run(&scratch, &in[i], &ops[i], tag[i], KIND_ANY);
 		for (unsigned i = 0; i < k; i++)
-			if (ops[i].status == TDO_OP_OK &&
-			    !tdo_ct_equal(tag[i], icv_of(&ops[i], any), icv_len_of(&ops[i], any)))
-				ops[i].status = TDO_OP_BAD_ICV;
+			if (ops[i].status == TDO_OP_OK)
+				compare(&ops[i], tag[i], KIND_ANY);
 	}
-	tdo_wipe(&scratch, sizeof(scratch));
+	wipe(&scratch);
 }
 
-/* aes-gcm-16, which all the world uses */
 static void
 encrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt(ops, n, false);
+	encrypt(ops, n, KIND_16);
+}
+
+static void
+encrypt_16_esn(unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	(void)worker;
+	encrypt(ops, n, KIND_16_ESN);
+}
+
+static void
+encrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
+{
+	(void)worker;
+	encrypt(ops, n, KIND_ANY);
 }
 
 static void
 decrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt(ops, n, false);
+	decrypt(ops, n, KIND_16);
 }
 
-/* shorter tags, no IV */
 static void
-encrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
+decrypt_16_esn(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt(ops, n, true);
+	decrypt(ops, n, KIND_16_ESN);
 }
 
 static void
 decrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt(ops, n, true);
+	decrypt(ops, n, KIND_ANY);
 }
 
 /* ---- GMAC --------------------------------------------------------------------------- */
@@ -170,17 +275,17 @@ gmac_run(const struct mb_gcm *g, struct gcm_context_data *c, const struct tdo_op
 	uint8_t nonce[TDO_NONCE_MAX], first[BLOCK_LEN];
 
 	tdo_nonce_make(&g->nonce, op, nonce);
-	g->run.gmac.init(g->key, c, nonce, sizeof(nonce));
+	g->run.gmac->init(g->key, c, nonce, sizeof(nonce));
 	if (g->nonce.esn) {
 		/* esn_hi in the middle of the header, and from the IV what fills the block. */
 		tdo_esn_aad(op, first);
 		memcpy(first + TDO_AEAD_HLEN + TDO_ESN_LEN, data + TDO_AEAD_HLEN, 4);
-		g->run.gmac.update(g->key, c, first, sizeof(first));
+		g->run.gmac->update(g->key, c, first, sizeof(first));
 		data += TDO_AEAD_HLEN + 4;
 		len -= TDO_AEAD_HLEN + 4;
 	}
-	g->run.gmac.update(g->key, c, data, len);
-	g->run.gmac.finalize(g->key, c, tag, TAG_LEN);
+	g->run.gmac->update(g->key, c, data, len);
+	g->run.gmac->finalize(g->key, c, tag, TAG_LEN);
 }
 
 static void
@@ -192,7 +297,7 @@ gmac(unsigned worker, struct tdo_op *ops, unsigned n)
 	(void)worker;
 	for (unsigned i = 0; i < n; i++) {
 		const struct mb_gcm *g = gcm_of(&ops[i]);
-		uint8_t *icv = icv_of(&ops[i], true);
+		uint8_t *icv = icv_of(&ops[i], KIND_ANY);
 
 		ops[i].status = tdo_aead_ok(&g->nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
 		if (ops[i].status != TDO_OP_OK)
@@ -201,7 +306,7 @@ gmac(unsigned worker, struct tdo_op *ops, unsigned n)
 		if (!g->encrypt && !tdo_ct_equal(tag, icv, TAG_LEN))
 			ops[i].status = TDO_OP_BAD_ICV;
 	}
-	tdo_wipe(&scratch, sizeof(scratch));
+	wipe(&scratch);
 }
 
 /* ---- sessions ----------------------------------------------------------------------- */
@@ -209,7 +314,7 @@ gmac(unsigned worker, struct tdo_op *ops, unsigned n)
 size_t
 tdo_mb_gcm_size(const struct tdo_session_param *p)
 {
-	return sizeof(struct mb_gcm) + (p->twin ? 0 : sizeof(struct gcm_key_data));
+	return OWN_AT + (p->twin ? 0 : sizeof(struct gcm_key_data));
 }
 
 static void
@@ -228,47 +333,42 @@ expand(IMB_MGR *m, const uint8_t *key, unsigned len, struct gcm_key_data *ret)
 	}
 }
 
-static void
-choose_gcm(const IMB_MGR *m, struct mb_gcm *g, unsigned len)
+static aes_gcm_enc_dec_t
+gcm_call(const IMB_MGR *m, bool encrypt, unsigned len)
 {
 	switch (len) {
 	case IMB_KEY_128_BYTES:
-		g->run.gcm = g->encrypt ? m->gcm128_enc : m->gcm128_dec;
-		break;
+		return encrypt ? m->gcm128_enc : m->gcm128_dec;
 	case IMB_KEY_192_BYTES:
-		g->run.gcm = g->encrypt ? m->gcm192_enc : m->gcm192_dec;
-		break;
+		return encrypt ? m->gcm192_enc : m->gcm192_dec;
 	default:
-		g->run.gcm = g->encrypt ? m->gcm256_enc : m->gcm256_dec;
-		break;
-	}
-}
-
-static void
-choose_gmac(const IMB_MGR *m, struct mb_gcm *g, unsigned len)
-{
-	switch (len) {
-	case IMB_KEY_128_BYTES:
-		g->run.gmac.init = m->gmac128_init;
-		g->run.gmac.update = m->gmac128_update;
-		g->run.gmac.finalize = m->gmac128_finalize;
-		break;
-	case IMB_KEY_192_BYTES:
-		g->run.gmac.init = m->gmac192_init;
-		g->run.gmac.update = m->gmac192_update;
-		g->run.gmac.finalize = m->gmac192_finalize;
-		break;
-	default:
-		g->run.gmac.init = m->gmac256_init;
-		g->run.gmac.update = m->gmac256_update;
-		g->run.gmac.finalize = m->gmac256_finalize;
-		break;
+		return encrypt ? m->gcm256_enc : m->gcm256_dec;
 	}
 }
 
 void
-tdo_mb_gcm_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_session *s)
+tdo_mb_gmac_init(const IMB_MGR *m, struct mb_gmac ret[MB_GMAC_KEYS])
 {
+	ret[0] = (struct mb_gmac){m->gmac128_init, m->gmac128_update, m->gmac128_finalize};
+	ret[1] = (struct mb_gmac){m->gmac192_init, m->gmac192_update, m->gmac192_finalize};
+	ret[2] = (struct mb_gmac){m->gmac256_init, m->gmac256_update, m->gmac256_finalize};
+}
+
+static tdo_process_fn
+process_gcm(const struct tdo_session_param *p)
+{
+	if (p->enc->pfkey != TDO_EALG_AES_GCM_16)
+		return p->encrypt ? encrypt_any : decrypt_any;
+	if (p->esn)
+		return p->encrypt ? encrypt_16_esn : decrypt_16_esn;
+	return p->encrypt ? encrypt_16 : decrypt_16;
+}
+
+void
+tdo_mb_gcm_init(const struct mb_state *st, const struct tdo_session_param *p, struct tdo_session *s)
+{
+	IMB_MGR *m = st->worker[st->nworkers].mgr;
+	struct gcm_key_data *own = (void *)(s->ctx + OWN_AT);
 	struct mb_gcm *g = (void *)s->ctx;
 	const struct mb_gcm *twin = mb_twin(p);
 	unsigned key_len = p->ekey_len - p->enc->salt_len;
@@ -276,17 +376,14 @@ tdo_mb_gcm_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_sessio
 	g->nonce = tdo_nonce_of(p);
 	g->icv_len = p->enc->icv_len;
 	g->encrypt = p->encrypt;
-	g->key = twin ? twin->key : g->own;
+	g->key = twin ? twin->key : own;
 	if (!twin)
-		expand(m, p->ekey, key_len, g->own);
+		expand(m, p->ekey, key_len, own);
 	if (p->enc->pfkey == TDO_EALG_AES_GMAC) {
-		choose_gmac(m, g, key_len);
+		g->run.gmac = &st->gmac[(key_len - IMB_KEY_128_BYTES) / 8];
 		s->process = gmac;
-		return;
+	} else {
+		g->run.gcm = gcm_call(m, p->encrypt, key_len);
+		s->process = process_gcm(p);
 	}
-	choose_gcm(m, g, key_len);
-	if (p->enc->pfkey == TDO_EALG_AES_GCM_16)
-		s->process = p->encrypt ? encrypt_16 : decrypt_16;
-	else
-		s->process = p->encrypt ? encrypt_any : decrypt_any;
 }

@@ -321,7 +321,7 @@ process(unsigned worker, struct tdo_op *ops, unsigned n)
 	unsigned fill = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		const struct mb_state *st = ops[i].session->state;
+		const struct mb_state *st = ops[i].session->slot->state;
 
 		ops[i].status = TDO_OP_ERROR;
 		if (op_ok(job_of(&ops[i]), &ops[i]))

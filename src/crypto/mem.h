@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Blocks that start on a cache line, out of an allocator that promises less, and are
- * wiped when freed: all of them hold keys or what was computed with keys.
+ * Blocks that start on a cache line, out of an allocator that aligns for any type and no
+ * more, and are wiped when freed: all of them hold keys or what was computed with keys.
  */
 #ifndef TDO_CRYPTO_MEM_H
 #define TDO_CRYPTO_MEM_H
@@ -20,7 +20,7 @@ struct tdo_block {
 static inline void *
 tdo_block_alloc(const struct tdo_mem *mem, size_t size, struct tdo_block *ret_block)
 {
-	size_t total = size + TDO_CACHE_LINE - 1;
+	size_t total = size + TDO_CACHE_LINE - _Alignof(max_align_t);
 	uint8_t *base = mem->alloc(mem->ctx, total);
 
 	if (base == NULL)

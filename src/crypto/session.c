@@ -88,9 +88,7 @@ tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
 	    &c->cfg.mem, sizeof(*s) + slot->driver->session_size(slot->state, &p), &block);
 	if (s == NULL)
 		return -ENOMEM;
-	s->crypto = c;
 	s->slot = slot;
-	s->state = slot->state;
 	s->block = block;
 	err = slot->driver->session_init(slot->state, &p, s);
 	if (err) {
@@ -134,8 +132,8 @@ tdo_session_free(struct tdo_session *s)
 		return;
 	d = s->slot->driver;
 	if (d->session_fini)
-		d->session_fini(s->state, s);
-	tdo_block_free(s->crypto->cfg.mem, s->block);
+		d->session_fini(s->slot->state, s);
+	tdo_block_free(s->slot->crypto->cfg.mem, s->block);
 }
 
 const char *

@@ -283,7 +283,7 @@ self_test_finds_faults(void **state)
 {
 	struct tdo_crypto *c = crypto("openssl");
 	struct tdo_driver faulty = tdo_driver_openssl;
-	struct tdo_driver_slot slot = {&faulty, c->slot[0].state};
+	struct tdo_driver_slot slot = {&faulty, c->slot[0].state, c};
 	const char *what = NULL;
 
 	(void)state;
