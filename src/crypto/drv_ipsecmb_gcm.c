@@ -26,21 +26,24 @@ enum { OWN_AT = TDO_CACHE_LINE - offsetof(struct tdo_session, ctx) };
 _Static_assert(sizeof(struct mb_gcm) <= OWN_AT, "what a packet needs is on one line");
 
 /*
- * Nonces and, with ESN, AADs are made for a chunk of packets before the first is processed:
- * the library loads them as vectors, and a load right behind the narrower stores that make
- * up the bytes would wait for these to reach the cache.
+ * What belongs to a packet and is not in it.  The library loads nonces and AADs as vectors, and
+ * a load right behind the narrower stores that make up the bytes would wait for these to reach
+ * the cache.  So the next packet's are made before a packet is processed.
  */
-struct gcm_input {
+struct aside {
 	uint8_t nonce[16]; /* 12 are used */
 	uint8_t aad[16];   /* 12 are used, with ESN */
+	uint8_t tag[TAG_LEN];
 };
 
 /* tdo_wipe(), for which compilers make a string instruction, which takes its time to start. */
 static inline void
 wipe(struct gcm_context_data *scratch)
 {
-	volatile uint64_t *w = (volatile uint64_t *)(void *)scratch;
+	typedef uint64_t __attribute__((may_alias)) word;
+	volatile word *w = (volatile word *)scratch;
 
+	_Static_assert(sizeof(*scratch) % sizeof(*w) == 0, "whole words");
 	for (unsigned i = 0; i < sizeof(*scratch) / sizeof(*w); i++)
 		w[i] = 0;
 }
@@ -88,136 +91,106 @@ icv_of(const struct tdo_op *op, enum kind kind)
 }
 
 INLINE void
-make_input(const struct tdo_op *op, struct gcm_input *in, enum kind kind)
+prepare(const struct tdo_op *op, struct aside *a, enum kind kind)
 {
 	struct tdo_nonce nonce = gcm_of(op)->nonce;
 
 	nonce.salt_len = 4;
 	nonce.iv_len = (uint8_t)iv_len_of(op, kind);
 	nonce.esn = esn_of(op, kind);
-	tdo_nonce_make(&nonce, op, in->nonce);
+	tdo_nonce_make(&nonce, op, a->nonce);
 	if (nonce.esn)
-		tdo_esn_aad(op, in->aad);
-}
-
-/* Checks the operations and makes their inputs. */
-INLINE void
-prepare(struct tdo_op *ops, unsigned n, struct gcm_input *in, enum kind kind)
-{
-	for (unsigned i = 0; i < n; i++) {
-		ops[i].status =
-		    tdo_aead_ok(&gcm_of(&ops[i])->nonce, &ops[i]) ? TDO_OP_OK : TDO_OP_ERROR;
-		if (ops[i].status == TDO_OP_OK)
-			make_input(&ops[i], &in[i], kind);
-	}
-}
-
-/* The same for operations that are good and have ESP's header; false when there is another. */
-INLINE bool
-prepare_usual(const struct tdo_op *ops, unsigned n, struct gcm_input *in, enum kind kind)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (ops[i].hdr_len != TDO_AEAD_HLEN || ops[i].text_len > USUAL_MAX)
-			return false;
-		make_input(&ops[i], &in[i], kind);
-	}
-	return true;
+		tdo_esn_aad(op, a->aad);
 }
 
 /* Encrypts or decrypts; the tag that belongs to the result goes to tag. */
 INLINE void
-run(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *op, uint8_t *tag,
+run(struct gcm_context_data *scratch, const struct aside *a, struct tdo_op *op, uint8_t *tag,
     enum kind kind)
 {
 	const struct mb_gcm *g = gcm_of(op);
 	bool esn = esn_of(op, kind);
 	uint8_t *text = text_of(op, kind);
 
-	g->run.gcm(g->key, scratch, text, text, op->text_len, in->nonce, esn ? in->aad : op->data,
+	g->run.gcm(g->key, scratch, text, text, op->text_len, a->nonce, esn ? a->aad : op->data,
 	    esn ? TDO_AEAD_HLEN + TDO_ESN_LEN : op->hdr_len, tag, icv_len_of(op, kind));
 }
 
-/* What the compiler may take for granted. */
 INLINE void
-assume(bool what)
+compare(struct tdo_op *op, const struct aside *a, enum kind kind)
 {
-	if (!what)
-		__builtin_unreachable();
-}
-
-INLINE void
-encrypt_usual(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *ops,
-    unsigned n, enum kind kind)
-{
-	for (unsigned i = 0; i < n; i++) {
-		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
-		run(scratch, &in[i], &ops[i], icv_of(&ops[i], kind), kind);
-		ops[i].status = TDO_OP_OK;
-	}
-}
-
-INLINE void
-encrypt(struct tdo_op *ops, unsigned n, enum kind kind)
-{
-	struct gcm_context_data scratch;
-	struct gcm_input in[MB_CHUNK];
-
-	for (unsigned k; n > 0; ops += k, n -= k) {
-		k = n < MB_CHUNK ? n : MB_CHUNK;
-		if (prepare_usual(ops, k, in, kind)) {
-			encrypt_usual(&scratch, in, ops, k, kind);
-			continue;
-		}
-		prepare(ops, k, in, KIND_ANY);
-		for (unsigned i = 0; i < k; i++)
-			if (ops[i].status == TDO_OP_OK)
-				run(&scratch, &in[i], &ops[i], icv_of(&ops[i], KIND_ANY), KIND_ANY);
-	}
-	wipe(&scratch);
-}
-
-INLINE void
-compare(struct tdo_op *op, const uint8_t *tag, enum kind kind)
-{
-	bool equal = tdo_ct_equal(tag, icv_of(op, kind), icv_len_of(op, kind));
+	bool equal = tdo_ct_equal(a->tag, icv_of(op, kind), icv_len_of(op, kind));
 
 	op->status = equal ? TDO_OP_OK : TDO_OP_BAD_ICV;
 }
 
-INLINE void
-decrypt_usual(struct gcm_context_data *scratch, const struct gcm_input *in, struct tdo_op *ops,
-    unsigned n, uint8_t tag[][TAG_LEN], enum kind kind)
+/* One packet, which may be unlike those of ESP. */
+static __attribute__((noinline)) void
+other(struct gcm_context_data *scratch, struct tdo_op *op)
 {
-	for (unsigned i = 0; i < n; i++) {
-		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
-		run(scratch, &in[i], &ops[i], tag[i], kind);
-	}
-	for (unsigned i = 0; i < n; i++) {
-		assume(ops[i].hdr_len == TDO_AEAD_HLEN);
-		compare(&ops[i], tag[i], kind);
-	}
+	bool encrypt = gcm_of(op)->encrypt;
+	struct aside a;
+
+	op->status = TDO_OP_ERROR;
+	if (!tdo_aead_ok(&gcm_of(op)->nonce, op))
+		return;
+	prepare(op, &a, KIND_ANY);
+	run(scratch, &a, op, encrypt ? icv_of(op, KIND_ANY) : a.tag, KIND_ANY);
+	op->status = TDO_OP_OK;
+	if (!encrypt)
+		compare(op, &a, KIND_ANY);
+}
+
+/* True for the header of ESP and a text that is not too long. */
+INLINE bool
+usual(const struct tdo_op *op)
+{
+	return op->hdr_len == TDO_AEAD_HLEN && op->text_len <= USUAL_MAX;
+}
+
+/* Tells the compiler. */
+INLINE void
+assume_usual(const struct tdo_op *op)
+{
+	if (!usual(op))
+		__builtin_unreachable();
+}
+
+/* A packet as usual, whose nonce is made. */
+INLINE void
+run_usual(struct gcm_context_data *scratch, struct aside *a, struct tdo_op *op, enum kind kind,
+    bool encrypt)
+{
+	assume_usual(op);
+	run(scratch, a, op, encrypt ? icv_of(op, kind) : a->tag, kind);
+	assume_usual(op);
+	if (encrypt)
+		op->status = TDO_OP_OK;
+	else
+		compare(op, a, kind);
 }
 
 INLINE void
-decrypt(struct tdo_op *ops, unsigned n, enum kind kind)
+process(struct tdo_op *op, unsigned n, enum kind kind, bool encrypt)
 {
+	const struct tdo_op *end = op + n;
+	struct aside two[2], *this = &two[0], *next = &two[1], *swap;
 	struct gcm_context_data scratch;
-	struct gcm_input in[MB_CHUNK];
-	uint8_t tag[MB_CHUNK][TAG_LEN];
 
-	for (unsigned k; n > 0; ops += k, n -= k) {
-		k = n < MB_CHUNK ? n : MB_CHUNK;
-		if (prepare_usual(ops, k, in, kind)) {
-			decrypt_usual(&scratch, in, ops, k, tag, kind);
+	while (op < end) {
+		if (!usual(op)) {
+			other(&scratch, op++);
 			continue;
 		}
-		prepare(ops, k, in, KIND_ANY);
-		for (unsigned i = 0; i < k; i++)
-			if (ops[i].status == TDO_OP_OK)
-				run(&scratch, &in[i], &ops[i], tag[i], KIND_ANY);
-		for (unsigned i = 0; i < k; i++)
-			if (ops[i].status == TDO_OP_OK)
-				compare(&ops[i], tag[i], KIND_ANY);
+		prepare(op, this, kind);
+		for (; op + 1 < end && usual(op + 1); op++) {
+			prepare(op + 1, next, kind);
+			run_usual(&scratch, this, op, kind, encrypt);
+			swap = this;
+			this = next;
+			next = swap;
+		}
+		run_usual(&scratch, this, op++, kind, encrypt);
 	}
 	wipe(&scratch);
 }
@@ -226,42 +199,42 @@ static void
 encrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt(ops, n, KIND_16);
+	process(ops, n, KIND_16, true);
 }
 
 static void
 encrypt_16_esn(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt(ops, n, KIND_16_ESN);
+	process(ops, n, KIND_16_ESN, true);
 }
 
 static void
 encrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	encrypt(ops, n, KIND_ANY);
+	process(ops, n, KIND_ANY, true);
 }
 
 static void
 decrypt_16(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt(ops, n, KIND_16);
+	process(ops, n, KIND_16, false);
 }
 
 static void
 decrypt_16_esn(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt(ops, n, KIND_16_ESN);
+	process(ops, n, KIND_16_ESN, false);
 }
 
 static void
 decrypt_any(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	(void)worker;
-	decrypt(ops, n, KIND_ANY);
+	process(ops, n, KIND_ANY, false);
 }
 
 /* ---- GMAC --------------------------------------------------------------------------- */

@@ -494,6 +494,166 @@ sessions_in_one_burst(void **state)
 				mix(all[i], k % 2);
 }
 
+/* What is in one burst below: keys and ESN differ between sessions of a row. */
+static const struct neighbour {
+	const char *enc, *auth;
+	uint16_t ekey_len;
+} neighbours[] = {
+    {"aes-gcm-16", NULL, 20},
+    {"aes-gcm-16", NULL, 36},
+    {"aes-gcm-12", NULL, 28},
+    {"aes-gcm-16-iiv", NULL, 20},
+    {"aes-gmac", NULL, 20},
+    {"aes-ccm-16", NULL, 19},
+    {"chacha20-poly1305", NULL, 36},
+    {"aes-cbc", "hmac-sha1", 16},
+    {"aes-cbc", "hmac-sha1", 24},
+    {"aes-cbc", "hmac-sha256", 32},
+    {"aes-cbc", "hmac-sha384", 16},
+    {"aes-cbc", "hmac-sha512", 16},
+    {"aes-cbc", "aes-xcbc-mac", 16},
+    {"aes-cbc", "aes-cmac", 16},
+    {"aes-cbc", NULL, 16},
+    {"aes-ctr", "hmac-sha256", 20},
+    {"aes-ctr", "hmac-sha512", 36},
+    {"aes-ctr", NULL, 28},
+    {NULL, "hmac-sha1", 0},
+    {NULL, "hmac-sha384", 0},
+    {NULL, "aes-cmac", 0},
+};
+
+enum {
+	NROWS = sizeof(neighbours) / sizeof(neighbours[0]),
+	NSESSIONS = 12,
+	NPACKETS = 150,
+	TOO_LONG = 7, /* one packet in so many */
+};
+
+struct crowd {
+	struct tdo_session_param p[NSESSIONS];
+	uint8_t keys[NSESSIONS][64];
+	struct pair pair[NSESSIONS];
+	unsigned of[NPACKETS]; /* the packet's session */
+	struct burst alone[NPACKETS], together[NPACKETS];
+	struct tdo_op op[NPACKETS];
+};
+
+static void
+crowd_session(struct tdo_crypto *c, struct crowd *w, unsigned i, const struct neighbour *row)
+{
+	struct tdo_session_param *p = &w->p[i];
+
+	rng_fill(&rng, w->keys[i], sizeof(w->keys[i]));
+	*p = (struct tdo_session_param){
+	    .enc = row->enc ? tdo_alg_enc_by_name(row->enc) : NULL,
+	    .auth = row->auth ? tdo_alg_auth_by_name(row->auth) : NULL,
+	    .ekey = w->keys[i],
+	    .akey = w->keys[i],
+	    .ekey_len = row->ekey_len,
+	    .esn = rng_below(&rng, 2),
+	};
+	p->akey_len = p->auth ? p->auth->key_min / 8 : 0;
+	w->pair[i] = pair_make(c, *p);
+}
+
+/* Headers of ESP, and now and then one that is not, where that is allowed; some are too long. */
+static void
+crowd_packet(struct crowd *w, unsigned i, unsigned k)
+{
+	const struct tdo_session_param *p = &w->p[k];
+	bool free_header = !p->esn && (p->enc == NULL || !p->enc->implicit_iv);
+	struct tdo_op *op;
+
+	w->of[i] = k;
+	w->alone[i] = burst_make(p, free_header && rng_below(&rng, 4) == 0 ? 12 : HDR, 1, 600);
+	w->together[i] = burst_copy(&w->alone[i]);
+	op = &w->alone[i].op[0];
+	tdo_session_process(w->pair[k].enc, 1, op, 1);
+	assert_int_equal(op->status, TDO_OP_OK);
+	w->op[i] = w->together[i].op[0];
+	w->op[i].session = w->pair[k].enc;
+	if (i % TOO_LONG == 0)
+		w->op[i].text_len = (TDO_OP_LEN_MAX & ~63u) + 64;
+}
+
+static void
+crowd_encrypt(struct crowd *w)
+{
+	tdo_crypto_process(0, w->op, NPACKETS);
+	for (unsigned i = 0; i < NPACKETS; i++) {
+		if (i % TOO_LONG == 0) {
+			assert_int_equal(w->op[i].status, TDO_OP_ERROR);
+			continue;
+		}
+		assert_int_equal(w->op[i].status, TDO_OP_OK);
+		assert_memory_equal(w->together[i].mem, w->alone[i].mem, w->alone[i].size);
+	}
+}
+
+/* What crowd_encrypt() made, with every fifth ICV or header spoilt. */
+static void
+crowd_decrypt(struct crowd *w)
+{
+	for (unsigned i = 0; i < NPACKETS; i++) {
+		w->op[i].session = w->pair[w->of[i]].dec;
+		if (i % 5 == 0 && i % TOO_LONG && w->together[i].icv_len > 0)
+			spoil(&w->together[i], false);
+		else if (i % TOO_LONG)
+			tdo_session_process(w->op[i].session, 1, &w->alone[i].op[0], 1);
+	}
+	tdo_crypto_process(0, w->op, NPACKETS);
+	for (unsigned i = 0; i < NPACKETS; i++) {
+		if (i % TOO_LONG == 0) {
+			assert_int_equal(w->op[i].status, TDO_OP_ERROR);
+		} else if (i % 5 == 0 && w->together[i].icv_len > 0) {
+			assert_int_equal(w->op[i].status, TDO_OP_BAD_ICV);
+		} else {
+			assert_int_equal(w->op[i].status, TDO_OP_OK);
+			assert_same_text(&w->together[i], &w->alone[i]);
+		}
+	}
+}
+
+/* Sessions of one row, or of any; each packet is of the next one, of one of two, or of any. */
+static void
+crowd(struct tdo_crypto *c, const struct neighbour *row, unsigned order)
+{
+	static struct crowd w;
+
+	for (unsigned i = 0; i < NSESSIONS; i++)
+		crowd_session(c, &w, i, row ? row : &neighbours[rng_below(&rng, NROWS)]);
+	for (unsigned i = 0; i < NPACKETS; i++)
+		crowd_packet(&w, i,
+		    order == 0   ? i % NSESSIONS
+		    : order == 1 ? i % 2
+				 : rng_below(&rng, NSESSIONS));
+	crowd_encrypt(&w);
+	crowd_decrypt(&w);
+	for (unsigned i = 0; i < NPACKETS; i++) {
+		burst_free(&w.alone[i]);
+		burst_free(&w.together[i]);
+	}
+	for (unsigned i = 0; i < NSESSIONS; i++)
+		pair_free(&w.pair[i]);
+}
+
+/* A packet's neighbours in the burst do not matter: their keys, algorithms, headers, faults. */
+static void
+packets_by_turns(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < nall; i++) {
+		if (strcmp(tdo_crypto_driver_at(all[i], 0), "null") == 0)
+			continue;
+		for (unsigned order = 0; order < 3; order++) {
+			for (unsigned r = 0; r < NROWS; r++)
+				crowd(all[i], &neighbours[r], order);
+			for (unsigned r = 0; r < 5; r++)
+				crowd(all[i], NULL, order);
+		}
+	}
+}
+
 /* Two drivers at least know each algorithm, so that the tests above compare something. */
 static void
 algorithms_have_two_drivers(void **state)
@@ -523,6 +683,7 @@ main(void)
 	    cmocka_unit_test(large_packets),
 	    cmocka_unit_test(other_headers),
 	    cmocka_unit_test(sessions_in_one_burst),
+	    cmocka_unit_test(packets_by_turns),
 	    cmocka_unit_test(algorithms_have_two_drivers),
 	};
 
