@@ -9,6 +9,8 @@
 #include "base/addr.h"
 #include "base/be.h"
 #include "built.h"
+#include "engine/sad.h"
+#include "hosts.h"
 #include "testudo/comp.h"
 #include "testudo/counter.h"
 #include "wire/ip.h"
@@ -197,6 +199,15 @@ fx_add_sa(struct fx *f, const struct fx_sa *sa)
 	CHECK(fx_try_sa(f, sa) == 0);
 }
 
+struct tdo_sa *
+fx_sa_of(struct fx *f, const struct fx_sa *sa)
+{
+	struct tdo_addr dst = fx_addr(sa->dst);
+
+	return tdo_sad_find_in(
+	    f->e, &dst, sa->spi, sa->satype == TDO_SATYPE_AH ? TDO_IPPROTO_AH : TDO_IPPROTO_ESP);
+}
+
 void
 fx_delete_sa(struct fx *f, const struct fx_sa *sa)
 {
@@ -293,6 +304,25 @@ fx_add_sp(struct fx *f, uint8_t dir, const char *src, const char *dst, uint8_t p
 }
 
 void
+fx_open_sa(struct fx *f, const struct fx_sa *sa)
+{
+	const char *proto = sa->satype == TDO_SATYPE_AH ? "ah" : "esp";
+	char req[128];
+
+	*f = (struct fx){0};
+	fx_open(f, NULL);
+	fx_add_sa(f, sa);
+	if (sa->mode == TDO_MODE_TUNNEL)
+		snprintf(req, sizeof(req), "%s/tunnel/%s-%s/require", proto, sa->src, sa->dst);
+	else
+		snprintf(req, sizeof(req), "%s/transport//require", proto);
+	for (uint8_t dir = TDO_DIR_IN; dir <= TDO_DIR_OUT; dir++) {
+		fx_add_sp(f, dir, A, B, TDO_PROTO_ANY, req);
+		fx_add_sp(f, dir, A6, B6, TDO_PROTO_ANY, req);
+	}
+}
+
+void
 fx_knob(struct fx *f, enum tdo_knob k, int32_t v)
 {
 	CHECK(tdo_knob_set(f->e, k, TDO_AF_INET, v) == 0);
@@ -341,6 +371,15 @@ fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len)
 }
 
 struct tdo_pkt *
+fx_copy(const struct tdo_pkt *p)
+{
+	struct tdo_pkt *c = fx_pkt_new(0);
+
+	fx_pkt_set(c, tdo_pkt_data(p), p->len);
+	return c;
+}
+
+struct tdo_pkt *
 fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload)
 {
 	struct tdo_ip_hdr h = {
@@ -354,5 +393,14 @@ fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload)
 	tdo_put_be16(udp + 2, 2000);
 	tdo_put_be16(udp + 4, (uint16_t)(8 + payload));
 	rng_fill(r, udp + 8, payload);
+	return p;
+}
+
+struct tdo_pkt *
+fx_send(struct fx *f, const char *src, const char *dst, uint32_t payload)
+{
+	struct tdo_pkt *p = fx_udp(&f->rng, src, dst, payload);
+
+	tdo_out(f->w, &p, 1, f->now);
 	return p;
 }

@@ -49,7 +49,10 @@ struct fx_sa {
 void fx_add_sa(struct fx *f, const struct fx_sa *sa);
 /* False for one that this build does not have: a weak algorithm, an old format. */
 bool fx_built(const struct fx_sa *sa);
+/* 0 or -errno. */
 int fx_try_sa(struct fx *f, const struct fx_sa *sa);
+/* The SA itself. */
+struct tdo_sa *fx_sa_of(struct fx *f, const struct fx_sa *sa);
 void fx_delete_sa(struct fx *f, const struct fx_sa *sa);
 
 /*
@@ -58,6 +61,11 @@ void fx_delete_sa(struct fx *f, const struct fx_sa *sa);
  */
 void fx_add_sp(struct fx *f, uint8_t dir, const char *src, const char *dst, uint8_t proto,
     const char *requests);
+/*
+ * An engine with one SA of ESP or AH, which policies of both directions want for what goes from A
+ * to B (hosts.h), of both families.
+ */
+void fx_open_sa(struct fx *f, const struct fx_sa *sa);
 void fx_knob(struct fx *f, enum tdo_knob k, int32_t v);
 void fx_local(struct fx *f, const char *addr);
 
@@ -68,7 +76,10 @@ struct tdo_pkt *fx_pkt_new(uint32_t len);
 void fx_pkt_free(struct tdo_pkt *p);
 /* Makes p hold a copy of len bytes. */
 void fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len);
+struct tdo_pkt *fx_copy(const struct tdo_pkt *p);
 /* A packet of UDP with random payload; ports 1000 and 2000. */
 struct tdo_pkt *fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload);
+/* Such a packet after it went out. */
+struct tdo_pkt *fx_send(struct fx *f, const char *src, const char *dst, uint32_t payload);
 
 #endif

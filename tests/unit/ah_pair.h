@@ -3,30 +3,13 @@
 #ifndef TDO_TESTS_AH_PAIR_H
 #define TDO_TESTS_AH_PAIR_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "base/addr.h"
 #include "base/be.h"
 #include "engine/path.h"
-#include "fixture.h"
+#include "expect.h"
+#include "hosts.h"
 #include "wire/ah.h"
 #include "wire/ip.h"
-
-#define A  "10.0.0.1"
-#define B  "10.0.0.2"
-#define A6 "2001:db8::1"
-#define B6 "2001:db8::2"
-#define G  "192.0.2.1"
-#define H  "192.0.2.2"
-#define G6 "2001:db8:f::1"
-#define H6 "2001:db8:f::2"
 
 #define AH(i, from, to, m, a)                                                                      \
 	.satype = TDO_SATYPE_AH, .src = (from), .dst = (to), .spi = (i), .mode = TDO_MODE_##m,     \
@@ -41,33 +24,33 @@ static const struct fx_sa tu4
 static const struct fx_sa tu6
     __attribute__((unused)) = {AH(0x1004, G6, H6, TUNNEL, "hmac-sha512"), .replay = 64};
 
+static const struct fx_sa tu46
+    __attribute__((unused)) = {AH(0x1005, G6, H6, TUNNEL, "aes-xcbc-mac"), .replay = 64};
+static const struct fx_sa tu64
+    __attribute__((unused)) = {AH(0x1006, G, H, TUNNEL, "hmac-sha384"), .replay = 64};
+static const struct fx_sa gmac4
+    __attribute__((unused)) = {AH(0x1007, A, B, TRANSPORT, "aes-128-gmac"), .replay = 64};
+static const struct fx_sa gmac6
+    __attribute__((unused)) = {AH(0x1008, A6, B6, TRANSPORT, "aes-256-gmac"), .replay = 64};
+static const struct fx_sa old4
+    __attribute__((unused)) = {AH(0x1009, A, B, TRANSPORT, "keyed-md5"), .flags = TDO_SAF_OLD};
+static const struct fx_sa old6
+    __attribute__((unused)) = {AH(0x100a, G6, H6, TUNNEL, "hmac-sha1"), .flags = TDO_SAF_OLD};
+static const struct fx_sa esn4 __attribute__((unused)) = {
+    AH(0x100b, A, B, TRANSPORT, "hmac-sha256"), .flags = TDO_SAF_ESN, .replay = 64};
+static const struct fx_sa gmac_esn6 __attribute__((unused)) = {
+    AH(0x100c, G6, H6, TUNNEL, "aes-192-gmac"), .flags = TDO_SAF_ESN, .replay = 64};
+
 /* Two hosts with the same SAs and policies for A to B of both families. */
 struct pair {
 	struct fx out, in;
 };
 
 static inline void
-open_end(struct fx *f, const struct fx_sa *sa)
-{
-	char req[128];
-
-	*f = (struct fx){0};
-	fx_open(f, NULL);
-	fx_add_sa(f, sa);
-	snprintf(req, sizeof(req),
-	    sa->mode == TDO_MODE_TUNNEL ? "ah/tunnel/%s-%s/require" : "ah/transport//require",
-	    sa->src, sa->dst);
-	for (uint8_t dir = TDO_DIR_IN; dir <= TDO_DIR_OUT; dir++) {
-		fx_add_sp(f, dir, A, B, TDO_PROTO_ANY, req);
-		fx_add_sp(f, dir, A6, B6, TDO_PROTO_ANY, req);
-	}
-}
-
-static inline void
 open_pair(struct pair *p, const struct fx_sa *sa)
 {
-	open_end(&p->out, sa);
-	open_end(&p->in, sa);
+	fx_open_sa(&p->out, sa);
+	fx_open_sa(&p->in, sa);
 }
 
 static inline void
@@ -75,15 +58,6 @@ close_pair(struct pair *p)
 {
 	fx_close(&p->out);
 	fx_close(&p->in);
-}
-
-static inline struct tdo_pkt *
-copy_of(const struct tdo_pkt *p)
-{
-	struct tdo_pkt *c = fx_pkt_new(0);
-
-	fx_pkt_set(c, tdo_pkt_data(p), p->len);
-	return c;
 }
 
 /* Sends it; it has to be protected. */
@@ -99,7 +73,7 @@ protect(struct fx *f, struct tdo_pkt *p)
 static inline enum tdo_reason
 receive(struct fx *f, const struct tdo_pkt *p, struct tdo_pkt **ret)
 {
-	struct tdo_pkt *c = copy_of(p);
+	struct tdo_pkt *c = fx_copy(p);
 	enum tdo_reason r;
 
 	tdo_in(f->w, &c, 1, f->now);
@@ -123,34 +97,6 @@ expect_delivered(struct fx *f, const struct tdo_pkt *sent, const struct tdo_pkt 
 	assert_int_equal(got->len, clear->len);
 	assert_memory_equal(tdo_pkt_data(got), tdo_pkt_data(clear), clear->len);
 	fx_pkt_free(got);
-}
-
-static const struct fx_sa tu46
-    __attribute__((unused)) = {AH(0x1005, G6, H6, TUNNEL, "aes-xcbc-mac"), .replay = 64};
-static const struct fx_sa tu64
-    __attribute__((unused)) = {AH(0x1006, G, H, TUNNEL, "hmac-sha384"), .replay = 64};
-static const struct fx_sa gmac4
-    __attribute__((unused)) = {AH(0x1007, A, B, TRANSPORT, "aes-128-gmac"), .replay = 64};
-static const struct fx_sa gmac6
-    __attribute__((unused)) = {AH(0x1008, A6, B6, TRANSPORT, "aes-256-gmac"), .replay = 64};
-static const struct fx_sa old4
-    __attribute__((unused)) = {AH(0x1009, A, B, TRANSPORT, "keyed-md5"), .flags = TDO_SAF_OLD};
-static const struct fx_sa old6
-    __attribute__((unused)) = {AH(0x100a, G6, H6, TUNNEL, "hmac-sha1"), .flags = TDO_SAF_OLD};
-static const struct fx_sa esn4 __attribute__((unused)) = {
-    AH(0x100b, A, B, TRANSPORT, "hmac-sha256"), .flags = TDO_SAF_ESN, .replay = 64};
-static const struct fx_sa gmac_esn6 __attribute__((unused)) = {
-    AH(0x100c, G6, H6, TUNNEL, "aes-192-gmac"), .flags = TDO_SAF_ESN, .replay = 64};
-
-static inline void
-expect_out_drop(struct fx *f, struct tdo_pkt *p, enum tdo_reason r)
-{
-	tdo_out(f->w, &p, 1, f->now);
-	if (p->reason != r)
-		fail_msg("%s", tdo_reason_info(p->reason)->name);
-	assert_int_equal(p->verdict, TDO_VERDICT_DROP);
-	assert_int_equal(tdo_drops_read(f->e, r) > 0, true);
-	fx_pkt_free(p);
 }
 
 #endif

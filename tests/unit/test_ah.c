@@ -18,7 +18,7 @@ transport4_byte_by_byte(void **state)
 	p = fx_udp(&t.out.rng, A, B, 5);
 	tdo_put_be16(tdo_pkt_data(p) + 4, 0x1234);
 	tdo_ip4_set_csum(tdo_pkt_data(p));
-	clear = copy_of(p);
+	clear = fx_copy(p);
 	protect(&t.out, p);
 	d = tdo_pkt_data(p);
 	/* 12 bytes, 16 of ICV: a multiple of 4 */
@@ -89,7 +89,7 @@ every_shape_there_and_back(void **state)
 				tdo_put_be16(tdo_pkt_data(p) + 4, 7);
 				tdo_ip4_set_csum(tdo_pkt_data(p));
 			}
-			clear = copy_of(p);
+			clear = fx_copy(p);
 			protect(&t.out, p);
 			assert_int_equal(p->ip.l4_off, s->outer);
 			assert_int_equal(p->len, clear->len + (tunnel ? s->outer : 0) + s->ah);
@@ -210,7 +210,7 @@ check_change(const struct fx_sa *sa, const void *between, uint32_t n, uint8_t nh
 
 	open_pair(&t, sa);
 	p = udp_with(&t.out, sa->src, sa->dst, between, n, nh);
-	clear = copy_of(p);
+	clear = fx_copy(p);
 	protect(&t.out, p);
 	tdo_pkt_data(p)[at] ^= 0x55;
 	assert_int_equal(receive(&t.in, p, &got), want);
@@ -268,7 +268,7 @@ d04_ah_stands_behind_extension_headers(void **state)
 	(void)state;
 	open_pair(&t, &tr6);
 	p = udp_with(&t.out, A6, B6, chain, sizeof(chain), 0);
-	clear = copy_of(p);
+	clear = fx_copy(p);
 	protect(&t.out, p);
 	d = tdo_pkt_data(p);
 	assert_int_equal(d[6], TDO_IPPROTO_HOPOPTS);
@@ -297,7 +297,7 @@ ip4_source_route_is_followed(void **state)
 	uint8_t *d;
 
 	(void)state;
-	open_end(&in, &tr4);
+	fx_open_sa(&in, &tr4);
 	fx_open(&out, NULL);
 	fx_add_sa(&out, &sent);
 	fx_add_sp(&out, TDO_DIR_OUT, A, first, TDO_PROTO_ANY, "ah/transport//require");
@@ -334,7 +334,7 @@ ip6_routing_header_is_followed(void **state)
 
 	(void)state;
 	memcpy(rh + 8, b.b, 16);
-	open_end(&in, &tr6);
+	fx_open_sa(&in, &tr6);
 	fx_open(&out, NULL);
 	fx_add_sa(&out, &sent);
 	fx_add_sp(&out, TDO_DIR_OUT, A6, first, TDO_PROTO_ANY, "ah/transport//require");
@@ -370,10 +370,10 @@ what_cannot_be_authenticated_is_not_sent(void **state)
 	struct fx f;
 
 	(void)state;
-	open_end(&f, &tr4);
+	fx_open_sa(&f, &tr4);
 	expect_out_drop(&f, udp_with(&f, A, B, bad, sizeof(bad), 0), TDO_REASON_AH_OPTION);
 	fx_close(&f);
-	open_end(&f, &tr6);
+	fx_open_sa(&f, &tr6);
 	expect_out_drop(&f, udp_with(&f, A6, B6, jumbo, sizeof(jumbo), 0), TDO_REASON_AH_HEADER);
 	expect_out_drop(&f, udp_with(&f, A6, B6, segments, sizeof(segments), TDO_IPPROTO_ROUTING),
 	    TDO_REASON_AH_HEADER);
@@ -385,7 +385,7 @@ what_cannot_be_authenticated_is_not_sent(void **state)
 	assert_int_equal(*sa->out_seq, 0);
 	fx_close(&f);
 	/* A tunnel protects them all. */
-	open_end(&f, &tu4);
+	fx_open_sa(&f, &tu4);
 	p = udp_with(&f, A6, B6, options, sizeof(options), 0);
 	protect(&f, p);
 	fx_pkt_free(p);
@@ -402,7 +402,7 @@ dropped_ones_leave_no_gap(void **state)
 	struct fx f;
 
 	(void)state;
-	open_end(&f, &tr4);
+	fx_open_sa(&f, &tr4);
 	for (unsigned i = 0; i < 40; i++)
 		p[i] = udp_with(&f, A, B, i % 3 == 0 ? bad : good, 4, 0);
 	tdo_out(f.w, p, 40, f.now);
@@ -450,7 +450,7 @@ no_packet_goes_without_an_id(void **state)
 		fx_pkt_free(p);
 	}
 	close_pair(&t);
-	open_end(&t.out, &tu4);
+	fx_open_sa(&t.out, &tu4);
 	for (unsigned i = 0; i < 66000; i++) {
 		struct tdo_pkt *p = fx_udp(&t.out.rng, A, B, 0);
 

@@ -32,8 +32,8 @@ d25_either_alignment_is_accepted(void **state)
 		struct pair e;
 
 		plain.align = 0;
-		open_end(&e.out, &t[i].sa);
-		open_end(&e.in, &plain);
+		fx_open_sa(&e.out, &t[i].sa);
+		fx_open_sa(&e.in, &plain);
 		p = fx_udp(&e.out.rng, t[i].src, t[i].dst, 33);
 		protect(&e.out, p);
 		assert_int_equal(
@@ -104,14 +104,6 @@ disabled_protocol(void **state)
 
 /* ---- numbers ---- */
 
-static struct tdo_sa *
-sa_of(struct fx *f, const struct fx_sa *sa)
-{
-	struct tdo_addr dst = fx_addr(sa->dst);
-
-	return tdo_sad_find_in(f->e, &dst, sa->spi, TDO_IPPROTO_AH);
-}
-
 /* RFC 4302 appendix B: the high half is not sent, but authenticated. */
 static void
 esn_crosses_the_boundary(void **state)
@@ -124,17 +116,17 @@ esn_crosses_the_boundary(void **state)
 		struct pair t;
 
 		open_pair(&t, sas[i]);
-		*sa_of(&t.out, sas[i])->out_seq = 0xffffffd0;
+		*fx_sa_of(&t.out, sas[i])->out_seq = 0xffffffd0;
 		for (unsigned k = 0; k < 100; k++) {
 			p[k] = fx_udp(&t.out.rng, A, B, k);
 			protect(&t.out, p[k]);
 		}
 		assert_int_equal(p[99]->seq, 0xffffffd0u + 100);
 		/* The receiver was there before. */
-		sa_of(&t.in, sas[i])->replay.top = 0xffffffcf;
+		fx_sa_of(&t.in, sas[i])->replay.top = 0xffffffcf;
 		for (unsigned k = 0; k < 100; k += 2)
 			assert_int_equal(receive(&t.in, p[k], NULL), TDO_REASON_NONE);
-		assert_int_equal(sa_of(&t.in, sas[i])->replay.top, 0xffffffd0ull + 99);
+		assert_int_equal(fx_sa_of(&t.in, sas[i])->replay.top, 0xffffffd0ull + 99);
 		for (unsigned k = 99; k >= 60; k -= 2)
 			assert_int_equal(receive(&t.in, p[k], NULL), TDO_REASON_NONE);
 		assert_int_equal(receive(&t.in, p[60], NULL), TDO_REASON_IN_REPLAY_DUP);
@@ -153,8 +145,8 @@ d36_numbers_do_not_wrap(void **state)
 	struct fx f;
 
 	(void)state;
-	open_end(&f, &tr4);
-	*sa_of(&f, &tr4)->out_seq = UINT32_MAX - 1;
+	fx_open_sa(&f, &tr4);
+	*fx_sa_of(&f, &tr4)->out_seq = UINT32_MAX - 1;
 	p = fx_udp(&f.rng, A, B, 8);
 	protect(&f, p);
 	assert_int_equal(p->seq, UINT32_MAX);
@@ -164,8 +156,8 @@ d36_numbers_do_not_wrap(void **state)
 	if (!BUILT_LEGACY)
 		return;
 	/* There are none in the old format. */
-	open_end(&f, &old4);
-	*sa_of(&f, &old4)->out_seq = UINT32_MAX;
+	fx_open_sa(&f, &old4);
+	*fx_sa_of(&f, &old4)->out_seq = UINT32_MAX;
 	p = fx_udp(&f.rng, A, B, 8);
 	protect(&f, p);
 	fx_pkt_free(p);
@@ -180,7 +172,7 @@ gmac_ivs_count(void **state)
 	struct fx f;
 
 	(void)state;
-	open_end(&f, &gmac4);
+	fx_open_sa(&f, &gmac4);
 	p = fx_udp(&f.rng, A, B, 8);
 	q = fx_udp(&f.rng, A, B, 8);
 	protect(&f, p);
@@ -314,7 +306,7 @@ d01_bundles_with_ah(void **state)
 
 			tdo_put_be16(tdo_pkt_data(p) + 4, 77);
 			tdo_ip4_set_csum(tdo_pkt_data(p));
-			clear = copy_of(p);
+			clear = fx_copy(p);
 			protect(&t.out, p);
 			d = tdo_pkt_data(p);
 			assert_int_equal(d[0] >> 4 == 4 ? d[9] : d[6], b->protos[0]);
@@ -360,7 +352,7 @@ eight_tunnels_of_ah(void **state)
 	}
 	assert_int_equal(tdo_engine_set_local(f[1].e, local, 1), 0);
 	p = fx_udp(&f[0].rng, A, B, 10);
-	clear = copy_of(p);
+	clear = fx_copy(p);
 	protect(&f[0], p);
 	assert_int_equal(p->len, clear->len + TDO_REQ_MAX * 88);
 	expect_delivered(&f[1], p, clear);
@@ -399,13 +391,13 @@ fragments_are_not_protected_in_transport_mode(void **state)
 	struct fx f;
 
 	(void)state;
-	open_end(&f, &tr4);
+	fx_open_sa(&f, &tr4);
 	p = fx_udp(&f.rng, A, B, 24);
 	tdo_put_be16(tdo_pkt_data(p) + 6, TDO_IP4_MF);
 	tdo_ip4_set_csum(tdo_pkt_data(p));
 	expect_out_drop(&f, p, TDO_REASON_OUT_FRAGMENT);
 	fx_close(&f);
-	open_end(&f, &tu4);
+	fx_open_sa(&f, &tu4);
 	p = fx_udp(&f.rng, A, B, 24);
 	tdo_put_be16(tdo_pkt_data(p) + 6, TDO_IP4_MF);
 	tdo_ip4_set_csum(tdo_pkt_data(p));

@@ -1,44 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Counters of the BSDs: that the table is complete, and what packets do to them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/addr.h"
 #include "base/be.h"
 #include "engine/path.h"
-#include "fixture.h"
+#include "engine_case.h"
+#include "hosts.h"
 #include "testudo/comp.h"
 #include "testudo/counter.h"
 #include "wire/ip.h"
 
-#define A "10.0.0.1"
-#define B "10.0.0.2"
-#define G "192.0.2.1"
-#define H "192.0.2.2"
 #define M "198.51.100.1"
 #define N "198.51.100.2"
 
-static struct fx f;
 static struct tdo_counter_from from;
 
 static int
-open_engine(void **state)
+open_counters(void **state)
 {
-	memset(&f, 0, sizeof(f));
-	fx_open(&f, NULL);
+	open_engine(state);
 	from = (struct tdo_counter_from){.e = f.e};
-	return 0;
-}
-
-static int
-close_engine(void **state)
-{
-	fx_close(&f);
 	return 0;
 }
 
@@ -661,7 +643,7 @@ packets_move_counters(void **state)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (cases[i].compresses && tdo_comp_alg(2)->not_there)
 			continue; /* built without it */
-		open_engine(NULL);
+		open_counters(NULL);
 		cases[i].run();
 		for (unsigned c = 0; c < TDO_COUNTER_COUNT; c++) {
 			bool wanted = (cases[i].fast && counter(cases[i].fast) == c) ||
@@ -851,7 +833,7 @@ the_kernel_counts_what_its_guard_drops(void **state)
 	assert_int_equal(value("ipsec.IN_POLVIO"), 0);
 }
 
-#define T(t) cmocka_unit_test_setup_teardown(t, open_engine, close_engine)
+#define T(t) cmocka_unit_test_setup_teardown(t, open_counters, close_engine)
 
 int
 main(void)

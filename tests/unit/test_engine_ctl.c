@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Engine object, clock, own addresses, counters, offenders, random pool, acquires. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/addr.h"
-#include "ctl.h"
+#define CTL_WORKERS 2
+#include "ctl_case.h"
 #include "engine/engine.h"
-
-static struct ctl c;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 2);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
-	return 0;
-}
 
 static uint32_t
 generation(void)

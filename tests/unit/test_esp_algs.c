@@ -73,14 +73,6 @@ close_both(void **state)
 	return 0;
 }
 
-static struct tdo_sa *
-sa_of(struct fx *f, const struct fx_sa *sa)
-{
-	struct tdo_addr dst = fx_addr(sa->dst);
-
-	return tdo_sad_find_in(f->e, &dst, sa->spi, TDO_IPPROTO_ESP);
-}
-
 static void
 forget(struct fx *f, const struct fx_sa *sa)
 {
@@ -128,7 +120,7 @@ expect_protected(const struct tdo_pkt *p, const struct tdo_pkt *clear, const str
 	assert_int_equal(tdo_be32(esp), SPI);
 	if (!(sa->flags & TDO_SAF_OLD))
 		assert_int_equal(
-		    tdo_be32(esp + 4), (uint32_t)atomic_load(sa_of(&out, sa)->out_seq));
+		    tdo_be32(esp + 4), (uint32_t)atomic_load(fx_sa_of(&out, sa)->out_seq));
 	/* 16 bytes cannot be in it by chance. */
 	if (payload >= 24)
 		assert_int_equal(
@@ -179,14 +171,14 @@ play(const struct way *y, const struct fx_sa *sa, const struct tdo_alg *enc,
 	fx_add_sa(&out, sa);
 	fx_add_sa(&in, sa);
 	if (esn) {
-		atomic_store(sa_of(&out, sa)->out_seq, 3 * SUB - 5);
+		atomic_store(fx_sa_of(&out, sa)->out_seq, 3 * SUB - 5);
 		assert_int_equal(
-		    tdo_replay_accept(&sa_of(&in, sa)->replay, 3 * SUB - 5), TDO_REASON_NONE);
+		    tdo_replay_accept(&fx_sa_of(&in, sa)->replay, 3 * SUB - 5), TDO_REASON_NONE);
 	}
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		round_trip(y, sa, enc, auth, sizes[i]);
 	if (esn)
-		assert_true(tdo_replay_top(&sa_of(&in, sa)->replay) == 3 * SUB + 10);
+		assert_true(tdo_replay_top(&fx_sa_of(&in, sa)->replay) == 3 * SUB + 10);
 	forget(&out, sa);
 	forget(&in, sa);
 	tested++;
@@ -296,7 +288,7 @@ old_layout(void **state)
 	assert_memory_equal(d + 24, tdo_pkt_data(clear) + 20, 14);
 	assert_int_equal(d[39], TDO_IPPROTO_UDP);
 	/* Nothing is counted, so nothing ends. */
-	atomic_store(sa_of(&out, &sa)->out_seq, SUB + 5);
+	atomic_store(fx_sa_of(&out, &sa)->out_seq, SUB + 5);
 	fx_pkt_set(p, tdo_pkt_data(clear), clear->len);
 	tdo_out(out.w, &p, 1, out.now);
 	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
@@ -347,7 +339,7 @@ null_icv_proves_nothing(void **state)
 	assert_int_equal(p->verdict, TDO_VERDICT_PASS);
 	tdo_in(in.w, &again, 1, in.now);
 	assert_int_equal(again->verdict, TDO_VERDICT_PASS);
-	assert_true(tdo_replay_top(&sa_of(&in, &sa)->replay) == 0);
+	assert_true(tdo_replay_top(&fx_sa_of(&in, &sa)->replay) == 0);
 	forget(&out, &sa);
 	forget(&in, &sa);
 	fx_pkt_free(p);

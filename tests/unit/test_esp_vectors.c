@@ -15,6 +15,7 @@
 
 #include "base/be.h"
 #include "engine/path.h"
+#include "expect.h"
 #include "fixture.h"
 #include "vector_reader.h"
 #include "wire/esp.h"
@@ -175,22 +176,14 @@ expect_inner(struct tdo_pkt *p, const struct esp_packet *v, const struct family 
 	fx_pkt_free(p);
 }
 
-static void
-expect_drop(struct tdo_pkt *p, enum tdo_reason r)
-{
-	assert_int_equal(p->verdict, TDO_VERDICT_DROP);
-	assert_int_equal(p->reason, r);
-	fx_pkt_free(p);
-}
-
 /* With an ICV: no byte may differ, and no packet comes twice. */
 static void
 run_authenticated(struct fx *f, const struct esp_packet *v, const struct family *fam)
 {
 	for (int i = 8; i < (int)v->esp_len; i++)
-		expect_drop(receive(f, v, fam, i), TDO_REASON_IN_ICV);
+		expect(receive(f, v, fam, i), TDO_VERDICT_DROP, TDO_REASON_IN_ICV);
 	expect_inner(receive(f, v, fam, -1), v, fam);
-	expect_drop(receive(f, v, fam, -1), TDO_REASON_IN_REPLAY_DUP);
+	expect(receive(f, v, fam, -1), TDO_VERDICT_DROP, TDO_REASON_IN_REPLAY_DUP);
 }
 
 static void
@@ -204,7 +197,7 @@ run_other_key(const struct esp_packet *v, const struct family *fam)
 	fx_open(&f, NULL);
 	assert_int_equal(add_sa(&f, v, fam, ekey), 0);
 	move_window(&f, v, fam);
-	expect_drop(receive(&f, v, fam, -1), TDO_REASON_IN_ICV);
+	expect(receive(&f, v, fam, -1), TDO_VERDICT_DROP, TDO_REASON_IN_ICV);
 	fx_close(&f);
 }
 

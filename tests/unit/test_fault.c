@@ -13,15 +13,9 @@
 
 #include "base/be.h"
 #include "fixture.h"
+#include "hosts.h"
 #include "wire/ah.h"
 #include "wire/esp.h"
-
-#define A  "10.0.0.1"
-#define B  "10.0.0.2"
-#define A6 "2001:db8::1"
-#define B6 "2001:db8::2"
-#define G  "192.0.2.1"
-#define H  "192.0.2.2"
 
 enum { HDR = 20, PAYLOAD = 40 }; /* where the header is; bytes of UDP payload */
 

@@ -12,22 +12,13 @@
 
 #include "built.h"
 #include "crypto/driver.h"
-#include "ctl.h"
+#include "ctl_case.h"
 #include "engine/engine.h"
 
 #define A "192.0.2.1"
 #define B "192.0.2.2"
 
-static struct ctl c;
 static struct tdo_driver hardware;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 1);
-	return 0;
-}
 
 /* A device that can do what OpenSSL can. */
 static int
@@ -38,14 +29,6 @@ setup_hardware(void **state)
 	hardware.name = "fake device";
 	hardware.hardware = true;
 	ctl_open_driver(&c, 1, &hardware);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
 	return 0;
 }
 

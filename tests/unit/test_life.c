@@ -1,35 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lifetimes of SAs and policies, and the events they cause. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/addr.h"
-#include "ctl.h"
+#include "ctl_case.h"
 #include "engine/path.h"
-
-static struct ctl c;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 1);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
-	return 0;
-}
 
 static struct tdo_event ev;
 

@@ -1,38 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which combinations of format, algorithm and level are refused, and what the text says. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "built.h"
-#include "ctl.h"
+#include "ctl_case.h"
 #include "engine/engine.h"
 
 #define A "192.0.2.1"
 #define B "192.0.2.2"
-
-static struct ctl c;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 1);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
-	return 0;
-}
 
 /* ESP with these algorithms, by name, and the shortest keys. */
 static struct tdo_sa_param

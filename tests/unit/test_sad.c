@@ -1,40 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SAD: refusals, lookup, selection of outbound SAs, update, GETSPI, deletion, dumps. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/addr.h"
 #include "built.h"
-#include "ctl.h"
+#include "ctl_case.h"
 #include "engine/engine.h"
 #include "testudo/comp.h"
 
 #define A "192.0.2.1"
 #define B "192.0.2.2"
-
-static struct ctl c;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 1);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
-	return 0;
-}
 
 static void
 add(const struct tdo_sa_param *p)

@@ -14,7 +14,8 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
-#include "ctl.h"
+#define CTL_WORKERS 2
+#include "ctl_case.h"
 #include "engine/engine.h"
 #include "engine/sad.h"
 
@@ -22,23 +23,13 @@
 #define B "192.0.2.2"
 #define C "192.0.2.3"
 
-static struct ctl c;
-
+/* Nothing waits for the workers. */
 static int
-setup(void **state)
+setup_idle(void **state)
 {
-	(void)state;
-	ctl_open(&c, 2);
-	for (unsigned i = 0; i < 2; i++)
-		tdo_worker_idle(tdo_engine_worker(c.e, i)); /* nothing waits for them */
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
+	setup(state);
+	for (unsigned i = 0; i < CTL_WORKERS; i++)
+		tdo_worker_idle(tdo_engine_worker(c.e, i));
 	return 0;
 }
 
@@ -548,7 +539,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_idle, teardown)
 	    T(selection_is_that_of_a_walk_over_all),
 	    T(d18_older_sas_stay_and_take_over),
 	    T(d18_oldest_is_used_until_it_goes),

@@ -5,42 +5,17 @@
  * (RFC 4303 3.1.1; spec 7.8).
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/be.h"
 #include "engine/engine.h"
-#include "fixture.h"
+#include "engine_case.h"
 #include "wire/ip.h"
 
 #define IN  TDO_DIR_IN
 #define OUT TDO_DIR_OUT
 
 static const char *const host[2][2] = {{"10.0.0.1", "10.0.0.2"}, {"2001:db8::1", "2001:db8::2"}};
-
-static struct fx f;
-
-static int
-open_engine(void **state)
-{
-	(void)state;
-	memset(&f, 0, sizeof(f));
-	fx_open(&f, NULL);
-	return 0;
-}
-
-static int
-close_engine(void **state)
-{
-	(void)state;
-	fx_close(&f);
-	return 0;
-}
 
 /* ---- packets ---------------------------------------------------------------------------- */
 

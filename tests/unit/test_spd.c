@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SPD: refusals, order, update, ids, request ids, opaque flows, tunnels, attachment, dumps. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #include "base/addr.h"
-#include "ctl.h"
+#include "ctl_case.h"
 #include "engine/engine.h"
-
-static struct ctl c;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	ctl_open(&c, 1);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	ctl_close(&c);
-	return 0;
-}
 
 static uint32_t
 add(const struct tdo_sp_param *p)

@@ -1,44 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Traffic-flow confidentiality (RFC 4303 2.6, 2.7): padded lengths, dummy packets. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/be.h"
 #include "built.h"
-#include "fixture.h"
+#include "engine_case.h"
+#include "hosts.h"
 #include "wire/ip.h"
-
-#define A  "10.0.0.1"
-#define B  "10.0.0.2"
-#define A6 "2001:db8::1"
-#define B6 "2001:db8::2"
-#define G  "192.0.2.1"
-#define H  "192.0.2.2"
-#define G6 "2001:db8:9::1"
-#define H6 "2001:db8:9::2"
-
-static struct fx f;
-
-static int
-set_up(void **state)
-{
-	memset(&f, 0, sizeof(f));
-	fx_open(&f, NULL);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	fx_close(&f);
-	return 0;
-}
 
 static void
 add(const char *src, const char *dst, uint8_t mode, const char *enc, const char *auth, uint16_t pad)
@@ -460,7 +428,7 @@ test_dummies_of_updated_sa(void **state)
 	assert_true(tdo_dummy_due(f.e) == UINT64_MAX);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
 
 int
 main(void)

@@ -4,17 +4,11 @@
  * in the four pairs of families (RFC 4301 5.1.2, 8.1; spec 7.4, 7.5, 7.15).
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/be.h"
 #include "engine/engine.h"
-#include "fixture.h"
+#include "engine_case.h"
 #include "pktgen.h"
 #include "wire/ip.h"
 
@@ -31,25 +25,13 @@ static const char *const gate[3][2][2] = {
     {{"192.0.2.21", "192.0.2.22"}, {"2001:db8:c::1", "2001:db8:c::2"}},
 };
 
-static struct fx f;
 static struct tdo_tunnel_opt sa_opt; /* of the SAs that are added from now on */
 
 static int
-open_engine(void **state)
+open_plain(void **state)
 {
-	(void)state;
-	memset(&f, 0, sizeof(f));
 	memset(&sa_opt, 0, sizeof(sa_opt));
-	fx_open(&f, NULL);
-	return 0;
-}
-
-static int
-close_engine(void **state)
-{
-	(void)state;
-	fx_close(&f);
-	return 0;
+	return open_engine(state);
 }
 
 /* A tunnel with the outer family, number n, for which there are no policies yet. */
@@ -223,7 +205,7 @@ d20_encapsulation_obeys_the_ecn_knob(void **state)
 {
 	(void)state;
 	for (unsigned pair = 0; pair < 4; pair++) {
-		assert_int_equal(open_engine(NULL), 0);
+		assert_int_equal(open_plain(NULL), 0);
 		one_tunnel(pair & 1, pair >> 1);
 		check_encapsulation(pair & 1, pair >> 1, 0xb8);
 		check_encapsulation(pair & 1, pair >> 1, 0x00);
@@ -282,7 +264,7 @@ all_ecn_combinations_are_decapsulated_by_the_table(void **state)
 {
 	(void)state;
 	for (unsigned pair = 0; pair < 4; pair++) {
-		assert_int_equal(open_engine(NULL), 0);
+		assert_int_equal(open_plain(NULL), 0);
 		one_tunnel(pair & 1, pair >> 1);
 		for (unsigned n = 0; n < MODES * 16; n++) {
 			int mode = (int)(n / 16) - 1;
@@ -494,7 +476,7 @@ static struct tdo_pkt *
 with_options(bool in6, bool out6, const struct tdo_tunnel_opt *sa, const struct tdo_tunnel_opt *sp)
 {
 	assert_int_equal(close_engine(NULL), 0);
-	assert_int_equal(open_engine(NULL), 0);
+	assert_int_equal(open_plain(NULL), 0);
 	sa_opt = *sa;
 	f.sp_tunnel = *sp;
 	fx_knob(&f, TDO_KNOB_ECN, 0);
@@ -735,7 +717,7 @@ family_pairs_pass_through_nested_tunnels(void **state)
 			uint32_t len;
 
 			assert_int_equal(close_engine(NULL), 0);
-			assert_int_equal(open_engine(NULL), 0);
+			assert_int_equal(open_plain(NULL), 0);
 			nested(n, in6, combo >> 1);
 			p = udp(in6, 0xb8, true);
 			len = p->len;
@@ -764,7 +746,7 @@ congestion_comes_through_nested_tunnels(void **state)
 		struct tdo_pkt *p;
 
 		assert_int_equal(close_engine(NULL), 0);
-		assert_int_equal(open_engine(NULL), 0);
+		assert_int_equal(open_plain(NULL), 0);
 		fx_knob(&f, TDO_KNOB_ECN, 2);
 		nested(3, in6, combo >> 1);
 		p = udp(in6, 0xba, true);
@@ -791,7 +773,7 @@ d23_spoofed_own_addresses_are_dropped_in_every_family_pair(void **state)
 			struct tdo_pkt *p;
 
 			assert_int_equal(close_engine(NULL), 0);
-			assert_int_equal(open_engine(NULL), 0);
+			assert_int_equal(open_plain(NULL), 0);
 			nested(n, in6, combo >> 1);
 			p = udp(in6, 0, false);
 			tdo_out(f.w, &p, 1, f.now);
@@ -827,7 +809,7 @@ identification_is_never_zero(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
+#define T(name) cmocka_unit_test_setup_teardown(name, open_plain, close_engine)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(d20_encapsulation_obeys_the_ecn_knob),
 	    cmocka_unit_test(all_ecn_combinations_are_decapsulated_by_the_table),
