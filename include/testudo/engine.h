@@ -72,6 +72,11 @@ struct tdo_engine_config {
 	void *log_ctx;
 	struct tdo_crypto *crypto; /* borrowed; made with at least nworkers */
 	unsigned nworkers;         /* 1 .. 64 */
+	/*
+	 * Flows that each worker remembers: a power of two, 64 .. 65,536; 0: 16,384.  Each takes
+	 * 136 bytes.
+	 */
+	unsigned flows;
 	struct tdo_cover_ops cover;
 	struct tdo_natt_ops natt;
 	/*

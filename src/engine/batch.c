@@ -11,16 +11,17 @@
 unsigned
 tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *ret)
 {
-	unsigned ngroups = 0;
+	struct tdo_group *g = ret;
 
 	for (unsigned i = 0, first = 0; i < n; first = i) {
-		while (i < n && sa[i] == sa[first])
-			i++;
-		ret[ngroups].sa = sa[first];
-		ret[ngroups].first = (uint8_t)first;
-		ret[ngroups++].n = (uint8_t)(i - first);
+		struct tdo_sa *of = sa[i];
+
+		while (++i < n && sa[i] == of)
+			;
+		*g++ = (struct tdo_group){
+		    .sa = of, .first = (uint8_t)first, .n = (uint8_t)(i - first)};
 	}
-	return ngroups;
+	return (unsigned)(g - ret);
 }
 
 static const struct tdo_transform *
@@ -44,8 +45,8 @@ find_runs(const struct tdo_group *g, unsigned n, bool out, struct run *ret)
 	for (unsigned i = 0, first = 0; i < n; first = i) {
 		const struct tdo_transform *t = transform_of(&g[first], out);
 
-		while (i < n && transform_of(&g[i], out) == t)
-			i++;
+		while (++i < n && transform_of(&g[i], out) == t)
+			;
 		ret[nruns++] = (struct run){
 		    .transform = t, .first = (uint8_t)first, .n = (uint8_t)(i - first)};
 	}

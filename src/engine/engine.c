@@ -84,6 +84,10 @@ default_knobs(struct tdo_engine *e)
 	for (unsigned k = 0; k < TDO_KNOB_COUNT; k++)
 		for (unsigned i = 0; i < 2; i++)
 			atomic_init(&e->knob[k][i], tdo_knob_info((enum tdo_knob)k)->def);
+	if (e->cfg.flows)
+		for (unsigned i = 0; i < 2; i++)
+			atomic_init(
+			    &e->knob[TDO_KNOB_SPDCACHE_MAXENTRIES][i], (int32_t)e->cfg.flows);
 }
 
 int
@@ -93,7 +97,8 @@ tdo_engine_new(const struct tdo_engine_config *cfg, struct tdo_engine **ret)
 	int r;
 
 	if (cfg->mem.alloc == NULL || cfg->mem.free == NULL || cfg->random == NULL ||
-	    cfg->crypto == NULL || cfg->nworkers == 0 || cfg->nworkers > TDO_QSBR_READERS)
+	    cfg->crypto == NULL || cfg->nworkers == 0 || cfg->nworkers > TDO_QSBR_READERS ||
+	    !tdo_flow_cache_size_ok(cfg->flows))
 		return -EINVAL;
 	e = tdo_line_alloc(&cfg->mem, sizeof(*e));
 	if (e == NULL)

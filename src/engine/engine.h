@@ -54,7 +54,7 @@ struct tdo_sad; /* sad.c */
 struct tdo_spd; /* spd.c */
 
 /* Per-worker memory; nothing in it is written by two threads. */
-struct tdo_flow_cache; /* flow_cache.c */
+struct tdo_flow_cache; /* flow_cache.h */
 
 #define TDO_OFFENDER_WORDS (sizeof(struct tdo_offender) / sizeof(uint64_t))
 
@@ -105,9 +105,8 @@ struct tdo_tunnel_plan {
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
-	bool out;            /* the call that it is in processes outbound packets */
-	bool reassembles;    /* the caller does: see tdo_worker_reassembles() */
-	bool cache_refilled; /* since flows were aimed at (path.h) */
+	bool out;         /* the call that it is in processes outbound packets */
+	bool reassembles; /* the caller does: see tdo_worker_reassembles() */
 	struct tdo_flow_cache *cache;
 	_Atomic uint64_t stat[TDO_STAT_COUNT]; /* written by the worker, relaxed */
 	_Atomic uint64_t drops[TDO_AT_COUNT][TDO_REASON_COUNT];
@@ -248,6 +247,8 @@ void tdo_tunnel_tick(struct tdo_engine *e, tdo_ns now);
 
 /* ---- flow_cache.c, called when a worker is made and freed ---- */
 
+/* Is this a size that an engine may be asked for (struct tdo_engine_config)? */
+bool tdo_flow_cache_size_ok(unsigned flows);
 /* 0 or -ENOMEM. */
 TDO_MUST_CHECK int tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret);
 void tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c); /* c may be NULL */

@@ -1,58 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Per-worker flow cache: what was decided for a flow, in sets of four entries.
+ * The flow cache (flow_cache.h): decisions in sets of four entries.
  *
- * Where the last flow with some bits of its hash was tells which entry to look at first.  If the
- * flow is not there, tags of 16 bits, the four of a set side by side, tell.
- *
- * An entry holds borrowed pointers to a policy and to SAs.  They are valid because an entry is
- * used only while the engine's generation is the one under which it was filled: the control
- * thread changes the generation after it unpublished a thing and before it retires it, so a
- * worker that still finds the old generation has not passed a quiescent state since.  It looks
- * once for the lookups of a burst, within which there is none.
+ * Where the last flow with some bits of a cheap hash was tells which entry to look at first.  If
+ * the flow is not there, tags of 16 bits of a keyed one, the four of a set side by side, tell.
  */
 #include <errno.h>
-#include <string.h>
 
-#include "base/addr.h"
 #include "engine/control.h"
-#include "engine/path.h"
+#include "engine/flow_cache.h"
 
-/* Powers of two.  net.key.spdcache.maxentries is SETS * WAYS. */
-enum { SETS = 1024, WAYS = 4, SPIS = 1024, GUESSES = 4096 };
-
-/* Two cache lines; a packet with one SA reads little of the second. */
-struct tdo_flow_entry {
-	uint64_t version; /* 0: empty */
-	uint8_t src[16], dst[16];
-	uint64_t upper;
-	struct tdo_decision d;
+enum {
+	WAYS = TDO_FLOW_WAYS,
+	FLOWS_MIN = 64,
+	FLOWS_MAX = 65536, /* what an index of 16 bits can name */
 };
 
-struct tdo_flow_cache {
-	uint64_t version;            /* counts the generations seen: cannot wrap, as theirs could */
-	uint32_t generation;         /* the last one seen */
-	uint32_t victim;             /* way that is replaced next where all four are in use */
-	struct tdo_flow_entry *last; /* of the last lookup */
-	uint16_t guess[GUESSES];     /* by hash: an index of all entries */
-	uint16_t tag[SETS][WAYS];
-	struct {
-		uint64_t version;
-		struct tdo_sa *sa;
-	} by_spi[SPIS];
-	_Alignas(64) struct tdo_flow_entry entry[SETS][WAYS];
-};
+bool
+tdo_flow_cache_size_ok(unsigned flows)
+{
+	return flows == 0 ||
+	       (flows >= FLOWS_MIN && flows <= FLOWS_MAX && (flows & (flows - 1)) == 0);
+}
 
 int
 tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret)
 {
-	struct tdo_flow_cache *c = tdo_line_alloc(&e->cfg.mem, sizeof(*c));
+	unsigned flows = (unsigned)tdo_knob(e, TDO_KNOB_SPDCACHE_MAXENTRIES, TDO_AF_INET);
+	size_t entries = flows * sizeof(struct tdo_flow_entry), size;
+	struct tdo_flow_cache *c;
 
 	_Static_assert(sizeof(struct tdo_flow_entry) % 64 == 0, "whole cache lines");
+	size = sizeof(*c) + entries + flows * sizeof(c->tag[0][0]);
+	c = tdo_line_alloc(&e->cfg.mem, size);
 	if (!c)
 		return -ENOMEM;
 	c->version = 1;
-	c->last = &c->entry[0][0];
+	c->size = size;
+	c->sets = flows / WAYS;
+	c->tag = (uint16_t(*)[WAYS])(void *)((uint8_t *)c->entry + entries);
 	*ret = c;
 	return 0;
 }
@@ -60,8 +46,11 @@ tdo_flow_cache_new(struct tdo_engine *e, struct tdo_flow_cache **ret)
 void
 tdo_flow_cache_free(struct tdo_engine *e, struct tdo_flow_cache *c)
 {
-	tdo_line_free(&e->cfg.mem, c, sizeof(*c));
+	if (c)
+		tdo_line_free(&e->cfg.mem, c, c->size);
 }
+
+/* ---- aiming --------------------------------------------------------------------------- */
 
 /* A flow is its two addresses and this; families are told apart by it as well. */
 static inline uint64_t
@@ -80,70 +69,59 @@ upper_of(const struct tdo_flow *f, uint8_t dir)
 #endif
 }
 
-static inline uint64_t
-word(const uint8_t *p)
+/*
+ * Where to look first.  It has no key: who makes flows that look at one place makes them take the
+ * way by the tags.  IPv4 has nothing in the second half of an address.
+ */
+static inline unsigned
+guess_of(const struct tdo_flow *f, uint64_t upper)
 {
-	uint64_t x;
+	uint64_t src = tdo_flow_word(f->src.b), dst = tdo_flow_word(f->dst.b), h;
 
-	memcpy(&x, p, sizeof(x));
-	return x;
+	h = (src ^ (dst << 32 | dst >> 32)) * 0x9e3779b97f4a7c15u + upper * 0xff51afd7ed558ccdu;
+	if (f->src.af == TDO_AF_INET6)
+		h += tdo_flow_word(f->src.b + 8) * 0xbf58476d1ce4e5b9u +
+		     tdo_flow_word(f->dst.b + 8) * 0xd6e8feb86659fd93u;
+	return (unsigned)(h >> (64 - TDO_FLOW_GUESS_BITS));
 }
 
-static inline bool
-addresses_equal(const uint8_t *src, const uint8_t *dst, const struct tdo_flow *f)
+void
+tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
+    struct tdo_flow_aim *ret)
 {
-	uint64_t d;
+	struct tdo_flow_cache *c = w->cache;
 
-	/* What differs mostly differs here. */
-	if (word(dst) != word(f->dst.b))
-		return false;
-	d = word(src) ^ word(f->src.b);
-	d |= word(src + 8) ^ word(f->src.b + 8);
-	d |= word(dst + 8) ^ word(f->dst.b + 8);
-	return d == 0;
+	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct tdo_flow *f = &p[i]->ip.flow;
+		uint64_t upper = upper_of(f, dir);
+		struct tdo_flow_entry *e = c->entry + c->guess[guess_of(f, upper)];
+
+		__builtin_prefetch(e);
+		__builtin_prefetch(e->d.sas);
+		ret[i] = (struct tdo_flow_aim){.upper = upper, .likely = e};
+	}
 }
 
-static inline bool
-is_of(const struct tdo_flow_entry *e, const struct tdo_flow_aim *a, uint64_t version)
-{
-	return e->version == version && e->upper == a->upper &&
-	       addresses_equal(e->src, e->dst, a->flow);
-}
+/* ---- searching ------------------------------------------------------------------------ */
 
 /*
  * A keyed multilinear hash, whose products do not wait for each other: the most that an
- * outsider who guessed the key could do is to evict entries.  IPv4 has nothing in the second
- * half of an address.
+ * outsider who guessed the key could do is to evict entries.
  */
-static inline uint64_t
+static uint64_t
 hash_of(const struct tdo_hash_key *secret, const struct tdo_flow *f, uint64_t upper)
 {
 	uint64_t s = secret->k[0], h = secret->k[1];
 
-	h += (word(f->src.b) ^ s) * 0x9e3779b97f4a7c15u;
-	h += (word(f->dst.b) ^ s) * 0x94d049bb133111ebu;
+	h += (tdo_flow_word(f->src.b) ^ s) * 0x9e3779b97f4a7c15u;
+	h += (tdo_flow_word(f->dst.b) ^ s) * 0x94d049bb133111ebu;
 	h += (upper ^ s) * 0xff51afd7ed558ccdu;
-	if (f->src.af == TDO_AF_INET6) {
-		h += (word(f->src.b + 8) ^ s) * 0xbf58476d1ce4e5b9u;
-		h += (word(f->dst.b + 8) ^ s) * 0xd6e8feb86659fd93u;
-	}
+	h += (tdo_flow_word(f->src.b + 8) ^ s) * 0xbf58476d1ce4e5b9u;
+	h += (tdo_flow_word(f->dst.b + 8) ^ s) * 0xd6e8feb86659fd93u;
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15u;
 	return h ^ h >> 29;
-}
-
-/* The version that belongs to the present generation; read before anything is looked up. */
-static uint64_t
-version_now(struct tdo_worker *w)
-{
-	struct tdo_flow_cache *c = w->cache;
-	uint32_t g = atomic_load_explicit(&w->engine->generation, memory_order_acquire);
-
-	if (g != c->generation) {
-		c->generation = g;
-		c->version++;
-	}
-	return c->version;
 }
 
 static uint16_t
@@ -180,117 +158,76 @@ first_way(uint64_t lanes)
 	return lane;
 }
 
-/* One of the set that may be overwritten. */
-static struct tdo_flow_entry *
-victim_of(struct tdo_flow_cache *c, unsigned set, uint64_t same_tag)
+/* The way of a set's entries e that may be overwritten. */
+static unsigned
+victim_of(struct tdo_flow_cache *c, const struct tdo_flow_entry *e, uint64_t same_tag)
 {
 	if (same_tag)
-		return &c->entry[set][first_way(same_tag)];
+		return first_way(same_tag);
 	for (unsigned i = 0; i < WAYS; i++)
-		if (c->entry[set][i].version != c->version)
-			return &c->entry[set][i];
-	return &c->entry[set][c->victim++ % WAYS];
+		if (e[i].version != c->version)
+			return i;
+	return c->victim++ % WAYS;
 }
 
-/*
- * An entry for a flow that is not where it was looked for, if it is anywhere: a further one with
- * its tag, or one filled by a packet in front of it.
- */
+/* The flow's entry by its hash; true: it holds the decision, false: it is empty. */
 static bool
-search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_flow_entry **ret)
+by_hash(struct tdo_worker *w, const struct tdo_flow *f, const struct tdo_flow_aim *a,
+    struct tdo_flow_entry **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
-	unsigned set = (unsigned)(a->hash % SETS);
-	uint64_t same_tag = lanes_equal(c, set, tag_of(a->hash));
-	struct tdo_flow_entry *e;
+	uint64_t hash = hash_of(&w->engine->hash_key, f, a->upper);
+	unsigned set = (unsigned)hash & (c->sets - 1), way;
+	uint64_t same_tag = lanes_equal(c, set, tag_of(hash));
+	struct tdo_flow_entry *e = c->entry + (size_t)set * WAYS;
 
 	for (uint64_t left = same_tag; left; left &= left - 1) {
-		*ret = &c->entry[set][first_way(left)];
-		if (is_of(*ret, a, c->version))
+		*ret = e + first_way(left);
+		if (tdo_flow_is_at(*ret, f, a, c->version))
 			return true;
 	}
-	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
-	w->cache_refilled = true;
-	*ret = e = victim_of(c, set, same_tag);
-	c->tag[set][e - c->entry[set]] = tag_of(a->hash);
+	way = victim_of(c, e, same_tag);
+	c->tag[set][way] = tag_of(hash);
+	*ret = e = e + way;
 	e->version = c->version;
-	memcpy(e->src, a->flow->src.b, sizeof(e->src));
-	memcpy(e->dst, a->flow->dst.b, sizeof(e->dst));
+	memcpy(e->src, f->src.b, sizeof(e->src));
+	memcpy(e->dst, f->dst.b, sizeof(e->dst));
 	e->upper = a->upper;
 	e->d = (struct tdo_decision){0};
 	return false;
 }
 
-/* Starts to load the entry that may be the flow's. */
-static inline struct tdo_flow_entry *
-fetch(struct tdo_flow_cache *c, uint64_t hash)
-{
-	struct tdo_flow_entry *e = &c->entry[0][0] + c->guess[hash % GUESSES];
-
-	__builtin_prefetch(e);
-	__builtin_prefetch(e->d.sas);
-	return e;
-}
-
-void
-tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
-    struct tdo_flow_aim *ret)
-{
-	struct tdo_flow_cache *c = w->cache;
-
-	(void)version_now(w);
-	w->cache_refilled = false;
-	tdo_worker_stat(w, TDO_STAT_SPD_CACHE_LOOKUP, n);
-	for (unsigned i = 0; i < n; i++) {
-		const struct tdo_flow *f = &p[i]->ip.flow;
-		struct tdo_flow_aim *a = &ret[i];
-
-		a->flow = f;
-		a->upper = upper_of(f, dir);
-		/* Packets of a flow come in rows. */
-		a->same = i > 0 && a[-1].upper == a->upper &&
-			  addresses_equal(a[-1].flow->src.b, a[-1].flow->dst.b, f);
-		a->hash = a->same ? a[-1].hash : hash_of(&w->engine->hash_key, f, a->upper);
-		a->likely = a->same ? a[-1].likely : fetch(c, a->hash);
-	}
-	for (struct tdo_flow_aim *a = ret; a < ret + n; a++)
-		a->known = a->same                           ? a[-1].known
-			   : is_of(a->likely, a, c->version) ? &a->likely->d
-							     : NULL;
-}
-
 bool
-tdo_flow_cache_search(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
+tdo_flow_cache_search(struct tdo_worker *w, const struct tdo_flow *f, const struct tdo_flow_aim *a,
+    struct tdo_decision **ret)
 {
 	struct tdo_flow_cache *c = w->cache;
-	struct tdo_flow_entry *e = a->same ? c->last : a->likely;
-	bool hit = a->same ? e->version == c->version : is_of(e, a, c->version);
+	struct tdo_flow_entry *e;
+	bool hit = by_hash(w, f, a, &e);
 
 	if (!hit)
-		hit = search(w, a, &e);
-	c->guess[a->hash % GUESSES] = (uint16_t)(e - &c->entry[0][0]);
-	c->last = e;
+		tdo_worker_stat(w, TDO_STAT_SPD_CACHE_MISS, 1);
+	c->guess[guess_of(f, a->upper)] = (uint16_t)(e - c->entry);
 	*ret = &e->d;
 	return hit;
 }
 
 void
-tdo_flow_cache_forget(struct tdo_worker *w)
+tdo_flow_cache_forget(struct tdo_decision *d)
 {
-	w->cache->last->version = 0;
+	struct tdo_flow_entry *e =
+	    (struct tdo_flow_entry *)((char *)d - offsetof(struct tdo_flow_entry, d));
+
+	e->version = 0;
 }
 
 struct tdo_sa *
-tdo_sa_cache_find(struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto)
+tdo_sa_cache_search(struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto)
 {
 	struct tdo_flow_cache *c = w->cache;
-	unsigned i = (spi ^ spi >> 10) % SPIS; /* the receiver picks SPIs, often in a row */
-	struct tdo_sa *sa = c->by_spi[i].sa;
+	struct tdo_sa *sa = tdo_sad_find_in(w->engine, dst, spi, proto);
+	unsigned i = tdo_sa_cache_slot(spi);
 
-	if (c->by_spi[i].version == version_now(w) && sa->id.spi == spi && sa->id.proto == proto &&
-	    tdo_addr_equal(&sa->id.dst, dst))
-		return sa;
-	sa = tdo_sad_find_in(w->engine, dst, spi, proto);
 	if (sa) {
 		c->by_spi[i].version = c->version;
 		c->by_spi[i].sa = sa;

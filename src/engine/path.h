@@ -38,64 +38,6 @@ unsigned tdo_group_rows(struct tdo_sa *const *sa, unsigned n, struct tdo_group *
 void tdo_batch_run(struct tdo_worker *w, struct tdo_sa *const *sa, struct tdo_pkt *const *p,
     unsigned n, bool out, tdo_ns now);
 
-/* ---- flow_cache.c ---- */
-
-/* What was decided for a flow; constant as long as SAD, SPD and knobs are. */
-struct tdo_decision {
-	const struct tdo_sp *sp; /* NULL: no policy matches */
-	uint8_t verdict;         /* out: enum tdo_verdict */
-	uint8_t nsas;            /* as in struct tdo_pkt; in: the history that was checked ... */
-	uint8_t tunnelled;
-	bool checked;   /* ... if this is set, with this outcome: */
-	bool use_no_sa; /* out: PASS because a request of level use found no SA */
-	bool uncertain; /* in: see struct tdo_spd_hit */
-	uint16_t reason;
-	const struct tdo_sa *sas[TDO_HIST_MAX];
-};
-
-struct tdo_flow_entry; /* flow_cache.c */
-
-/* What is looked for. */
-struct tdo_flow_aim {
-	const struct tdo_flow *flow;
-	uint64_t upper; /* all of the flow but its addresses, and the direction */
-	uint64_t hash;
-	struct tdo_flow_entry *likely; /* where it may be */
-	struct tdo_decision *known;    /* that it is there was seen */
-	bool same;                     /* as the one before it */
-};
-
-/*
- * Aims at the flows of n parsed packets, so that their lookups do not wait for memory one after
- * the other.  To be called when all of them are parsed: addresses that were just stored in
- * parts are slow to load as a whole.
- */
-void tdo_flow_cache_aim(struct tdo_worker *w, uint8_t dir, struct tdo_pkt *const *p, unsigned n,
-    struct tdo_flow_aim *ret);
-/* tdo_flow_cache_find() of what was not there, or may have been replaced since. */
-bool tdo_flow_cache_search(
-    struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret);
-/*
- * Aims are found in their order, all of them, before the worker becomes quiescent.  The worker's
- * slot for a flow: true when it holds the decision; false: the slot is empty and belongs to the
- * flow as soon as the caller has filled it, before the next lookup.
- */
-static inline bool
-tdo_flow_cache_find(struct tdo_worker *w, const struct tdo_flow_aim *a, struct tdo_decision **ret)
-{
-	*ret = a->known;
-	return (a->known && !w->cache_refilled) || tdo_flow_cache_search(w, a, ret);
-}
-
-/* Empties the slot that the last lookup returned: its decision is for one packet only. */
-void tdo_flow_cache_forget(struct tdo_worker *w);
-/*
- * tdo_sad_find_in() by way of a small table of the worker, which costs no keyed hash.  Who
- * chooses SPIs to collide in it makes himself wait for the SAD, nothing else.
- */
-struct tdo_sa *tdo_sa_cache_find(
-    struct tdo_worker *w, const struct tdo_addr *dst, uint32_t spi, uint8_t proto);
-
 /* ---- fault.c: packets that a peer must refuse, made for tests ---- */
 
 /* Between the two halves of an outbound transform, before the cryptography (test_replay). */

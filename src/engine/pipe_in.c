@@ -3,9 +3,9 @@
  * The inbound pipeline: IPsec headers are removed layer by layer, then the policy is
  * checked against the whole history (RFC 4301 5.2; spec 7.2).
  */
-#include "base/addr.h"
 #include "engine/check.h"
 #include "engine/encap.h"
+#include "engine/flow_cache.h"
 #include "engine/icmp.h"
 #include "engine/ipcomp.h"
 #include "engine/path.h"
@@ -99,17 +99,22 @@ apply_policy(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_dec
 	return TDO_REASON_NONE;
 }
 
+static void
+look_up(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_decision *d)
+{
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
+
+	d->sp = hit.sp;
+	d->uncertain = hit.uncertain;
+}
+
 static inline enum tdo_reason
 policy(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_flow_aim *aim)
 {
 	struct tdo_decision *d;
 
-	if (!tdo_flow_cache_find(w, aim, &d)) {
-		struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
-
-		d->sp = hit.sp;
-		d->uncertain = hit.uncertain;
-	}
+	if (!tdo_flow_cache_find(w, &p->ip.flow, aim, &d))
+		look_up(w, p, d);
 	p->sp = d->sp;
 	return same_history(d, p) ? (enum tdo_reason)d->reason : apply_policy(w, p, d);
 }
@@ -160,6 +165,22 @@ judge_quote(struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason r)
 	return TDO_REASON_NONE;
 }
 
+/* The verdict of a packet of which its policy says r; true: it passes. */
+static inline bool
+conclude(
+    struct tdo_worker *w, struct tdo_pkt *p, enum tdo_reason r, struct tdo_sp_use *use, tdo_ns now)
+{
+	if ((r != TDO_REASON_NONE || p->nsas == 0) && tdo_is_icmp(p))
+		r = judge_quote(w, p, r);
+	tdo_sp_used(use, p->sp, now);
+	if (r != TDO_REASON_NONE) {
+		tdo_worker_drop(w, p, NULL, r, now);
+		return false;
+	}
+	p->verdict = TDO_VERDICT_PASS;
+	return true;
+}
+
 /* Checks the policy of all packets without a verdict; returns how many passed. */
 static unsigned
 check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
@@ -179,19 +200,8 @@ check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	}
 	if (left > 0)
 		tdo_flow_cache_aim(w, TDO_DIR_IN, todo, left, aim);
-	for (unsigned i = 0; i < left; i++) {
-		enum tdo_reason r = policy(w, todo[i], &aim[i]);
-
-		if ((r != TDO_REASON_NONE || todo[i]->nsas == 0) && tdo_is_icmp(todo[i]))
-			r = judge_quote(w, todo[i], r);
-		tdo_sp_used(&use, todo[i]->sp, now);
-		if (r != TDO_REASON_NONE) {
-			tdo_worker_drop(w, todo[i], NULL, r, now);
-			continue;
-		}
-		todo[i]->verdict = TDO_VERDICT_PASS;
-		passed++;
-	}
+	for (unsigned i = 0; i < left; i++)
+		passed += conclude(w, todo[i], policy(w, todo[i], &aim[i]), &use, now);
 	tdo_sp_use_flush(&use, now);
 	return passed;
 }
@@ -270,23 +280,19 @@ has_layer_for_us(const struct tdo_worker *w, const struct tdo_pkt *p)
 }
 
 /* Of a packet whose header, with its UDP header perhaps, is what is expected. */
-static struct tdo_sa *
+static inline struct tdo_sa *
 look_up_sa(struct tdo_worker *w, const struct tdo_pkt *p, uint8_t proto, struct tdo_sa *last)
 {
 	const struct tdo_addr *dst = &p->ip.flow.dst;
 
-	if (last && last->id.spi == p->spi && last->id.proto == proto &&
-	    tdo_addr_equal(&last->id.dst, dst))
+	if (last && tdo_sa_is(last, dst, p->spi, proto))
 		return last;
 	return tdo_sa_cache_find(w, dst, p->spi, proto);
 }
 
-/*
- * The SA of a packet, or NULL and the reason.  last is the SA of the packet before: packets of
- * an SA come in rows.
- */
-static struct tdo_sa *
-find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_reason *ret_why)
+/* find_sa() of what is not ESP behind an IP header, whole and not too deep. */
+static __attribute__((noinline)) struct tdo_sa *
+find_rare_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_reason *ret_why)
 {
 	const struct tdo_flow *f = &p->ip.flow;
 
@@ -312,6 +318,20 @@ find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_r
 	else
 		return look_up_sa(w, p, f->proto, last);
 	return NULL;
+}
+
+/*
+ * The SA of a packet, or NULL and the reason.  last is the SA of the packet before: packets of
+ * an SA come in rows.
+ */
+static inline struct tdo_sa *
+find_sa(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_sa *last, enum tdo_reason *ret_why)
+{
+	*ret_why = TDO_REASON_IN_NO_SA;
+	if (p->ip.flow.proto == TDO_IPPROTO_ESP && !p->ip.frag && p->nsas < TDO_HIST_MAX &&
+	    tdo_read_spi(p))
+		return look_up_sa(w, p, TDO_IPPROTO_ESP, last);
+	return find_rare_sa(w, p, last, ret_why);
 }
 
 /* By the last header that was removed. */
@@ -419,6 +439,7 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	uint64_t bytes = 0;
 
 	tdo_worker_way(w, false);
+	tdo_flow_cache_begin(w);
 	tdo_ipcomp_forget(w);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
@@ -446,10 +467,14 @@ tdo_in_way(const struct tdo_worker *w, const struct tdo_pkt *fragment)
 	return tdo_siphash(&w->engine->hash_key, k, sizeof(k));
 }
 
+/* The flow cache stays out of it: the SAs of the fragment may be older than what the cache knows.
+ */
 void
 tdo_in_whole(
     struct tdo_worker *w, struct tdo_pkt *whole, const struct tdo_pkt *fragment, tdo_ns now)
 {
+	struct tdo_decision d = {0};
+	struct tdo_sp_use use = {0};
 	struct tdo_sa *sa;
 
 	reset(whole);
@@ -468,7 +493,11 @@ tdo_in_whole(
 			return;
 		}
 	}
-	tdo_worker_stat(w, TDO_STAT_IN_DELIVERED, check_policy(w, &whole, 1, now));
+	look_up(w, whole, &d);
+	whole->sp = d.sp;
+	if (conclude(w, whole, apply_policy(w, whole, &d), &use, now))
+		tdo_worker_stat(w, TDO_STAT_IN_DELIVERED, 1);
+	tdo_sp_use_flush(&use, now);
 }
 
 /* ---- packets without protection ---- */
@@ -508,6 +537,7 @@ tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	unsigned passed = 0;
 
 	tdo_worker_way(w, false);
+	tdo_flow_cache_begin(w);
 	for (unsigned i = 0; i < n; i++) {
 		reset(p[i]);
 		if (!parse(w, p[i], now) || (!is_exempt(p[i]) && !judge_icmp(w, p[i], now)))

@@ -3,6 +3,7 @@
 #include "base/addr.h"
 #include "engine/control.h"
 #include "engine/encap.h"
+#include "engine/flow_cache.h"
 #include "engine/icmp.h"
 #include "engine/layer_out.h"
 #include "engine/path.h"
@@ -337,6 +338,7 @@ tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo
 	unsigned left = 0;
 
 	tdo_worker_way(w, true);
+	tdo_flow_cache_begin(w);
 	for (unsigned i = 0; i < n; i++) {
 		if (p[i]->held == 0) {
 			fresh++;
@@ -351,8 +353,9 @@ tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo
 	for (unsigned i = 0; i < left; i++) {
 		struct tdo_decision *d;
 
-		if (!tdo_flow_cache_find(w, &aim[i], &d) && !look_up(w, todo[i], d, now))
-			tdo_flow_cache_forget(w);
+		if (!tdo_flow_cache_find(w, &todo[i]->ip.flow, &aim[i], &d) &&
+		    !look_up(w, todo[i], d, now))
+			tdo_flow_cache_forget(d);
 		if (todo[i]->held == 0)
 			tdo_sp_used(&use, d->sp, now);
 		apply(w, todo[i], d, now);

@@ -245,6 +245,7 @@ open_scene(struct scene *s, uint32_t *seed)
 	    .random_ctx = seed,
 	    .crypto = crypto(),
 	    .nworkers = 1,
+	    .flows = 64,
 	    .log = check_line};
 	struct tdo_pfkey_config pc = {.mem = mem};
 

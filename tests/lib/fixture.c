@@ -65,8 +65,11 @@ fx_open(struct fx *f, const char *driver)
 {
 	struct tdo_mem mem = {counted_alloc, counted_free, f};
 	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1, .only = driver};
-	struct tdo_engine_config ec = {
-	    .mem = mem, .random = repeatable_random, .random_ctx = f, .nworkers = 1};
+	struct tdo_engine_config ec = {.mem = mem,
+	    .random = repeatable_random,
+	    .random_ctx = f,
+	    .nworkers = 1,
+	    .flows = f->flows};
 
 	f->rng.state = 1;
 	f->now = 1000 * TDO_SEC;

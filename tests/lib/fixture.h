@@ -14,6 +14,7 @@ struct fx {
 	struct tdo_worker *w; /* worker 0 */
 	struct tdo_crypto *crypto;
 	struct rng rng;
+	unsigned flows;       /* before fx_open(): as in the engine's configuration */
 	bool constant_random; /* the engine's random bytes are all 0xa5 */
 	size_t allocated;     /* bytes not yet freed */
 	tdo_ns now;

@@ -113,7 +113,8 @@ static const struct row {
     {TDO_KNOB_HOLD_PACKETS, "net.key.hold_packets", "", RANGE, 8, 0, 1024},
     {TDO_KNOB_HOLD_BYTES, "net.key.hold_bytes", "", RANGE, 1 << 20, 0, 1 << 30},
     {TDO_KNOB_PREFERED_OLDSA, "net.key.prefered_oldsa net.key.preferred_oldsa", "", RANGE, 0, 0, 1},
-    {TDO_KNOB_SPDCACHE_MAXENTRIES, "net.key.spdcache.maxentries", "", READ_ONLY, 4096, 4096, 4096},
+    {TDO_KNOB_SPDCACHE_MAXENTRIES, "net.key.spdcache.maxentries", "", READ_ONLY, 16384, 16384,
+	16384},
     {TDO_KNOB_SPDCACHE_THRESHOLD, "net.key.spdcache.threshold", "", READ_ONLY, 0, 0, 0},
     {TDO_KNOB_FEATURE, "kern.features.ipsec", "", READ_ONLY, 1, 1, 1},
 };
