@@ -4,68 +4,27 @@
  * own, origin, size, and where it may be fragmented (RFC 4301 8.1, spec 7.1 step 10 and 7.4).
  */
 #define _GNU_SOURCE /* sendmmsg() */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <cmocka.h>
 
 #include "base/be.h"
-#include "daemon/worker.h"
-#include "fixture.h"
-#include "io/vnet.h"
+#include "outbound_case.h"
 #include "wire/ip.h"
 #include "wire/udp.h"
 
-enum { FD_TUN = 1001, FD_RAW4, FD_RAW6, FD_ICMP4, FD_ICMP6 };
-enum { PORT = 4500, PATH = 1500 };
-
-static struct fx us, peer;
-static struct tdo_packet_worker *w;
-static _Atomic bool recovering;
-static _Atomic size_t held;
-static _Atomic uint16_t udp_port;
+enum { PATH = 1500 };
 
 /* ---- the kernel ----------------------------------------------------------------------- */
 
 static struct {
-	struct tdo_pkt *input;
 	unsigned outside, inside, whole; /* packets that left */
 	unsigned df;                     /* outer headers that have it */
 	uint32_t told;                   /* MTU of an ICMP error */
 	uint32_t longest;                /* packet in a tunnel */
 } k;
 
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
 int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
 ssize_t __wrap_sendto(
     int fd, const void *b, size_t len, int flags, const struct sockaddr *to, socklen_t tolen);
-
-ssize_t
-__wrap_readv(int fd, const struct iovec *iov, int n)
-{
-	uint32_t len = TDO_VNET_HLEN + (k.input ? k.input->len : 0);
-	static uint8_t all[TDO_VNET_HLEN + TDO_PKT_MAXLEN];
-
-	assert_int_equal(fd, FD_TUN);
-	assert_int_equal(n, 2);
-	if (k.input == NULL) {
-		errno = EAGAIN;
-		return -1;
-	}
-	memset(all, 0, TDO_VNET_HLEN);
-	memcpy(all + TDO_VNET_HLEN, tdo_pkt_data(k.input), k.input->len);
-	memcpy(iov[0].iov_base, all, iov[0].iov_len);
-	memcpy(iov[1].iov_base, all + iov[0].iov_len, len - iov[0].iov_len);
-	fx_pkt_free(k.input);
-	k.input = NULL;
-	return (ssize_t)len;
-}
 
 static void
 leave(const uint8_t *ip, uint32_t len)
@@ -79,13 +38,7 @@ leave(const uint8_t *ip, uint32_t len)
 		k.outside++;
 		return;
 	}
-	p = fx_pkt_new(len);
-	fx_pkt_set(p, ip, len);
-	if (ip[v6 ? 6 : 9] == TDO_IPPROTO_UDP)
-		p->flags = TDO_PKT_UDP_ENCAP;
-	tdo_in(peer.w, &p, 1, peer.now);
-	if (p->verdict != TDO_VERDICT_PASS)
-		fail_msg("%s", tdo_reason_info(p->reason)->name);
+	p = peer_opens(ip, len);
 	k.longest = p->len > k.longest ? p->len : k.longest;
 	k.inside += p->ip.frag;
 	k.whole += !p->ip.frag;
@@ -207,7 +160,7 @@ static const struct row {
 static const char *const outcome_name[] = {"whole", "outside", "inside", "ICMP"};
 
 static void
-add_tunnel(const struct row *r)
+add_tunnel_of(const struct row *r)
 {
 	bool in6 = r->shape == V6_IN_V4 || r->shape == V6_IN_V6;
 	bool out6 = r->shape == V4_IN_V6 || r->shape == V6_IN_V6;
@@ -224,50 +177,27 @@ add_tunnel(const struct row *r)
 	if (r->limit != 0)
 		sa.natt = (struct tdo_natt){
 		    .type = TDO_NATT_ESPINUDP, .sport = PORT, .dport = PORT, .frag = r->limit};
-	fx_add_sa(&us, &sa);
-	fx_add_sa(&peer, &sa);
-	fx_add_sp(&us, TDO_DIR_OUT, here, there, TDO_PROTO_ANY, request);
-	fx_add_sp(&peer, TDO_DIR_IN, here, there, TDO_PROTO_ANY, request);
+	add_tunnel(&sa, here, there, request);
 }
 
 static void
 open_all(const struct row *r, int32_t dfbit)
 {
-	const struct tdo_worker_shared shared = {&recovering, &held, &udp_port};
-	struct tdo_worker_fds fds = {.tun = FD_TUN,
-	    .raw4_in = {-1, -1, -1},
-	    .raw6_in = {-1, -1, -1},
-	    .raw4_out = FD_RAW4,
-	    .raw6_out = FD_RAW6,
-	    .raw4_clear = -1,
-	    .raw6_clear = -1,
-	    .mtu4 = -1,
-	    .mtu6 = -1,
-	    .icmp4 = FD_ICMP4,
-	    .icmp6 = FD_ICMP6,
-	    .udp4_in = -1,
-	    .udp6_in = -1,
-	    .udp4_out_df = -1,
-	    .udp4_out = -1,
-	    .udp6_out = -1};
 	struct tdo_addr local[2];
 
 	memset(&k, 0, sizeof(k));
-	memset(&us, 0, sizeof(us));
-	memset(&peer, 0, sizeof(peer));
-	fx_open(&us, NULL);
-	fx_open(&peer, NULL);
+	open_ends();
 	local[0] = fx_addr("10.1.0.1");
 	local[1] = fx_addr("2001:db8:1::1");
 	assert_int_equal(tdo_engine_set_local(us.e, local, 2), 0);
 	fx_knob(&us, TDO_KNOB_DFBIT, dfbit);
 	fx_knob(&us, TDO_KNOB_FRAG_FIRST, r->first);
-	add_tunnel(r);
-	assert_int_equal(tdo_packet_worker_new(us.e, 0, &fds, 0, &shared, &w), 0);
+	add_tunnel_of(r);
+	assert_int_equal(start_worker(), 0);
 }
 
-static struct tdo_pkt *
-datagram(const struct row *r)
+static void
+put_datagram(const struct row *r)
 {
 	bool v6 = r->shape == V6_IN_V4 || r->shape == V6_IN_V6;
 	uint32_t hlen = (v6 ? TDO_IP6_HLEN : TDO_IP4_HLEN) + TDO_UDP_HLEN;
@@ -281,7 +211,8 @@ datagram(const struct row *r)
 		tdo_ip4_set_csum(tdo_pkt_data(p));
 	}
 	assert_int_equal(p->len, r->len);
-	return p;
+	tun_put(NULL, tdo_pkt_data(p), p->len);
+	fx_pkt_free(p);
 }
 
 static enum outcome
@@ -306,7 +237,7 @@ by_the_table(void **state)
 			unsigned left;
 
 			open_all(r, dfbit);
-			k.input = datagram(r);
+			put_datagram(r);
 			while (tdo_outbound_round(w))
 				;
 			left = k.whole + k.inside;
@@ -316,9 +247,7 @@ by_the_table(void **state)
 				    outcome_name[outcome()], k.told, k.df, left);
 			if (r->outcome == INSIDE && r->limit != 0)
 				assert_in_range(k.longest, 1, r->limit > 68 ? r->limit : 68);
-			tdo_packet_worker_free(w, false);
-			fx_close(&us);
-			fx_close(&peer);
+			close_ends();
 		}
 }
 

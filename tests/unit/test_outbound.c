@@ -5,54 +5,26 @@
  */
 #define _GNU_SOURCE /* sendmmsg() */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <cmocka.h>
 
 #include "base/addr.h"
 #include "base/be.h"
-#include "daemon/worker.h"
-#include "fixture.h"
-#include "io/vnet.h"
+#include "outbound_case.h"
 #include "pktgen.h"
 #include "wire/ip.h"
 #include "wire/udp.h"
 
-#define G     "192.0.2.1" /* our gateway and the peer's */
-#define H     "192.0.2.2"
-#define G6    "2001:db8::1"
-#define H6    "2001:db8::2"
-#define PORT  4500
-#define SIZE  1300u /* of a datagram in a super-packet */
-#define INPUT 64u
-#define MAX   4096u
-
-enum { FD_TUN = 1001, FD_RAW4, FD_RAW6, FD_UDP4, FD_UDP4_DF, FD_UDP6 };
-
-static struct fx us, peer;
-static struct tdo_packet_worker *w;
-static _Atomic bool recovering;
-static _Atomic size_t held;
-static _Atomic uint16_t udp_port;
+#define G    "192.0.2.1" /* our gateway and the peer's */
+#define H    "192.0.2.2"
+#define G6   "2001:db8::1"
+#define H6   "2001:db8::2"
+#define SIZE 1300u /* of a datagram in a super-packet */
+#define MAX  4096u
 
 /* ---- the kernel ----------------------------------------------------------------------- */
 
 static struct {
-	/* What the TUN has: header and packet. */
-	struct {
-		uint8_t *bytes;
-		uint32_t len;
-	} input[INPUT];
-	unsigned ninput, read;
 	uint32_t number; /* of the next datagram that is made */
 
 	uint32_t seen[MAX]; /* numbers of datagrams, as the peer got them */
@@ -66,40 +38,15 @@ static struct {
 	uint32_t part_len;
 } k;
 
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
 int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
-
-ssize_t
-__wrap_readv(int fd, const struct iovec *iov, int n)
-{
-	uint32_t len, first = (uint32_t)iov[0].iov_len;
-
-	assert_int_equal(fd, FD_TUN);
-	assert_int_equal(n, 2);
-	if (k.read == k.ninput) {
-		errno = EAGAIN;
-		return -1;
-	}
-	len = k.input[k.read].len;
-	assert_true(len > first && len - first <= iov[1].iov_len);
-	memcpy(iov[0].iov_base, k.input[k.read].bytes, first);
-	memcpy(iov[1].iov_base, k.input[k.read].bytes + first, len - first);
-	k.read++;
-	return (ssize_t)len;
-}
 
 /* The peer opens a packet: its datagram has a number and a right checksum. */
 static void
 arrive(const uint8_t *bytes, uint32_t len)
 {
-	struct tdo_pkt *p = fx_pkt_new(len);
+	struct tdo_pkt *p = peer_opens(bytes, len);
 
-	fx_pkt_set(p, bytes, len);
-	p->flags = TDO_PKT_UDP_ENCAP;
-	tdo_in(peer.w, &p, 1, peer.now);
-	if (p->verdict != TDO_VERDICT_PASS)
-		fail_msg("%s", tdo_reason_info(p->reason)->name);
 	assert_true(pktgen_csums_ok(p));
 	assert_true(k.nseen < MAX);
 	k.net[k.nseen] = p->ip.flow.dst.b[1];
@@ -216,12 +163,12 @@ put(const char *dst, uint32_t payload, uint16_t size)
 	    .ttl = 64,
 	    .proto = TDO_IPPROTO_UDP,
 	    .df = true};
-	uint8_t *b = calloc(1, sizeof(vnet) + total), *udp = b + sizeof(vnet) + TDO_IP4_HLEN;
+	static uint8_t b[TDO_PKT_MAXLEN];
+	uint8_t *udp = b + TDO_IP4_HLEN;
 
 	_Static_assert(sizeof(vnet) == TDO_VNET_HLEN, "no padding");
-	assert_true(k.ninput < INPUT);
-	memcpy(b, &vnet, sizeof(vnet));
-	tdo_ip_build(b + sizeof(vnet), &h, TDO_UDP_HLEN + payload);
+	memset(b, 0, total);
+	tdo_ip_build(b, &h, TDO_UDP_HLEN + payload);
 	tdo_put_be16(udp + TDO_UDP_SPORT_OFF, 1000);
 	tdo_put_be16(udp + TDO_UDP_DPORT_OFF, 2000);
 	tdo_put_be16(udp + TDO_UDP_LEN_OFF, (uint16_t)(TDO_UDP_HLEN + payload));
@@ -229,19 +176,7 @@ put(const char *dst, uint32_t payload, uint16_t size)
 						 &h.dst, TDO_IPPROTO_UDP, TDO_UDP_HLEN + payload)));
 	for (uint32_t at = 0; at < payload; at += step)
 		tdo_put_be32(udp + TDO_UDP_HLEN + at, k.number++);
-	k.input[k.ninput].bytes = b;
-	k.input[k.ninput++].len = (uint32_t)sizeof(vnet) + total;
-}
-
-static void
-put_packet(const uint8_t *packet, uint32_t len)
-{
-	uint8_t *b = calloc(1, TDO_VNET_HLEN + len);
-
-	assert_true(k.ninput < INPUT);
-	memcpy(b + TDO_VNET_HLEN, packet, len);
-	k.input[k.ninput].bytes = b;
-	k.input[k.ninput++].len = TDO_VNET_HLEN + len;
+	tun_put(&vnet, b, total);
 }
 
 /* A datagram that its sender cut into two. */
@@ -266,12 +201,12 @@ put_cut(const char *dst, uint32_t payload)
 	tdo_ip_build(b, &h, first);
 	tdo_put_be16(b + 6, TDO_IP4_MF);
 	tdo_ip4_set_csum(b);
-	put_packet(b, TDO_IP4_HLEN + first);
+	tun_put(NULL, b, TDO_IP4_HLEN + first);
 	memmove(udp, udp + first, len - first);
 	tdo_ip_build(b, &h, len - first);
 	tdo_put_be16(b + 6, (uint16_t)(first / 8));
 	tdo_ip4_set_csum(b);
-	put_packet(b, TDO_IP4_HLEN + len - first);
+	tun_put(NULL, b, TDO_IP4_HLEN + len - first);
 }
 
 /* As many rounds as it takes; everything arrives in order. */
@@ -283,7 +218,7 @@ run(void)
 	do
 		rounds++;
 	while (tdo_outbound_round(w));
-	assert_int_equal(k.read, k.ninput);
+	assert_int_equal(tun.read, tun.n);
 	assert_int_equal(k.nseen, k.number);
 	return rounds;
 }
@@ -312,7 +247,7 @@ expect_order_of_each(void)
 /* ---- set-up --------------------------------------------------------------------------- */
 
 static void
-add_tunnel(bool v6, const char *net, uint32_t spi)
+add_tunnel_to(bool v6, const char *net, uint32_t spi)
 {
 	struct fx_sa sa = {.src = v6 ? G6 : G,
 	    .dst = v6 ? H6 : H,
@@ -324,53 +259,27 @@ add_tunnel(bool v6, const char *net, uint32_t spi)
 	const char *request =
 	    v6 ? "esp/tunnel/" G6 "-" H6 "/require" : "esp/tunnel/" G "-" H "/require";
 
-	fx_add_sa(&us, &sa);
-	fx_add_sa(&peer, &sa);
-	fx_add_sp(&us, TDO_DIR_OUT, "10.1.0.0/16", net, TDO_PROTO_ANY, request);
-	fx_add_sp(&peer, TDO_DIR_IN, "10.1.0.0/16", net, TDO_PROTO_ANY, request);
+	add_tunnel(&sa, "10.1.0.0/16", net, request);
 }
 
 static int
 setup(void **state)
 {
-	const struct tdo_worker_shared shared = {&recovering, &held, &udp_port};
-	struct tdo_worker_fds fds = {.tun = FD_TUN,
-	    .raw4_in = {-1, -1, -1},
-	    .raw6_in = {-1, -1, -1},
-	    .raw4_out = FD_RAW4,
-	    .raw6_out = FD_RAW6,
-	    .raw4_clear = -1,
-	    .raw6_clear = -1,
-	    .mtu4 = -1,
-	    .mtu6 = -1,
-	    .udp4_in = -1,
-	    .udp6_in = -1,
-	    .udp4_out_df = FD_UDP4_DF,
-	    .udp4_out = FD_UDP4,
-	    .udp6_out = FD_UDP6};
-
 	(void)state;
 	memset(&k, 0, sizeof(k));
-	memset(&us, 0, sizeof(us));
-	memset(&peer, 0, sizeof(peer));
-	fx_open(&us, NULL);
-	fx_open(&peer, NULL);
+	open_ends();
 	fx_local(&us, "10.1.0.1"); /* nothing is forwarded */
-	add_tunnel(false, "10.2.0.0/16", 0x1001);
-	add_tunnel(true, "10.3.0.0/16", 0x1002);
+	add_tunnel_to(false, "10.2.0.0/16", 0x1001);
+	add_tunnel_to(true, "10.3.0.0/16", 0x1002);
 	udp_port = PORT;
-	return tdo_packet_worker_new(us.e, 0, &fds, 0, &shared, &w);
+	return start_worker();
 }
 
 static int
 teardown(void **state)
 {
 	(void)state;
-	tdo_packet_worker_free(w, false);
-	for (unsigned i = 0; i < k.ninput; i++)
-		free(k.input[i].bytes);
-	fx_close(&us);
-	fx_close(&peer);
+	close_ends();
 	return 0;
 }
 
@@ -524,7 +433,7 @@ all_mixed(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 30; round++) {
 		k.row_error = rng_below(&r, 8) == 0 ? EMSGSIZE : 0;
-		for (unsigned i = 0; i < INPUT; i++) {
+		for (unsigned i = 0; i < TUN_MAX; i++) {
 			uint16_t size = (uint16_t)(100 + rng_below(&r, 1200));
 			uint32_t n = 1 + rng_below(&r, 64);
 
@@ -537,9 +446,7 @@ all_mixed(void **state)
 		}
 		run();
 		expect_order();
-		for (unsigned i = 0; i < k.ninput; i++)
-			free(k.input[i].bytes);
-		k.ninput = k.read = 0;
+		tun_clear();
 		k.number = k.nseen = 0;
 	}
 	assert_true(k.rows > 0 && k.raw > 0);
