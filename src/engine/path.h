@@ -184,6 +184,17 @@ void tdo_sa_ask_to_grow(struct tdo_worker *w, struct tdo_sa *sa);
 
 /* ---- pipe.c ---- */
 
+/* Clears what an earlier call found out about the packet. */
+static inline void
+tdo_pkt_forget(struct tdo_pkt *p)
+{
+	p->verdict = TDO_VERDICT_NONE;
+	p->reason = TDO_REASON_NONE;
+	p->nsas = p->tunnelled = p->layer = p->outer_ecn = p->encap_len = 0;
+	p->sp = NULL;
+	p->spi = p->seq = 0;
+}
+
 /* What every fragment of the datagram shows of it, the first one as well. */
 struct tdo_flow tdo_flow_of_fragment(const struct tdo_ip_info *ip);
 

@@ -208,16 +208,6 @@ check_policy(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 
 /* ---- removing IPsec headers ---- */
 
-static void
-reset(struct tdo_pkt *p)
-{
-	p->verdict = TDO_VERDICT_NONE;
-	p->reason = TDO_REASON_NONE;
-	p->nsas = p->tunnelled = p->layer = p->outer_ecn = p->encap_len = 0;
-	p->sp = NULL;
-	p->spi = p->seq = 0;
-}
-
 static bool
 parse(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 {
@@ -442,7 +432,7 @@ tdo_in(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns now)
 	tdo_flow_cache_begin(w);
 	tdo_ipcomp_forget(w);
 	for (unsigned i = 0; i < n; i++) {
-		reset(p[i]);
+		tdo_pkt_forget(p[i]);
 		bytes += p[i]->len;
 		if (parse(w, p[i], now) && has_layer_for_us(w, p[i]))
 			todo[left++] = p[i];
@@ -477,7 +467,7 @@ tdo_in_whole(
 	struct tdo_sp_use use = {0};
 	struct tdo_sa *sa;
 
-	reset(whole);
+	tdo_pkt_forget(whole);
 	tdo_worker_way(w, false);
 	if (!parse(w, whole, now))
 		return;
@@ -539,7 +529,7 @@ tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo_ns 
 	tdo_worker_way(w, false);
 	tdo_flow_cache_begin(w);
 	for (unsigned i = 0; i < n; i++) {
-		reset(p[i]);
+		tdo_pkt_forget(p[i]);
 		if (!parse(w, p[i], now) || (!is_exempt(p[i]) && !judge_icmp(w, p[i], now)))
 			continue;
 		p[i]->verdict = TDO_VERDICT_PASS;

@@ -266,17 +266,6 @@ apply(struct tdo_worker *w, struct tdo_pkt *p, const struct tdo_decision *d, tdo
 		tdo_worker_stat(w, TDO_STAT_OUT_PASSED, 1);
 }
 
-/* Clears what an earlier call left. */
-static void
-reset(struct tdo_pkt *p)
-{
-	p->verdict = TDO_VERDICT_NONE;
-	p->reason = TDO_REASON_NONE;
-	p->nsas = p->tunnelled = p->layer = p->outer_ecn = p->encap_len = 0;
-	p->sp = NULL;
-	p->spi = p->seq = 0;
-}
-
 /* True when SAs of the policy protect the datagram itself: see needs_whole(). */
 static bool
 wants_datagrams(const struct tdo_sp *sp)
@@ -344,7 +333,7 @@ tdo_out_classify(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, tdo
 			fresh++;
 			bytes += p[i]->len;
 		}
-		reset(p[i]);
+		tdo_pkt_forget(p[i]);
 		if (examine(w, p[i], now))
 			todo[left++] = p[i];
 	}

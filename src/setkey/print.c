@@ -249,6 +249,10 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 static void
 print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 {
+	if (tdo_sadb_ext_is_address(ext)) {
+		print_address(f, m, ext);
+		return;
+	}
 	switch (ext) {
 	case TDO_SADB_EXT_SA:
 		print_sa(f, m);
@@ -260,15 +264,6 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	case TDO_SADB_EXT_LIFETIME_HARD:
 	case TDO_SADB_EXT_LIFETIME_SOFT:
 		print_lifetime(f, m, ext);
-		break;
-	case TDO_SADB_EXT_ADDRESS_SRC:
-	case TDO_SADB_EXT_ADDRESS_DST:
-	case TDO_SADB_EXT_ADDRESS_PROXY:
-	case TDO_SADB_X_EXT_NAT_T_OAI:
-	case TDO_SADB_X_EXT_NAT_T_OAR:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
-		print_address(f, m, ext);
 		break;
 	case TDO_SADB_EXT_KEY_AUTH:
 	case TDO_SADB_EXT_KEY_ENCRYPT:

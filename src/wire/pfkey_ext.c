@@ -338,6 +338,23 @@ tdo_sadb_ext_known(unsigned type)
 	return type <= TDO_SADB_EXT_MAX && formats[type].name != NULL;
 }
 
+bool
+tdo_sadb_ext_is_address(unsigned type)
+{
+	switch (type) {
+	case TDO_SADB_EXT_ADDRESS_SRC:
+	case TDO_SADB_EXT_ADDRESS_DST:
+	case TDO_SADB_EXT_ADDRESS_PROXY:
+	case TDO_SADB_X_EXT_NAT_T_OAI:
+	case TDO_SADB_X_EXT_NAT_T_OAR:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
+	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
+		return true;
+	default:
+		return false;
+	}
+}
+
 const char *
 tdo_sadb_ext_name(unsigned ext)
 {
@@ -357,15 +374,9 @@ check_contents(unsigned type, const struct tdo_sadb_ext *e, int *ret_err)
 		struct tdo_sadb_sa2 sa2;
 	} u;
 
-	switch (type) {
-	case TDO_SADB_EXT_ADDRESS_SRC:
-	case TDO_SADB_EXT_ADDRESS_DST:
-	case TDO_SADB_EXT_ADDRESS_PROXY:
-	case TDO_SADB_X_EXT_NAT_T_OAI:
-	case TDO_SADB_X_EXT_NAT_T_OAR:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
+	if (tdo_sadb_ext_is_address(type))
 		return decode_address(e, &u.address, ret_err);
+	switch (type) {
 	case TDO_SADB_EXT_KEY_AUTH:
 	case TDO_SADB_EXT_KEY_ENCRYPT:
 		return decode_key(e, &u.key);

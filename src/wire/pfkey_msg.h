@@ -107,6 +107,8 @@ struct tdo_sadb_err {
 /* "SADB_ADD", "SADB_EXT_SA": static; never NULL, also for unknown numbers. */
 const char *tdo_sadb_type_name(unsigned type);
 const char *tdo_sadb_ext_name(unsigned ext);
+/* True for extensions that are a sadb_address. */
+bool tdo_sadb_ext_is_address(unsigned ext);
 
 /* IP protocol number of an SA type and back; 0 when there is none. */
 uint8_t tdo_sadb_satype_proto(uint8_t satype);

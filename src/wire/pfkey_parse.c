@@ -200,18 +200,9 @@ check_base(const struct tdo_sadb_base *b, uint8_t version, struct tdo_sadb_err *
 static enum tdo_sadb_fault
 fault_of(unsigned type)
 {
-	switch (type) {
-	case TDO_SADB_EXT_ADDRESS_SRC:
-	case TDO_SADB_EXT_ADDRESS_DST:
-	case TDO_SADB_EXT_ADDRESS_PROXY:
-	case TDO_SADB_X_EXT_NAT_T_OAI:
-	case TDO_SADB_X_EXT_NAT_T_OAR:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_SRC:
-	case TDO_SADB_X_EXT_NEW_ADDRESS_DST:
+	if (tdo_sadb_ext_is_address(type))
 		return TDO_SADB_FAULT_ADDR;
-	default:
-		return tdo_sadb_ext_known(type) ? TDO_SADB_FAULT_OTHER : TDO_SADB_FAULT_EXT;
-	}
+	return tdo_sadb_ext_known(type) ? TDO_SADB_FAULT_OTHER : TDO_SADB_FAULT_EXT;
 }
 
 static int
