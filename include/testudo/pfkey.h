@@ -50,6 +50,12 @@ void tdo_pfkey_close(struct tdo_pfkey_client *c); /* c may be NULL */
  */
 void tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns now);
 
+/*
+ * True when the client said that packets may hold several messages, by X_TDO_ROWS.  The transport
+ * cuts its packets and may join what it pulls.
+ */
+bool tdo_pfkey_rows(const struct tdo_pfkey_client *c);
+
 /* True when tdo_pfkey_pull() would give a message. */
 bool tdo_pfkey_pending(const struct tdo_pfkey_client *c);
 

@@ -13,8 +13,10 @@
 #include "os/clock.h"
 #include "wire/pfkey_msg.h"
 
-#define IN_PER_TURN  16 /* messages read from one client before others have their turn */
-#define OUT_PER_TURN 64 /* messages sent to one client, likewise */
+#define IN_PER_TURN  16  /* packets read from one client before others have their turn */
+#define MSG_PER_TURN 64  /* ... or messages, when packets hold several */
+#define OUT_PER_TURN 64  /* packets sent to one client, likewise */
+#define ROW_PER_TURN 512 /* ... or messages in rows */
 
 struct client {
 	struct tdo_source source; /* first: a source is its client */
@@ -27,7 +29,7 @@ struct client {
 	bool changed_spd; /* sent a message that changes the SPD */
 	bool gone;        /* to be freed at the end of the turn */
 	uint32_t events;  /* that epoll waits for */
-	uint8_t *stash;   /* a message that did not fit into the socket */
+	uint8_t *stash;   /* a packet that did not fit into the socket */
 	size_t stash_len;
 };
 
@@ -39,7 +41,7 @@ struct tdo_keyserver {
 	struct tdo_pfkey *pfkey;
 	struct client *clients, *awake;
 	unsigned nclients, nstrangers; /* strangers: clients without privileges */
-	uint8_t *buf;                  /* one message */
+	uint8_t *buf;                  /* one packet */
 };
 
 unsigned
@@ -137,11 +139,25 @@ send_stash(struct client *c)
 	return rc;
 }
 
+/* The next packet, in ks->buf: one message, or as many as make a row full; counts them. */
+static size_t
+pull_packet(struct client *c, unsigned *count)
+{
+	size_t len = 0, n;
+
+	do {
+		n = tdo_pfkey_pull(c->end, c->server->buf + len, TDO_PFKEY_MSG_MAX);
+		len += n;
+		*count += n > 0;
+	} while (n > 0 && tdo_pfkey_rows(c->end) && len < TDO_SADB_ROW_FULL);
+	return len;
+}
+
 static int
-send_next(struct client *c)
+send_next(struct client *c, unsigned *count)
 {
 	struct tdo_keyserver *ks = c->server;
-	size_t len = tdo_pfkey_pull(c->end, ks->buf, TDO_PFKEY_MSG_MAX);
+	size_t len = pull_packet(c, count);
 	int rc;
 
 	if (len == 0)
@@ -177,10 +193,11 @@ choose_events(struct client *c)
 static void
 write_client(struct client *c)
 {
+	unsigned count = 0;
 	int rc = send_stash(c);
 
-	for (unsigned i = 0; rc == 1 && i < OUT_PER_TURN; i++)
-		rc = send_next(c);
+	for (unsigned i = 0; rc == 1 && i < OUT_PER_TURN && count < ROW_PER_TURN; i++)
+		rc = send_next(c, &count);
 	if (rc < 0)
 		hang_up(c);
 	else
@@ -215,40 +232,70 @@ changes_spd(const uint8_t *msg, size_t len)
 	       b.type == TDO_SADB_X_SPDSETIDX;
 }
 
-/* One message unit more than the longest message, so that a datagram cut off to fit is never as
+/* One message unit more than the longest packet, so that a datagram cut off to fit is never as
  * long as its length field says: it is answered EMSGSIZE like every other wrong length. */
-#define IN_BUF_LEN (TDO_PFKEY_MSG_MAX + 8)
+#define BUF_LEN (TDO_SADB_ROW_MAX + 8)
 
-/* One message: 1 processed, 0 none there, -1 the client is gone. */
+static void
+take_message(struct client *c, const uint8_t *msg, size_t len)
+{
+	struct tdo_keyserver *ks = c->server;
+
+	tdo_pfkey_input(c->end, msg, len, tdo_clock_now());
+	/* What strangers send is refused: it says nothing about who loads policies. */
+	if (c->privileged && changes_spd(msg, len)) {
+		c->changed_spd = true;
+		ks->hooks.spd_changed(ks->hooks.ctx);
+	}
+}
+
+/* The messages of a packet; what is too much for a row is one that does not parse. */
+static int
+take_packet(struct client *c, const uint8_t *p, size_t len)
+{
+	int count = 0;
+
+	do {
+		bool cut = tdo_pfkey_rows(c->end) && count < TDO_SADB_ROW_MSGS - 1;
+		size_t n = cut ? tdo_sadb_row_next(p, len) : len;
+
+		take_message(c, p, n);
+		p += n;
+		len -= n;
+		count++;
+	} while (len > 0);
+	return count;
+}
+
+/* One packet: the number of its messages, 0 there is none, -1 the client is gone. */
 static int
 read_one(struct client *c)
 {
 	struct tdo_keyserver *ks = c->server;
-	struct iovec iov = {ks->buf, IN_BUF_LEN};
+	size_t room = tdo_pfkey_rows(c->end) ? BUF_LEN : TDO_PFKEY_MSG_MAX + 8;
+	struct iovec iov = {ks->buf, room};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
+	int count;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : socket_failed(c);
 	if (n == 0)
 		return -1;
-	tdo_pfkey_input(c->end, ks->buf, (size_t)n, tdo_clock_now());
-	/* What strangers send is refused: it says nothing about who loads policies. */
-	if (c->privileged && changes_spd(ks->buf, (size_t)n)) {
-		c->changed_spd = true;
-		ks->hooks.spd_changed(ks->hooks.ctx);
-	}
+	count = take_packet(c, ks->buf, (size_t)n);
 	tdo_wipe(ks->buf, (size_t)n);
-	return 1;
+	return count;
 }
 
 static void
 read_client(struct client *c)
 {
-	int rc = 1;
+	int rc = 1, count = 0;
 
-	for (unsigned i = 0; rc == 1 && i < IN_PER_TURN; i++)
+	for (unsigned i = 0; rc > 0 && i < IN_PER_TURN && count < MSG_PER_TURN; i++) {
 		rc = read_one(c);
+		count += rc;
+	}
 	c->server->hooks.processed(c->server->hooks.ctx);
 	tdo_keyserver_wake(c->server, c);
 	if (rc < 0)
@@ -330,7 +377,7 @@ tdo_keyserver_new(int epfd, const struct tdo_data_env *env, const struct tdo_key
 	ks->epfd = epfd;
 	ks->env = env;
 	ks->hooks = *hooks;
-	ks->buf = malloc(IN_BUF_LEN);
+	ks->buf = malloc(BUF_LEN);
 	rc = ks->buf == NULL ? -ENOMEM : tdo_source_ctl(epfd, EPOLL_CTL_ADD, &ks->source, EPOLLIN);
 	if (rc != 0) {
 		free(ks->buf);

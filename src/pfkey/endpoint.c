@@ -137,6 +137,7 @@ static const struct action {
     [TDO_SADB_X_SPDSETIDX] = {tdo_pfkey_do_spdsetidx, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_SPDDELETE2] = {tdo_pfkey_do_spddelete2, PRIVILEGED, TDO_PFKEY_ALL, 0},
     [TDO_SADB_X_NAT_T_NEW_MAPPING] = {NULL, PRIVILEGED, TDO_PFKEY_NOBODY, EOPNOTSUPP},
+    [TDO_SADB_X_TDO_ROWS] = {tdo_pfkey_do_rows, ANYBODY, TDO_PFKEY_NOBODY, 0},
 };
 
 /* ---- requests ----------------------------------------------------------------------- */

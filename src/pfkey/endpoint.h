@@ -38,6 +38,7 @@ struct tdo_pfkey_client {
 	struct tdo_pfkey_cred cred;
 	void *cookie;
 	bool promisc;
+	bool rows;           /* it takes packets with several messages */
 	uint16_t registered; /* bit 1 << satype */
 
 	struct tdo_pfkey_item *head, *tail;
@@ -134,7 +135,7 @@ void tdo_pfkey_reply_echo(struct tdo_pfkey_call *call);
 tdo_pfkey_handler tdo_pfkey_do_getspi, tdo_pfkey_do_add, tdo_pfkey_do_update, tdo_pfkey_do_delete,
     tdo_pfkey_do_flush;
 tdo_pfkey_handler tdo_pfkey_do_get, tdo_pfkey_do_dump, tdo_pfkey_do_acquire;
-tdo_pfkey_handler tdo_pfkey_do_register, tdo_pfkey_do_promisc;
+tdo_pfkey_handler tdo_pfkey_do_register, tdo_pfkey_do_promisc, tdo_pfkey_do_rows;
 tdo_pfkey_handler tdo_pfkey_do_spdadd, tdo_pfkey_do_spdupdate, tdo_pfkey_do_spddelete,
     tdo_pfkey_do_spddelete2, tdo_pfkey_do_spdsetidx, tdo_pfkey_do_spdacquire, tdo_pfkey_do_spdget,
     tdo_pfkey_do_spdflush, tdo_pfkey_do_spddump;

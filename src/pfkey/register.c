@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REGISTER and X_PROMISC: what a client wants to hear (RFC 2367 3.1.7, 3.1.11). */
+/*
+ * REGISTER and X_PROMISC: what a client wants to hear (RFC 2367 3.1.7, 3.1.11), and X_TDO_ROWS: in
+ * which packets.
+ */
 #include <errno.h>
 
 #include "pfkey/endpoint.h"
@@ -54,4 +57,20 @@ tdo_pfkey_do_promisc(struct tdo_pfkey_call *call)
 	call->c->promisc = on == 1;
 	tdo_pfkey_reply(call);
 	return 0;
+}
+
+int
+tdo_pfkey_do_rows(struct tdo_pfkey_call *call)
+{
+	if (call->m->next > 0)
+		return -EINVAL;
+	call->c->rows = true;
+	tdo_pfkey_reply(call);
+	return 0;
+}
+
+bool
+tdo_pfkey_rows(const struct tdo_pfkey_client *c)
+{
+	return c->rows;
 }

@@ -96,25 +96,52 @@ receive(struct exec *x, struct tdo_sadb_msg *m)
 	return r;
 }
 
+/* Waits for one message, or for an answer long enough. */
+static int
+take(struct exec *x)
+{
+	struct tdo_sadb_msg m;
+	int r = receive(x, &m);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		match(x, &m);
+		return 0;
+	}
+	/* spec 2.1: a statement that gets no answer ends silently. */
+	x->ring[x->first].answered = true;
+	retire(x);
+	return 0;
+}
+
+/* Sends what was collected. */
+static int
+push(struct exec *x)
+{
+	struct client *c = x->client;
+	int r = 0;
+
+	/* Never wait for a daemon that waits for us to read its answers. */
+	while (r == 0 && c->unsent > 0 && x->n > c->unsent && !tdo_client_writable(c))
+		r = take(x);
+	return r != 0 ? r : tdo_client_push(c);
+}
+
 /* Waits until at most limit requests are unanswered. */
 static int
 wait_until(struct exec *x, unsigned limit)
 {
-	while (x->n > limit) {
-		struct tdo_sadb_msg m;
-		int r = receive(x, &m);
+	int r = 0;
 
-		if (r < 0)
-			return r;
-		if (r > 0) {
-			match(x, &m);
-			continue;
-		}
-		/* spec 2.1: a statement that gets no answer ends silently. */
-		x->ring[x->first].answered = true;
-		retire(x);
+	while (r == 0 && x->n > limit) {
+		/* What waits for answers to read has been sent. */
+		if (!tdo_client_has_more(x->client))
+			r = push(x);
+		if (r == 0 && x->n > limit)
+			r = take(x);
 	}
-	return 0;
+	return r;
 }
 
 int
@@ -126,23 +153,20 @@ tdo_exec_wait(struct exec *x)
 	return r;
 }
 
-/* Sends the request in w and notes that its answer is awaited. */
+/* Takes the request in w and notes that its answer is awaited. */
 static int
 submit(struct exec *x, struct tdo_wr *w, struct exec_pending p)
 {
 	/* One at a time while every message is shown, so that answers follow requests. */
 	unsigned window = x->client->trace ? 1 : EXEC_WINDOW;
-	int r = 0;
+	int r = tdo_client_add(x->client, w);
 
-	/* Never wait for a daemon that waits for us to read its answers. */
-	while (r == 0 && x->n > 0 && !tdo_client_writable(x->client))
-		r = wait_until(x, x->n - 1);
-	if (r == 0)
-		r = tdo_client_send(x->client, w);
-	if (r != 0)
+	if (r < 0)
 		return r;
 	x->ring[(x->first + x->n++) % EXEC_WINDOW] = p;
-	return wait_until(x, window - 1);
+	if (r > 0)
+		r = push(x);
+	return r != 0 ? r : wait_until(x, window - 1);
 }
 
 /* ---- dumps -------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include "setkey/names.h"
 #include "setkey/progress.h"
 
-#define EXEC_WINDOW 256
+#define EXEC_WINDOW 512
 
 /*
  * The daemon may be emptying a database of a million entries, for us or for somebody else.  Only

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "setkey/exec.h"
@@ -123,12 +124,13 @@ struct script {
 	struct exec *x;
 	const struct options *opt;
 	int fd;
-	int broken; /* -errno of the connection */
+	bool at_once; /* reading never waits: it is a file */
+	int broken;   /* -errno of the connection */
 };
 
 /*
  * What was sent is waited for before more is read, so that results never wait for the
- * person or program that writes the statements.
+ * person or program that writes the statements.  A file is read without pauses.
  */
 static int
 script_read(void *ctx, char *buf, size_t max)
@@ -136,10 +138,12 @@ script_read(void *ctx, char *buf, size_t max)
 	struct script *s = ctx;
 	ssize_t n;
 
-	s->broken = s->broken ? s->broken : s->opt->check ? 0 : tdo_exec_wait(s->x);
+	if (s->broken == 0 && !s->opt->check && !s->at_once)
+		s->broken = tdo_exec_wait(s->x);
 	if (s->broken != 0)
 		return 0;
-	fflush(stdout);
+	if (!s->at_once)
+		fflush(stdout);
 	do
 		n = read(s->fd, buf, max);
 	while (n < 0 && errno == EINTR);
@@ -176,10 +180,18 @@ script_warn(void *ctx, const struct parse_error *w)
 	print_error(w);
 }
 
+static bool
+is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int
 run_script(struct exec *x, const struct options *opt, int fd)
 {
-	struct script s = {.x = x, .opt = opt, .fd = fd};
+	struct script s = {.x = x, .opt = opt, .fd = fd, .at_once = is_file(fd)};
 	struct parse p = {.read = script_read,
 	    .take = script_take,
 	    .warn = script_warn,
@@ -312,6 +324,14 @@ run(const struct options *opt)
 	    !(opt->mode == MODE_DUMP && isatty(STDOUT_FILENO)))
 		x.progress.out = stderr;
 	client.trace = opt->verbose && opt->mode != MODE_MONITOR ? stdout : NULL;
+	/* Who wants to see messages wants to see them one by one. */
+	if (!opt->verbose && opt->mode != MODE_MONITOR)
+		r = tdo_client_ask_rows(&client, EXEC_PATIENCE_MS);
+	if (r != 0) {
+		fprintf(stderr, "setkey: %s\n", strerror(-r));
+		tdo_client_close(&client);
+		return EXIT_FAILURE;
+	}
 	status = script ? run_script(&x, opt, fd) : run_connected(&x, opt);
 	tdo_client_close(&client);
 	return status;

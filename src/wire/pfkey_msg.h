@@ -121,6 +121,11 @@ uint8_t tdo_sadb_proto_satype(uint8_t proto);
  * answer a message that does not parse.
  */
 TDO_MUST_CHECK bool tdo_sadb_base_read(const void *buf, size_t len, struct tdo_sadb_base *ret);
+/*
+ * Length of the first message of a row: what its length field says if that can be, or all that is
+ * left, which does not parse then.
+ */
+size_t tdo_sadb_row_next(const void *buf, size_t left);
 
 /*
  * Checks and indexes a message of len bytes.  0, or -EMSGSIZE (length field is not len),

@@ -25,6 +25,12 @@ fail(struct tdo_sadb_err *ret_err, int err, unsigned ext, const char *text)
 	return fail_as(ret_err, TDO_SADB_FAULT_OTHER, err, ext, text);
 }
 
+static bool
+is_known(unsigned type)
+{
+	return type <= TDO_SADB_X_NAT_T_NEW_MAPPING || type == TDO_SADB_X_TDO_ROWS;
+}
+
 const char *
 tdo_sadb_type_name(unsigned type)
 {
@@ -53,9 +59,10 @@ tdo_sadb_type_name(unsigned type)
 	    "SADB_X_SPDEXPIRE",
 	    "SADB_X_SPDDELETE2",
 	    "SADB_X_NAT_T_NEW_MAPPING",
+	    [TDO_SADB_X_TDO_ROWS] = "SADB_X_TDO_ROWS",
 	};
 
-	return type <= TDO_SADB_MAX ? names[type] : "unknown message";
+	return is_known(type) ? names[type] : "unknown message";
 }
 
 uint8_t
@@ -117,6 +124,21 @@ tdo_sadb_base_read(const void *buf, size_t len, struct tdo_sadb_base *ret)
 		return false;
 	*ret = read_base(&r, &version, &units);
 	return true;
+}
+
+size_t
+tdo_sadb_row_next(const void *buf, size_t left)
+{
+	struct tdo_rd r = tdo_rd_init(buf, left);
+	uint8_t version;
+	uint16_t units;
+	size_t len;
+
+	if (left < TDO_SADB_BASE_LEN)
+		return left;
+	(void)read_base(&r, &version, &units);
+	len = (size_t)units * TDO_SADB_UNIT;
+	return len < TDO_SADB_BASE_LEN || len > left ? left : len;
 }
 
 /* Which SA types a message may carry. */
@@ -189,7 +211,7 @@ check_base(const struct tdo_sadb_base *b, uint8_t version, struct tdo_sadb_err *
 {
 	if (version != TDO_SADB_VERSION)
 		return fail_as(ret_err, TDO_SADB_FAULT_VERSION, EINVAL, 0, "version is not 2");
-	if (b->type == TDO_SADB_RESERVED || b->type > TDO_SADB_MAX)
+	if (b->type == TDO_SADB_RESERVED || !is_known(b->type))
 		return fail_as(ret_err, TDO_SADB_FAULT_TYPE, EINVAL, 0, "message type is unknown");
 	return check_satype(b, ret_err);
 }

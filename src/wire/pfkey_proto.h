@@ -41,7 +41,15 @@ enum tdo_sadb_type {
 	TDO_SADB_X_SPDEXPIRE,
 	TDO_SADB_X_SPDDELETE2, /* by id */
 	TDO_SADB_X_NAT_T_NEW_MAPPING,
-	TDO_SADB_MAX = TDO_SADB_X_NAT_T_NEW_MAPPING
+	TDO_SADB_X_TDO_ROWS = 31, /* testudo: packets may hold several messages */
+	TDO_SADB_MAX = TDO_SADB_X_TDO_ROWS
+};
+
+/* A packet with several messages, after TDO_SADB_X_TDO_ROWS. */
+enum {
+	TDO_SADB_ROW_MSGS = 128,   /* at most so many of a client */
+	TDO_SADB_ROW_FULL = 16384, /* bytes: nothing is added to as many or more */
+	TDO_SADB_ROW_MAX = TDO_SADB_ROW_FULL + TDO_SADB_MAXLEN
 };
 
 /* sadb_msg_satype beside enum tdo_satype: legal numbers that testudo does not serve. */

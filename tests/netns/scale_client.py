@@ -2,6 +2,7 @@
 
     scale_client.py changes SETKEY STATEMENTS FIRST COUNT
     scale_client.py stuck SETKEY COUNT
+    scale_client.py rows SETKEY COUNT
 """
 import os
 import socket
@@ -104,6 +105,71 @@ def stuck(setkey, count):
     deaf.close()
 
 
+def base(kind, seq, satype=0):
+    return struct.pack("=BBBBHHII", 2, kind, 0, satype, 2, 0, seq, os.getpid())
+
+
+def answers(s, n, sizes):
+    """The next n messages as (type, errno, number); sizes: how many each packet had."""
+    found = []
+    while len(found) < n:
+        p = s.recv(1 << 17)
+        assert p, "the daemon hung up"
+        at, count = 0, 0
+        while at < len(p):
+            length, = struct.unpack_from("=H", p, at + 4)
+            found.append((p[at + 1], p[at + 2], *struct.unpack_from("=I", p, at + 8)))
+            at += length * 8
+            count += 1
+        assert at == len(p)
+        sizes.append(count)
+    assert len(found) == n, found[n:]
+    return found
+
+
+def rows(setkey, count):
+    """Packets with several messages: in order, answered one by one, whatever they are."""
+    GET, REGISTER, ROWS, ESP, EINVAL, EMSGSIZE = 5, 7, 31, 3, 22, 90
+    s, sizes = connect(), []
+    two = base(REGISTER, 1) + base(REGISTER, 2)
+    s.send(two)
+    assert answers(s, 1, sizes) == [(REGISTER, EMSGSIZE, 1)]  # not agreed upon
+    s.send(base(ROWS, 3))
+    assert answers(s, 1, sizes) == [(ROWS, 0, 3)]
+
+    sizes.clear()
+    s.send(b"".join(base(REGISTER, i) for i in range(128)))
+    assert answers(s, 128, sizes) == [(REGISTER, 0, i) for i in range(128)]
+    assert len(sizes) < 64, sizes
+    # One that is refused, one that is cut off, and what cannot even be a message.
+    s.send(base(REGISTER, 1) + base(GET, 2, ESP) + base(REGISTER, 3))
+    assert answers(s, 3, sizes) == [(REGISTER, 0, 1), (GET, EINVAL, 2), (REGISTER, 0, 3)]
+    for rest in b"", b"x" * 9, base(REGISTER, 5)[:15]:
+        s.send(base(REGISTER, 4) + rest)
+        want = [(REGISTER, 0, 4)] + ([(0, EMSGSIZE, 0)] if rest else [])
+        got = answers(s, len(want), sizes)
+        assert [x[:2] if x[0] == 0 else x for x in got] == \
+            [x[:2] if x[0] == 0 else x for x in want], got
+    # Too many: the last one has all that is left, so its length is wrong.
+    s.send(b"".join(base(REGISTER, i) for i in range(1000)))
+    got = answers(s, 128, sizes)
+    assert got == [(REGISTER, 0, i) for i in range(127)] + [(REGISTER, EMSGSIZE, 127)], got[-3:]
+
+    sizes.clear()
+    s.send(base(DUMP, 9))
+    got = answers(s, count, sizes)
+    assert got == [(DUMP, 0, count - 1 - i) for i in range(count)]
+    assert len(sizes) < count / 20, (len(sizes), count)
+    # Nobody waits for a client that does not read, and nothing of its answers is lost.
+    for i in range(20):
+        s.send(base(DUMP, 10))
+    other = connect()
+    ask(other, DUMP)
+    assert sum(1 for _ in entries(other, DUMP)) == count
+    assert len(answers(s, 20 * count, sizes)) == 20 * count
+    print("rows", len(sizes))
+
+
 if __name__ == "__main__":
     what, setkey = sys.argv[1:3]
-    {"changes": changes, "stuck": stuck}[what](setkey, *map(int, sys.argv[3:]))
+    {"changes": changes, "stuck": stuck, "rows": rows}[what](setkey, *map(int, sys.argv[3:]))

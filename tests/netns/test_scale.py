@@ -71,3 +71,11 @@ def test_dump_during_changes_is_consistent(lab):
 def test_clients_that_stop_reading_block_nobody(lab):
     h = host(lab)
     client(h, "stuck", netlab.SETKEY, N)
+
+
+def test_messages_share_packets(lab):
+    h = lab.host("a").start()
+    n = 2000
+    load(h, "".join(line for line, _ in zip(sas(), range(n))))
+    assert count(h, "-D") == n
+    client(h, "rows", netlab.SETKEY, n)

@@ -624,6 +624,38 @@ d19_messages_without_a_handler_are_refused(void **state)
 	}
 }
 
+/* Types between those of others and ours are unknown. */
+static void
+rows_are_agreed_upon_by_a_message(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned type = TDO_SADB_X_NAT_T_NEW_MAPPING + 1; type <= 255; type++) {
+		if (type == TDO_SADB_X_TDO_ROWS)
+			continue;
+		say_base(w->a, (uint8_t)type, 0);
+		assert_int_equal(tdo_pfkey_pull(w->a, answer, sizeof(answer)), TDO_SADB_BASE_LEN);
+		assert_int_equal(answer[2], EINVAL);
+	}
+	/* It has neither an SA type nor extensions. */
+	say_base(w->a, TDO_SADB_X_TDO_ROWS, TDO_SATYPE_ESP);
+	assert_int_equal(tdo_pfkey_pull(w->a, answer, sizeof(answer)), TDO_SADB_BASE_LEN);
+	assert_int_equal(answer[2], EINVAL);
+	begin(TDO_SADB_X_TDO_ROWS, 0);
+	tdo_sadb_put_sa_addrs(&wr, &A4, &B4);
+	say(w->a, NOW);
+	hear(w->a, TDO_SADB_X_TDO_ROWS, EINVAL);
+	assert_false(tdo_pfkey_rows(w->a));
+	say_base(w->a, TDO_SADB_X_TDO_ROWS, 0);
+	hear(w->a, TDO_SADB_X_TDO_ROWS, 0);
+	assert_true(tdo_pfkey_rows(w->a));
+	say_base(w->guest, TDO_SADB_X_TDO_ROWS, 0);
+	hear(w->guest, TDO_SADB_X_TDO_ROWS, 0);
+	assert_true(tdo_pfkey_rows(w->guest));
+	assert_false(tdo_pfkey_rows(w->b));
+	silence(w->b);
+}
+
 /* D52: an answer with type, sequence number and pid as far as they could be read. */
 static void
 d52_structural_errors_are_answered(void **state)
@@ -808,6 +840,7 @@ main(void)
 	    T(policies_that_are_refused),
 	    T(unprivileged_clients_only_read_policies),
 	    T(d19_messages_without_a_handler_are_refused),
+	    T(rows_are_agreed_upon_by_a_message),
 	    T(d52_structural_errors_are_answered),
 	    T(a_client_that_does_not_read_loses_broadcasts_only),
 	    T(every_allocation_may_fail),

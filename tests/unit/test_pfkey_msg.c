@@ -856,12 +856,36 @@ promiscuous_wrapping_is_opened(void **state)
 }
 
 static void
+rows_are_cut_where_messages_end(void **state)
+{
+	uint8_t buf[64] = {0};
+	uint16_t units;
+
+	(void)state;
+	for (size_t left = 0; left < 16; left++)
+		assert_int_equal(tdo_sadb_row_next(buf, left), left);
+	/* Shorter than a base message, whole, too long. */
+	for (units = 0; units <= 9; units++) {
+		memcpy(buf + 4, &units, 2);
+		assert_int_equal(
+		    tdo_sadb_row_next(buf, 64), units < 2 || units > 8 ? 64 : (size_t)units * 8);
+	}
+	units = UINT16_MAX;
+	memcpy(buf + 4, &units, 2);
+	assert_int_equal(tdo_sadb_row_next(buf, 64), 64);
+}
+
+static void
 names_and_numbers(void **state)
 {
 	static const uint8_t types[] = {TDO_SATYPE_AH, TDO_SATYPE_ESP, TDO_SATYPE_IPCOMP};
 
 	(void)state;
 	assert_string_equal(tdo_sadb_type_name(TDO_SADB_X_SPDADD), "SADB_X_SPDADD");
+	assert_string_equal(tdo_sadb_type_name(TDO_SADB_X_TDO_ROWS), "SADB_X_TDO_ROWS");
+	for (unsigned type = TDO_SADB_X_NAT_T_NEW_MAPPING + 1; type < TDO_SADB_X_TDO_ROWS; type++)
+		assert_string_equal(tdo_sadb_type_name(type), "unknown message");
+	assert_string_equal(tdo_sadb_type_name(32), "unknown message");
 	assert_string_equal(tdo_sadb_type_name(99), "unknown message");
 	assert_string_equal(tdo_sadb_ext_name(TDO_SADB_X_EXT_SA2), "SADB_X_EXT_SA2");
 	assert_string_equal(tdo_sadb_ext_name(99), "unknown extension");
@@ -893,6 +917,7 @@ main(void)
 	    cmocka_unit_test(what_does_not_fit_is_not_sent),
 	    cmocka_unit_test(too_many_requests_are_refused),
 	    cmocka_unit_test(promiscuous_wrapping_is_opened),
+	    cmocka_unit_test(rows_are_cut_where_messages_end),
 	    cmocka_unit_test(names_and_numbers),
 	};
 

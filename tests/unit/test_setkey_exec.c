@@ -611,35 +611,50 @@ empty_databases_have_their_own_texts(void **state)
 
 /* ---- many --------------------------------------------------------------------------- */
 
-/* Answers every request, the odd ones with an error. */
+/* The answer to one request at the end of a row; those with an odd number have an error. */
+static size_t
+answer_one(const uint8_t *msg, size_t len, uint8_t *row, size_t row_len)
+{
+	struct tdo_wr w = tdo_wr_init(row + row_len, 64);
+	struct tdo_sadb_base b;
+
+	if (!tdo_sadb_base_read(msg, len, &b))
+		_exit(1);
+	b.err = b.type != TDO_SADB_X_TDO_ROWS && b.seq % 2 ? ENOENT : 0;
+	tdo_sadb_begin(&w, &b);
+	return row_len + tdo_sadb_end(&w);
+}
+
+/*
+ * Answers every request, packet by packet; ends with the number of packets in fives of them, so
+ * that the parent can see it.
+ */
 static void
 serve(int fd)
 {
-	static uint8_t buf[TDO_SADB_MAXLEN];
+	static uint8_t in[TDO_SADB_ROW_MAX], out[TDO_SADB_ROW_MAX];
+	unsigned packets = 0;
 	ssize_t n;
 
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
-		struct tdo_sadb_base b;
-		struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
-		size_t len;
+	for (; (n = recv(fd, in, sizeof(in), 0)) > 0; packets++) {
+		size_t out_len = 0, len;
 
-		if (!tdo_sadb_base_read(buf, (size_t)n, &b))
-			_exit(1);
-		b.err = b.seq % 2 ? ENOENT : 0;
-		tdo_sadb_begin(&w, &b);
-		len = tdo_sadb_end(&w);
-		if (send(fd, buf, len, 0) < 0)
+		for (size_t at = 0; at < (size_t)n; at += len) {
+			len = tdo_sadb_row_next(in + at, (size_t)n - at);
+			out_len = answer_one(in + at, len, out, out_len);
+		}
+		if (send(fd, out, out_len, 0) < 0)
 			_exit(1);
 	}
-	_exit(0);
+	_exit(packets / 5 > 100 ? 100 : (int)packets / 5);
 }
 
-static void
-long_files_go_through_the_window(void **state)
+/* A file of many statements; returns how many packets it took, divided by 5, at most 100. */
+static int
+long_file(struct fixture *t, bool rows)
 {
 	enum { N = 3000 };
 	static const char line[] = "delete 10.0.0.1 10.0.0.2 esp 300;\n";
-	struct fixture *t = *state;
 	char *text = malloc(N * (sizeof(line) - 1) + 1);
 	pid_t pid = fork();
 	int status;
@@ -648,6 +663,9 @@ long_files_go_through_the_window(void **state)
 		close(t->client.fd);
 		serve(t->peer);
 	}
+	if (rows)
+		assert_int_equal(tdo_client_ask_rows(&t->client, 1000), 0);
+	assert_int_equal(t->client.rows, rows);
 	for (size_t i = 0; i < N; i++)
 		memcpy(text + i * (sizeof(line) - 1), line, sizeof(line));
 	assert_int_equal(run(t, text), 0);
@@ -659,6 +677,68 @@ long_files_go_through_the_window(void **state)
 	shutdown(t->client.fd, SHUT_RDWR);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	free(text);
+	return WEXITSTATUS(status);
+}
+
+static void
+long_files_go_through_the_window(void **state)
+{
+	assert_int_equal(long_file(*state, false), 100);
+}
+
+/* 3000 requests in rows of 64, and the question; answers come in rows, too. */
+static void
+d35_requests_share_packets_when_the_daemon_agrees(void **state)
+{
+	assert_int_equal(long_file(*state, true), (3000 / 64 + 2) / 5);
+}
+
+/* Who does not know the question answers it with an error: then it goes on as ever. */
+static void
+packets_are_not_shared_with_a_daemon_that_does_not_know(void **state)
+{
+	struct fixture *t = *state;
+	struct tdo_sadb_msg m;
+
+	answer(t, TDO_SADB_X_TDO_ROWS, 77, PID + 1, 0); /* of somebody else */
+	answer(t, TDO_SADB_X_TDO_ROWS, 1, PID, EINVAL);
+	assert_int_equal(tdo_client_ask_rows(&t->client, 1000), 0);
+	assert_false(t->client.rows);
+	m = request(t);
+	assert_int_equal(m.base.type, TDO_SADB_X_TDO_ROWS);
+	assert_int_equal(run(t, "flush; spdflush;"), 0);
+	m = request(t);
+	assert_int_equal(m.base.type, TDO_SADB_FLUSH);
+	assert_int_equal(m.base.seq, 1);
+	m = request(t);
+	assert_int_equal(m.base.type, TDO_SADB_X_SPDFLUSH);
+}
+
+/* Messages of others between answers, one that does not parse, and the rest of a dump. */
+static void
+rows_of_answers_are_taken_apart(void **state)
+{
+	struct fixture *t = *state;
+	static const uint8_t seqs[] = {3, 2, 1, 0};
+	uint8_t buf[512];
+	size_t len = 0;
+
+	t->client.rows = true;
+	for (size_t i = 0; i < 4; i++) {
+		struct tdo_wr w = tdo_wr_init(buf + len, sizeof(buf) - len);
+
+		tdo_sadb_begin(&w, &(struct tdo_sadb_base){.type = TDO_SADB_X_SPDFLUSH,
+				       .pid = PID,
+				       .err = seqs[i] == 2 ? EPERM : 0,
+				       .seq = seqs[i]});
+		len += tdo_sadb_end(&w);
+	}
+	buf[1] = 200; /* the type of the first one is unknown */
+	assert_int_equal(send(t->peer, buf, len, 0), len);
+	assert_int_equal(run(t, "spdflush;\nspdflush;\n"), 0);
+	assert_int_equal(tdo_exec_wait(&t->x), 0);
+	printed(t, "The result of line 2: Operation not permitted.\n");
+	assert_int_equal(t->client.unsent, 0);
 }
 
 int
@@ -687,6 +767,9 @@ main(void)
 	    TEST(dead_ones_on_demand),
 	    TEST(empty_databases_have_their_own_texts),
 	    TEST(long_files_go_through_the_window),
+	    TEST(d35_requests_share_packets_when_the_daemon_agrees),
+	    TEST(packets_are_not_shared_with_a_daemon_that_does_not_know),
+	    TEST(rows_of_answers_are_taken_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
