@@ -4,8 +4,8 @@
 #include "crypto/mac.h"
 
 enum {
-	ROUND_KEYS = 15 * TDO_AES_BLOCK,
 	ROUND_KEYS_128 = 11 * TDO_AES_BLOCK,
+	ROUND_KEYS_256 = 15 * TDO_AES_BLOCK,
 	KEY_ALIGN = 16, /* of everything that the library takes as a key */
 };
 
@@ -13,18 +13,32 @@ enum {
 enum iv_source { IV_PACKET, IV_NONCE, IV_HALF };
 
 /*
- * What the jobs of a session are made of.  The keys stand behind it, in the session that was
- * made first: those of the cipher, then those of the MAC.
+ * Suites of a cipher, its length of key, a MAC and a direction of which the library takes whole
+ * bursts through the cipher and through the MAC have a number; of others it takes jobs only.
+ */
+enum { SUITE_NONE };
+
+/*
+ * What the jobs of a session are made of; the rest is pointers and lengths of the packet.  The
+ * keys stand behind it, in the session that was made first: those of the cipher, then those of
+ * the MAC.
  */
 struct mb_job {
-	const void *enc_keys, *dec_keys;
-	const void *mac_keys[3];
+	const void *keys;        /* of the cipher, for this direction */
+	const void *mac_keys[2]; /* inner and outer state of HMAC, or round keys and two subkeys */
+	IMB_CIPHER_MODE cipher_mode;
+	IMB_CIPHER_DIRECTION direction;
+	IMB_HASH_ALG hash_alg;
+	IMB_CHAIN_ORDER order;
 	struct tdo_nonce nonce;
 	bool encrypt, esn, aead, hash; /* hash: the library makes a tag */
 	uint8_t iv_source, iv_len;     /* iv_len: in the packet */
 	uint8_t key_len, job_iv_len, block;
-	uint8_t icv_len, tag_len;      /* tag_len: what the library writes */
-	uint8_t cipher_mode, hash_alg; /* IMB_CIPHER_MODE, IMB_HASH_ALG */
+	uint8_t icv_len, tag_len; /* tag_len: what the library writes */
+	uint8_t suite;            /* suite_of() */
+#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
+	__typeof__(((IMB_JOB *)NULL)->suite_id) suite_id; /* what imb_set_session() found out */
+#endif
 	_Alignas(KEY_ALIGN) uint8_t own[];
 };
 
@@ -33,17 +47,18 @@ struct mb_job {
 static const struct cipher_row {
 	uint8_t pfkey; /* tdo_cipher_of() */
 	uint8_t mode;
-	uint8_t iv_len; /* for the library */
-	uint16_t keys_size;
+	uint8_t iv_len;     /* for the library */
+	uint8_t schedules;  /* of AES, each as long as the key makes it */
+	uint16_t keys_size; /* of others */
 } ciphers[] = {
-    {TDO_EALG_NULL, IMB_CIPHER_NULL, 0, 0},
-    {TDO_EALG_AES_CBC, IMB_CIPHER_CBC, 16, 2 * ROUND_KEYS},
-    {TDO_EALG_AES_CTR, IMB_CIPHER_CNTR, 12, ROUND_KEYS},
-    {TDO_EALG_AES_CCM_16, IMB_CIPHER_CCM, 11, ROUND_KEYS},
-    {TDO_EALG_CHACHA20_POLY1305, IMB_CIPHER_CHACHA20_POLY1305, 12, IMB_KEY_256_BYTES},
+    {TDO_EALG_NULL, IMB_CIPHER_NULL, 0, 0, 0},
+    {TDO_EALG_AES_CBC, IMB_CIPHER_CBC, 16, 2, 0},
+    {TDO_EALG_AES_CTR, IMB_CIPHER_CNTR, 12, 1, 0},
+    {TDO_EALG_AES_CCM_16, IMB_CIPHER_CCM, 11, 1, 0},
+    {TDO_EALG_CHACHA20_POLY1305, IMB_CIPHER_CHACHA20_POLY1305, 12, 0, IMB_KEY_256_BYTES},
 #ifdef TDO_LEGACY
-    {TDO_EALG_DES_CBC, IMB_CIPHER_DES, 8, IMB_DES_KEY_SCHED_SIZE},
-    {TDO_EALG_3DES_CBC, IMB_CIPHER_DES3, 8, 3 * (IMB_DES_KEY_SCHED_SIZE + sizeof(void *))},
+    {TDO_EALG_DES_CBC, IMB_CIPHER_DES, 8, 0, IMB_DES_KEY_SCHED_SIZE},
+    {TDO_EALG_3DES_CBC, IMB_CIPHER_DES3, 8, 0, 3 * (IMB_DES_KEY_SCHED_SIZE + sizeof(void *))},
 #endif
 };
 
@@ -110,11 +125,26 @@ hash_keys_size(const struct hash_row *h)
 	return h->block ? 2 * (size_t)h->state : ROUND_KEYS_128 + 2 * (size_t)TDO_AES_BLOCK;
 }
 
+/* Bytes of a key schedule of AES: FIPS 197 5. */
+static size_t
+round_keys(unsigned key_len)
+{
+	return (key_len / 4 + 7) * (size_t)TDO_AES_BLOCK;
+}
+
+static unsigned
+cipher_key_len(const struct tdo_session_param *p)
+{
+	return p->enc ? (unsigned)p->ekey_len - p->enc->salt_len : 0;
+}
+
 /* Where the keys of the MAC begin, behind those of the cipher. */
 static size_t
-hash_keys_at(const struct cipher_row *c)
+hash_keys_at(const struct tdo_session_param *p, const struct cipher_row *c)
 {
-	return ((size_t)c->keys_size + KEY_ALIGN - 1) & ~(size_t)(KEY_ALIGN - 1);
+	size_t size = c->schedules ? c->schedules * round_keys(cipher_key_len(p)) : c->keys_size;
+
+	return (size + KEY_ALIGN - 1) & ~(size_t)(KEY_ALIGN - 1);
 }
 
 size_t
@@ -122,7 +152,7 @@ tdo_mb_job_size(const struct tdo_session_param *p)
 {
 	if (p->twin)
 		return sizeof(struct mb_job);
-	return sizeof(struct mb_job) + hash_keys_at(find_cipher(p->enc)) +
+	return sizeof(struct mb_job) + hash_keys_at(p, find_cipher(p->enc)) +
 	       hash_keys_size(find_hash(p->auth));
 }
 
@@ -136,40 +166,10 @@ struct aside {
 	uint8_t icv[TDO_ICV_MAX]; /* with ESN: what was in the packet */
 };
 
-/* What all jobs of a session have in common. */
-static void
-make_template(const struct mb_job *c, IMB_MGR *m, IMB_JOB *j)
+static const struct mb_job *
+job_of(const struct tdo_op *op)
 {
-	/* CCM: the MAC covers the plain text; in all others the cipher text. */
-	bool hash_first = c->encrypt == (c->cipher_mode == IMB_CIPHER_CCM);
-
-	memset(j, 0, sizeof(*j));
-	j->cipher_mode = c->cipher_mode;
-	j->cipher_direction = c->encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
-	j->chain_order = hash_first ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
-	j->enc_keys = c->enc_keys;
-	j->dec_keys = c->dec_keys;
-	j->key_len_in_bytes = c->key_len;
-	j->iv_len_in_bytes = c->job_iv_len;
-	j->hash_alg = c->hash_alg;
-	j->auth_tag_output_len_in_bytes = c->tag_len;
-	if (c->hash_alg == IMB_AUTH_AES_XCBC) {
-		j->u.XCBC._k1_expanded = c->mac_keys[0];
-		j->u.XCBC._k2 = c->mac_keys[1];
-		j->u.XCBC._k3 = c->mac_keys[2];
-	} else if (c->hash_alg == IMB_AUTH_AES_CMAC) {
-		j->u.CMAC._key_expanded = c->mac_keys[0];
-		j->u.CMAC._skey1 = c->mac_keys[1];
-		j->u.CMAC._skey2 = c->mac_keys[2];
-	} else {
-		j->u.HMAC._hashed_auth_key_xor_ipad = c->mac_keys[0];
-		j->u.HMAC._hashed_auth_key_xor_opad = c->mac_keys[1];
-	}
-#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
-	imb_set_session(m, j); /* copies of the job keep what this finds out */
-#else
-	(void)m;
-#endif
+	return (const void *)op->session->ctx;
 }
 
 static const uint8_t *
@@ -187,8 +187,27 @@ job_iv(const struct mb_job *c, const struct tdo_op *op, struct aside *a)
 	}
 }
 
-/* The MAC covers the packet from its start on. */
 static void
+fill_mac_keys(const struct mb_job *c, IMB_JOB *job)
+{
+	const uint8_t *subkeys = c->mac_keys[1];
+
+	if (c->hash_alg == IMB_AUTH_AES_XCBC) {
+		job->u.XCBC._k1_expanded = c->mac_keys[0];
+		job->u.XCBC._k2 = subkeys;
+		job->u.XCBC._k3 = subkeys + TDO_AES_BLOCK;
+	} else if (c->hash_alg == IMB_AUTH_AES_CMAC) {
+		job->u.CMAC._key_expanded = c->mac_keys[0];
+		job->u.CMAC._skey1 = subkeys;
+		job->u.CMAC._skey2 = subkeys + TDO_AES_BLOCK;
+	} else {
+		job->u.HMAC._hashed_auth_key_xor_ipad = c->mac_keys[0];
+		job->u.HMAC._hashed_auth_key_xor_opad = c->mac_keys[1];
+	}
+}
+
+/* The MAC covers the packet from its start on. */
+static inline void
 fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *a, uint8_t *icv)
 {
 	uint32_t len = op->hdr_len + c->iv_len + op->text_len;
@@ -203,11 +222,13 @@ fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *
 		tdo_put_be32(icv, op->esn_hi);
 		len += TDO_ESN_LEN;
 	}
+	fill_mac_keys(c, job);
+	job->hash_start_src_offset_in_bytes = 0;
 	job->msg_len_to_hash_in_bytes = len;
 }
 
 /* The tag of an AEAD covers the header, which is AAD, and the payload. */
-static void
+static inline void
 fill_aead(const struct mb_job *c, IMB_JOB *job, const struct tdo_op *op, struct aside *a)
 {
 	const uint8_t *aad = op->data;
@@ -225,26 +246,40 @@ fill_aead(const struct mb_job *c, IMB_JOB *job, const struct tdo_op *op, struct 
 		job->u.CHACHA20_POLY1305.aad = aad;
 		job->u.CHACHA20_POLY1305.aad_len_in_bytes = len;
 	}
-	job->hash_start_src_offset_in_bytes = job->cipher_start_src_offset_in_bytes;
+	job->hash_start_src_offset_in_bytes = op->hdr_len + c->iv_len;
 	job->msg_len_to_hash_in_bytes = op->text_len;
 }
 
-static void
-fill_job(const struct mb_job *c, const IMB_JOB *template, IMB_JOB *job, struct tdo_op *op,
-    struct aside *a)
+/*
+ * Writes all that the library reads for the algorithms that we use.  The job is not cleared: it
+ * has 216 bytes, and what is left in it is of other algorithms.
+ */
+static inline void
+fill_job(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *a)
 {
 	uint32_t head = op->hdr_len + c->iv_len;
 	uint8_t *icv = op->data + head + op->text_len;
 
-	*job = *template;
-	job->auth_tag_output = c->encrypt && c->tag_len == c->icv_len && c->hash ? icv : a->tag;
-	job->user_data = op;
-	job->user_data2 = icv;
+	job->cipher_mode = c->cipher_mode;
+	job->cipher_direction = c->direction;
+	job->hash_alg = c->hash_alg;
+	job->chain_order = c->order;
+	job->enc_keys = c->keys;
+	job->dec_keys = c->keys;
+	job->key_len_in_bytes = c->key_len;
+	job->iv = job_iv(c, op, a);
+	job->iv_len_in_bytes = c->job_iv_len;
 	job->src = op->data;
 	job->dst = op->data + head;
-	job->iv = job_iv(c, op, a);
 	job->cipher_start_src_offset_in_bytes = head;
 	job->msg_len_to_cipher_in_bytes = op->text_len;
+	job->auth_tag_output = c->encrypt && c->tag_len == c->icv_len && c->hash ? icv : a->tag;
+	job->auth_tag_output_len_in_bytes = c->tag_len;
+	job->user_data = op;
+	job->user_data2 = icv;
+#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
+	memcpy(&job->suite_id, &c->suite_id, sizeof(job->suite_id));
+#endif
 	if (c->aead)
 		fill_aead(c, job, op, a);
 	else if (c->hash)
@@ -253,55 +288,82 @@ fill_job(const struct mb_job *c, const IMB_JOB *template, IMB_JOB *job, struct t
 		memset(a->tag, 0, sizeof(a->tag)); /* none, or that of "null" */
 }
 
-static const struct mb_job *
-job_of(const struct tdo_op *op)
+/* Takes the result of a completed job to its operation. */
+static inline void
+finish_job(const IMB_JOB *job)
 {
-	return (const void *)op->session->ctx;
+	struct tdo_op *op = job->user_data;
+	const struct mb_job *c = job_of(op);
+	const uint8_t *tag = job->auth_tag_output, *icv = job->user_data2;
+
+	op->status = TDO_OP_OK;
+	if (!c->encrypt) {
+		if (!tdo_ct_equal(tag, icv, c->icv_len))
+			op->status = TDO_OP_BAD_ICV;
+	} else if (c->tag_len != c->icv_len) {
+		memcpy(op->data + op->hdr_len + c->iv_len + op->text_len, tag, c->icv_len);
+	}
 }
 
-/* Takes the results of completed jobs to their operations. */
 static void
 finish_jobs(IMB_JOB *const *job, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		struct tdo_op *op = job[i]->user_data;
-		const struct mb_job *c = job_of(op);
-		const uint8_t *tag = job[i]->auth_tag_output, *icv = job[i]->user_data2;
-
-		if (job[i]->status != IMB_STATUS_COMPLETED)
-			continue;
-		op->status = TDO_OP_OK;
-		if (!c->encrypt) {
-			if (!tdo_ct_equal(tag, icv, c->icv_len))
-				op->status = TDO_OP_BAD_ICV;
-		} else if (c->tag_len != c->icv_len) {
-			memcpy(op->data + op->hdr_len + c->iv_len + op->text_len, tag, c->icv_len);
-		}
-	}
+	for (unsigned i = 0; i < n; i++)
+		if (job[i]->status == IMB_STATUS_COMPLETED)
+			finish_job(job[i]);
 }
 
 /* At most MB_CHUNK operations; those that are not completed keep TDO_OP_ERROR. */
 static void
-run_chunk(IMB_MGR *m, struct tdo_op **op, unsigned n)
+run_mixed(IMB_MGR *m, struct tdo_op **op, unsigned n)
 {
-	const struct mb_job *last = NULL;
 	struct aside aside[MB_CHUNK];
-	IMB_JOB *job[MB_CHUNK], template;
+	IMB_JOB *job[MB_CHUNK];
 	unsigned got = IMB_GET_NEXT_BURST(m, n, job);
 
-	for (unsigned i = 0; i < got; i++) {
+	for (unsigned i = 0; i < got; i++)
 		/* NOLINTNEXTLINE: the library has filled "got" of them */
-		const struct mb_job *c = job_of(op[i]);
-
-		if (c != last)
-			make_template(c, m, &template);
-		last = c;
-		fill_job(c, &template, job[i], op[i], &aside[i]);
-	}
+		fill_job(job_of(op[i]), job[i], op[i], &aside[i]);
 	got = IMB_SUBMIT_BURST_NOCHECK(m, got, job);
 	finish_jobs(job, got);
 	while ((got = IMB_FLUSH_BURST(m, MB_CHUNK, job)) > 0)
 		finish_jobs(job, got);
+}
+
+static bool
+run_cipher(IMB_MGR *m, const struct mb_job *c, IMB_JOB *job, unsigned n)
+{
+	return c->cipher_mode == IMB_CIPHER_NULL ||
+	       IMB_SUBMIT_CIPHER_BURST_NOCHECK(
+		   m, job, n, c->cipher_mode, c->direction, c->key_len) == n;
+}
+
+static bool
+run_hash(IMB_MGR *m, const struct mb_job *c, IMB_JOB *job, unsigned n)
+{
+	return !c->hash || IMB_SUBMIT_HASH_BURST_NOCHECK(m, job, n, c->hash_alg) == n;
+}
+
+/*
+ * The same for operations of one suite: all through the cipher, then all through the MAC, or the
+ * other way round.  That spares the library its dispatch for each job and its ring of jobs.
+ */
+static void
+run_suite(IMB_MGR *m, struct tdo_op **op, unsigned n)
+{
+	const struct mb_job *c = job_of(op[0]);
+	struct aside aside[MB_CHUNK];
+	IMB_JOB job[MB_CHUNK];
+	bool done;
+
+	for (unsigned i = 0; i < n; i++)
+		fill_job(job_of(op[i]), &job[i], op[i], &aside[i]);
+	if (c->encrypt)
+		done = run_cipher(m, c, job, n) && run_hash(m, c, job, n);
+	else
+		done = run_hash(m, c, job, n) && run_cipher(m, c, job, n);
+	for (unsigned i = 0; i < n && done; i++)
+		finish_job(&job[i]);
 }
 
 static bool
@@ -318,18 +380,25 @@ static void
 process(unsigned worker, struct tdo_op *ops, unsigned n)
 {
 	struct tdo_op *chunk[MB_CHUNK];
-	unsigned fill = 0;
+	unsigned fill = 0, mixed = 0;
 
 	for (unsigned i = 0; i < n; i++) {
+		const struct mb_job *c = job_of(&ops[i]);
 		const struct mb_state *st = ops[i].session->slot->state;
+		IMB_MGR *m = st->worker[worker].mgr;
 
 		ops[i].status = TDO_OP_ERROR;
-		if (op_ok(job_of(&ops[i]), &ops[i]))
+		if (op_ok(c, &ops[i])) {
 			chunk[fill++] = &ops[i];
-		if (fill == MB_CHUNK || (fill > 0 && i + 1 == n)) {
-			run_chunk(st->worker[worker].mgr, chunk, fill);
-			fill = 0;
+			mixed |= c->suite ^ job_of(chunk[0])->suite;
 		}
+		if (fill < MB_CHUNK && i + 1 < n)
+			continue;
+		if (fill > 0 && (mixed || job_of(chunk[0])->suite == SUITE_NONE))
+			run_mixed(m, chunk, fill);
+		else if (fill > 0)
+			run_suite(m, chunk, fill);
+		fill = mixed = 0;
 	}
 }
 
@@ -355,7 +424,7 @@ expand_aes(IMB_MGR *m, const uint8_t *key, unsigned len, void *enc, void *dec)
 static void
 expand_aes_enc(IMB_MGR *m, const uint8_t *key, unsigned len, void *enc)
 {
-	_Alignas(KEY_ALIGN) uint8_t dec[ROUND_KEYS];
+	_Alignas(KEY_ALIGN) uint8_t dec[ROUND_KEYS_256];
 
 	expand_aes(m, key, len, enc, dec);
 	tdo_wipe(dec, sizeof(dec));
@@ -371,7 +440,7 @@ expand_3des(IMB_MGR *m, const uint8_t *key, uint8_t *keys, struct mb_job *c)
 		ptr[i] = keys + i * IMB_DES_KEY_SCHED_SIZE;
 		IMB_DES_KEYSCHED(m, (void *)(keys + i * IMB_DES_KEY_SCHED_SIZE), key + 8 * i);
 	}
-	c->enc_keys = c->dec_keys = ptr;
+	c->keys = ptr;
 }
 
 static void
@@ -379,11 +448,12 @@ init_cipher_keys(IMB_MGR *m, const struct tdo_session_param *p, struct mb_job *c
 {
 	uint8_t *keys = c->own;
 
-	c->enc_keys = c->dec_keys = keys;
+	c->keys = keys;
 	switch (c->cipher_mode) {
 	case IMB_CIPHER_CBC:
-		c->dec_keys = keys + ROUND_KEYS;
-		expand_aes(m, p->ekey, c->key_len, keys, keys + ROUND_KEYS);
+		expand_aes(m, p->ekey, c->key_len, keys, keys + round_keys(c->key_len));
+		if (!c->encrypt)
+			c->keys = keys + round_keys(c->key_len);
 		break;
 	case IMB_CIPHER_CNTR:
 	case IMB_CIPHER_CCM:
@@ -453,7 +523,6 @@ init_hash_keys(IMB_MGR *m, const struct tdo_session_param *p, const struct hash_
 	}
 	c->mac_keys[0] = keys;
 	c->mac_keys[1] = sub;
-	c->mac_keys[2] = sub + TDO_AES_BLOCK;
 	if (h->alg == IMB_AUTH_AES_XCBC) {
 		IMB_AES_XCBC_KEYEXP(m, p->akey, keys, sub, sub + TDO_AES_BLOCK);
 		return;
@@ -464,17 +533,45 @@ init_hash_keys(IMB_MGR *m, const struct tdo_session_param *p, const struct hash_
 
 /* ---- sessions ----------------------------------------------------------------------- */
 
+static uint8_t
+suite_of(const struct mb_job *c)
+{
+	static const IMB_HASH_ALG hash[] = {IMB_AUTH_NULL, IMB_AUTH_HMAC_SHA_1,
+	    IMB_AUTH_HMAC_SHA_256, IMB_AUTH_HMAC_SHA_384, IMB_AUTH_HMAC_SHA_512};
+	enum { NHASH = sizeof(hash) / sizeof(hash[0]), NKEYS = 3 };
+	unsigned cipher, key = (c->key_len - IMB_KEY_128_BYTES) / 8u;
+
+	switch (c->cipher_mode) {
+	case IMB_CIPHER_NULL:
+		cipher = 0;
+		break;
+	case IMB_CIPHER_CBC:
+		cipher = 1 + key;
+		break;
+	case IMB_CIPHER_CNTR:
+		cipher = 1 + NKEYS + key;
+		break;
+	default:
+		return SUITE_NONE;
+	}
+	for (unsigned i = 0; i < NHASH; i++)
+		if (hash[i] == c->hash_alg)
+			return (uint8_t)(1 + c->encrypt + 2 * (i + NHASH * cipher));
+	return SUITE_NONE;
+}
+
 static void
 init_cipher(const struct tdo_session_param *p, const struct cipher_row *row, struct mb_job *c)
 {
 	c->cipher_mode = row->mode;
+	c->direction = p->encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
 	c->job_iv_len = row->iv_len;
 	c->block = 1;
 	if (p->enc == NULL)
 		return;
 	c->block = p->enc->block;
 	c->iv_len = p->enc->iv_len;
-	c->key_len = (uint8_t)(p->ekey_len - p->enc->salt_len);
+	c->key_len = (uint8_t)cipher_key_len(p);
 	c->aead = p->enc->kind == TDO_ALG_AEAD;
 	if (p->enc->pfkey == TDO_EALG_DES_HALF_IV) {
 		c->iv_source = IV_HALF;
@@ -501,6 +598,45 @@ init_hash(const struct tdo_session_param *p, const struct hash_row *row, struct 
 	}
 }
 
+/* What the library derives from the algorithms for its bursts. */
+static void
+init_suite(IMB_MGR *m, struct mb_job *c)
+{
+	/* CCM: the MAC covers the plain text; in all others the cipher text. */
+	bool hash_first = c->encrypt == (c->cipher_mode == IMB_CIPHER_CCM);
+
+	c->order = hash_first ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
+	c->suite = suite_of(c);
+#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
+	IMB_JOB job = {
+	    .cipher_mode = c->cipher_mode,
+	    .cipher_direction = c->direction,
+	    .hash_alg = c->hash_alg,
+	    .chain_order = c->order,
+	    .key_len_in_bytes = c->key_len,
+	};
+
+	imb_set_session(m, &job);
+	memcpy(&c->suite_id, &job.suite_id, sizeof(c->suite_id));
+#else
+	(void)m;
+#endif
+}
+
+/* The twin's keys; those of AES-CBC for the other direction are beside them. */
+static void
+share_keys(const struct mb_job *twin, struct mb_job *c)
+{
+	const uint8_t *keys = twin->keys;
+
+	if (c->cipher_mode == IMB_CIPHER_CBC && c->encrypt && !twin->encrypt)
+		keys -= round_keys(c->key_len);
+	else if (c->cipher_mode == IMB_CIPHER_CBC && !c->encrypt && twin->encrypt)
+		keys += round_keys(c->key_len);
+	c->keys = keys;
+	memcpy(c->mac_keys, twin->mac_keys, sizeof(c->mac_keys));
+}
+
 void
 tdo_mb_job_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_session *s)
 {
@@ -514,13 +650,12 @@ tdo_mb_job_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_sessio
 	c->esn = p->esn;
 	init_cipher(p, cipher, c);
 	init_hash(p, hash, c);
+	init_suite(m, c);
 	if (twin) {
-		c->enc_keys = twin->enc_keys;
-		c->dec_keys = twin->dec_keys;
-		memcpy(c->mac_keys, twin->mac_keys, sizeof(c->mac_keys));
+		share_keys(twin, c);
 		return;
 	}
 	init_cipher_keys(m, p, c);
 	if (hash && c->hash)
-		init_hash_keys(m, p, hash, c, c->own + hash_keys_at(cipher));
+		init_hash_keys(m, p, hash, c, c->own + hash_keys_at(p, cipher));
 }
