@@ -35,9 +35,13 @@ make_manager(const struct tdo_mem *mem, struct mb_manager *m)
 	if (m->mgr == NULL)
 		return -ENOTSUP;
 	init_mb_mgr_auto(m->mgr, &arch);
-	/* Without AES instructions the library emulates them: slower than OpenSSL. */
-	if (imb_get_errno(m->mgr) != 0 || arch == IMB_ARCH_NONE || arch == IMB_ARCH_NOAESNI)
+	if (imb_get_errno(m->mgr) != 0 || arch == IMB_ARCH_NONE)
 		return -ENOTSUP;
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0)
+	/* Without AES instructions the library emulates them: slower than OpenSSL. */
+	if (arch == IMB_ARCH_NOAESNI)
+		return -ENOTSUP;
+#endif
 	return 0;
 }
 
