@@ -16,7 +16,7 @@
  * local packets, so that policies protect it like any other (RFC 4301 6.2: the packet that it
  * quotes may be secret).
  */
-static void
+static bool
 send_icmp(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
 {
 	const struct tdo_addr *to = &icmp->ip.flow.dst;
@@ -28,27 +28,31 @@ send_icmp(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
 	/* Nothing is lost with one that cannot be sent: the next packet asks for another. */
 	if (to->af == TDO_AF_INET6) {
 		memcpy(&to6.sin6_addr, to->b, 16);
-		(void)sendto(
-		    w->fds.icmp6, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to6, sizeof(to6));
-	} else {
-		memcpy(&to4.sin_addr, to->b, 4);
-		(void)sendto(
-		    w->fds.icmp4, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to4, sizeof(to4));
+		return sendto(w->fds.icmp6, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to6,
+			   sizeof(to6)) >= 0;
 	}
+	memcpy(&to4.sin_addr, to->b, 4);
+	return sendto(w->fds.icmp4, msg, len, MSG_DONTWAIT, (struct sockaddr *)&to4, sizeof(to4)) >=
+	       0;
+}
+
+/* True when the sender of p was told. */
+static bool
+tell(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
+{
+	uint32_t rate = (uint32_t)tdo_knob(w->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
+	uint8_t room[ICMP_ROOM];
+	struct tdo_pkt icmp = {.buf = room, .cap = sizeof(room)};
+
+	/* Only what is sent counts against the rate. */
+	return tdo_icmp_too_big(p, mtu, &icmp) && tdo_bucket_take(&w->refusals, rate, w->now) &&
+	       send_icmp(w, &icmp);
 }
 
 void
 tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
 {
-	uint32_t rate = (uint32_t)tdo_knob(w->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
-	struct tdo_pkt *icmp;
+	enum tdo_reason r = tell(w, p, mtu) ? TDO_REASON_TOO_BIG : TDO_REASON_TOO_BIG_UNTOLD;
 
-	tdo_worker_count_drop(w->handle, TDO_AT_OUT, TDO_REASON_TOO_BIG, 1);
-	if (!tdo_bucket_take(&w->refusals, rate, w->now)) {
-		tdo_worker_count_drop(w->handle, TDO_AT_OUT, TDO_REASON_ICMP_RATE, 1);
-		return;
-	}
-	icmp = tdo_pool_take(&w->out.segs, ICMP_ROOM);
-	if (icmp != NULL && tdo_icmp_too_big(p, mtu, icmp))
-		send_icmp(w, icmp);
+	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
 }

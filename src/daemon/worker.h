@@ -32,7 +32,7 @@
 /* Protected packets on their way out; outbound.c. */
 struct tdo_outbound {
 	struct tdo_pool in;    /* what was read from the TUN */
-	struct tdo_pool segs;  /* segments of super-packets, ICMP errors */
+	struct tdo_pool segs;  /* segments of super-packets */
 	struct tdo_pool frags; /* fragments of protected packets */
 	struct tdo_pkt *burst[TDO_BURST_MAX];
 	unsigned nburst;

@@ -218,7 +218,8 @@ struct tdo_sa *tdo_sad_find_out(const struct tdo_engine *e, const struct tdo_sa_
  */
 struct tdo_spd_hit {
 	const struct tdo_sp *sp; /* NULL: no policy matches */
-	bool uncertain;          /* opaque flow: candidates disagree */
+	bool uncertain;          /* opaque flow: candidates disagree ... */
+	bool protects;           /* ... and one of them is for IPsec */
 };
 /* First policy in search order that matches the flow; all fields of it are honoured. */
 struct tdo_spd_hit tdo_spd_match(const struct tdo_engine *e, uint8_t dir, const struct tdo_flow *f);

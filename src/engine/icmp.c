@@ -262,6 +262,13 @@ tdo_icmp_stands_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct 
 }
 
 bool
+tdo_icmp_may_stand_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct tdo_flow *ret)
+{
+	return tdo_is_icmp(p) && tdo_knob(e, TDO_KNOB_ICMP_QUOTE, p->ip.flow.src.af) != 0 &&
+	       tdo_icmp_quoted_hosts(tdo_pkt_data(p), &p->ip, ret);
+}
+
+bool
 tdo_icmp_is_obscure(const struct tdo_engine *e, const struct tdo_pkt *p)
 {
 	return tdo_knob(e, TDO_KNOB_ICMP_QUOTE, p->ip.flow.src.af) != 0 &&

@@ -22,6 +22,9 @@ enum tdo_icmp_verdict tdo_icmp_about_protected(
 
 /* The flow that decides about an ICMP error besides its own; false: there is none. */
 bool tdo_icmp_stands_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct tdo_flow *ret);
+/* The same for an error whose quote cannot be read: an opaque flow of what it may quote. */
+bool tdo_icmp_may_stand_for(
+    const struct tdo_engine *e, const struct tdo_pkt *p, struct tdo_flow *ret);
 /* True for an ICMP error that could stand for any flow. */
 bool tdo_icmp_is_obscure(const struct tdo_engine *e, const struct tdo_pkt *p);
 

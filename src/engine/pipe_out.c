@@ -139,17 +139,20 @@ resolve(struct tdo_worker *w, const struct tdo_sp *sp, const struct tdo_flow *as
 }
 
 /*
- * RFC 4301 6: an ICMP error that no policy names goes as the answer to what it quotes, which may be
- * secret.
+ * RFC 4301 6.2: an ICMP error that no policy names goes as the answer to what it quotes, which may
+ * be secret; nowhere when it hides whether that is.
  */
 static struct tdo_spd_hit
-of_quote(const struct tdo_worker *w, const struct tdo_flow *f)
+of_quote(const struct tdo_worker *w, const struct tdo_pkt *p, struct tdo_flow *as)
 {
-	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, f);
+	struct tdo_spd_hit hit;
 
-	if (hit.uncertain || !hit.sp || hit.sp->param.type != TDO_POLICY_IPSEC)
+	if (!tdo_icmp_stands_for(w->engine, p, as) && !tdo_icmp_may_stand_for(w->engine, p, as))
 		return (struct tdo_spd_hit){0};
-	return hit;
+	hit = tdo_spd_match(w->engine, TDO_DIR_OUT, as);
+	if (hit.uncertain ? hit.protects : hit.sp && hit.sp->param.type == TDO_POLICY_IPSEC)
+		return hit;
+	return (struct tdo_spd_hit){0};
 }
 
 /* Steps 3 and 4.  False: the decision holds for this packet only. */
@@ -158,18 +161,19 @@ look_up(struct tdo_worker *w, struct tdo_pkt *p, struct tdo_decision *d, tdo_ns 
 {
 	const struct tdo_ip_info *ip = &p->ip;
 	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &ip->flow);
+	enum tdo_reason hidden = TDO_REASON_OUT_FRAGMENT;
 	struct tdo_flow as = ip->flow;
 	bool keep = true;
 
 	if (!hit.sp && !hit.uncertain && tdo_is_icmp(p) && tdo_icmp_is_error(&ip->flow)) {
-		if (tdo_icmp_stands_for(w->engine, p, &as))
-			hit = of_quote(w, &as);
+		hit = of_quote(w, p, &as);
+		hidden = TDO_REASON_OUT_ICMP_QUOTE;
 		keep = false; /* the next error quotes something else */
 	}
 
 	d->sp = hit.sp;
 	if (hit.uncertain)
-		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_FRAGMENT);
+		decide(d, TDO_VERDICT_DROP, hidden);
 	else if (!hit.sp && tdo_knob(w->engine, TDO_KNOB_DEF_POLICY, ip->flow.src.af) == 0)
 		decide(d, TDO_VERDICT_DROP, TDO_REASON_OUT_DEFAULT_DISCARD);
 	else if (!hit.sp || hit.sp->param.type == TDO_POLICY_NONE)

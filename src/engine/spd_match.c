@@ -141,6 +141,7 @@ struct candidates {
 	const struct tdo_sp *first;     /* any */
 	const struct tdo_sp *definite;  /* matches whatever is hidden */
 	const struct tdo_sp *not_clear; /* does not let pass in clear */
+	const struct tdo_sp *protects;
 };
 
 static void
@@ -166,6 +167,8 @@ probe_opaque(const struct tdo_engine *e, const struct tdo_shape *s, const struct
 		least(&c->first, sp);
 		if (sp->param.type != TDO_POLICY_NONE)
 			least(&c->not_clear, sp);
+		if (sp->param.type == TDO_POLICY_IPSEC)
+			least(&c->protects, sp);
 		if (tdo_sel_match(&sp->param.sel, f))
 			least(&c->definite, sp);
 	}
@@ -189,6 +192,8 @@ judge(const struct tdo_engine *e, const struct tdo_flow *f, const struct candida
 	clear = c->definite ? c->not_clear == NULL || c->not_clear->rank > c->definite->rank
 			    : c->not_clear == NULL && default_is_clear(e, f);
 	hit.uncertain = !clear;
+	hit.protects = !clear && c->protects &&
+		       !(c->definite && c->definite->rank < c->protects->rank);
 	return hit;
 }
 
@@ -228,7 +233,7 @@ struct tdo_spd_hit
 tdo_spd_match_naive(const struct tdo_engine *e, uint8_t dir, const struct tdo_flow *f)
 {
 	struct tdo_spd_hit hit = {0};
-	bool all_clear = true;
+	bool all_clear = true, protects = false;
 
 	for (const struct tdo_sp *sp = e->spd->first[tdo_dir_index(dir)]; sp; sp = sp->next) {
 		bool definite = tdo_sel_match(&sp->param.sel, f);
@@ -240,12 +245,15 @@ tdo_spd_match_naive(const struct tdo_engine *e, uint8_t dir, const struct tdo_fl
 		if (hit.sp == NULL)
 			hit.sp = sp;
 		all_clear = all_clear && sp->param.type == TDO_POLICY_NONE;
+		protects = protects || sp->param.type == TDO_POLICY_IPSEC;
 		if (definite) {
 			hit.uncertain = !all_clear;
+			hit.protects = protects;
 			return hit;
 		}
 	}
 	hit.uncertain = hit.sp && !(all_clear && default_is_clear(e, f));
+	hit.protects = protects;
 	return hit;
 }
 

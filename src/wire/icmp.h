@@ -46,6 +46,13 @@ TDO_MUST_CHECK bool tdo_icmp_quoted_flow(
     const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret);
 
 /*
+ * What the fixed IP header of the quote alone says of that flow, where the rest cannot be read; it
+ * is opaque.  False: there is none, or the error goes to somebody else.
+ */
+TDO_MUST_CHECK bool tdo_icmp_quoted_hosts(
+    const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret);
+
+/*
  * True for an ICMP error whose quote has an IP header that can not be read, or not as a whole.
  * Receivers hardly look at it: to them it may be about anything.
  */

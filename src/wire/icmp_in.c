@@ -133,6 +133,18 @@ answering_type(uint8_t proto, uint16_t type)
 	return type;
 }
 
+/* True when an ICMP error quotes a fixed IP header, whatever that says. */
+static bool
+quotes_header(const uint8_t *p, const struct tdo_ip_info *ip)
+{
+	uint8_t af = ip->flow.src.af;
+
+	return !ip->frag_later &&
+	       ip->flow.proto == (af == TDO_AF_INET6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP) &&
+	       ip->total_len - ip->l4_off >= ICMP_HLEN + tdo_ip_hlen(af) &&
+	       kind_of(af, p[ip->l4_off]) != NULL;
+}
+
 bool
 tdo_icmp_hides_quote(const uint8_t *p, const struct tdo_ip_info *ip)
 {
@@ -141,15 +153,33 @@ tdo_icmp_hides_quote(const uint8_t *p, const struct tdo_ip_info *ip)
 	size_t len = ip->total_len - ip->l4_off;
 	struct tdo_icmp_error e;
 
-	if (ip->frag_later ||
-	    ip->flow.proto != (af == TDO_AF_INET6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP) ||
-	    len < ICMP_HLEN + tdo_ip_hlen(af) || kind_of(af, msg[0]) == NULL)
+	if (!quotes_header(p, ip))
 		return false;
 	if (ip->frag)
 		return true;
 	if (af == TDO_AF_INET && tdo_csum_fold(tdo_csum_add(0, msg, len)) != 0)
 		return false;
 	return !tdo_icmp_read(af, msg, len, &e);
+}
+
+bool
+tdo_icmp_quoted_hosts(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret)
+{
+	bool v6 = ip->flow.src.af == TDO_AF_INET6;
+	const uint8_t *q = p + ip->l4_off + ICMP_HLEN;
+	uint32_t src = v6 ? 8 : 12;
+	struct tdo_flow f = {.opaque = true};
+
+	if (!quotes_header(p, ip))
+		return false;
+	f.dst = tdo_addr_make(ip->flow.src.af, q + src);
+	f.src = tdo_addr_make(ip->flow.src.af, q + src + tdo_af_len(ip->flow.src.af));
+	/* The protocol is behind extension headers, or where any is: tdo_flow_proto_hidden(). */
+	f.proto = v6 ? TDO_IPPROTO_FRAGMENT : q[9];
+	if (!tdo_addr_equal(&ip->flow.dst, &f.dst))
+		return false;
+	*ret = f;
+	return true;
 }
 
 bool

@@ -129,7 +129,7 @@ compare(unsigned flows)
 		struct tdo_spd_hit a = tdo_spd_match(c.e, dir, &f);
 		struct tdo_spd_hit b = tdo_spd_match_naive(c.e, dir, &f);
 
-		if (a.sp != b.sp || a.uncertain != b.uncertain)
+		if (a.sp != b.sp || a.uncertain != b.uncertain || a.protects != b.protects)
 			fail("lookup", dir, &f, a, b);
 	}
 }

@@ -196,8 +196,8 @@ open_all(const struct row *r, int32_t dfbit)
 	assert_int_equal(start_worker(), 0);
 }
 
-static void
-put_datagram(const struct row *r)
+static struct tdo_pkt *
+datagram(const struct row *r)
 {
 	bool v6 = r->shape == V6_IN_V4 || r->shape == V6_IN_V6;
 	uint32_t hlen = (v6 ? TDO_IP6_HLEN : TDO_IP4_HLEN) + TDO_UDP_HLEN;
@@ -211,6 +211,12 @@ put_datagram(const struct row *r)
 		tdo_ip4_set_csum(tdo_pkt_data(p));
 	}
 	assert_int_equal(p->len, r->len);
+	return p;
+}
+
+static void
+put(struct tdo_pkt *p)
+{
 	tun_put(NULL, tdo_pkt_data(p), p->len);
 	fx_pkt_free(p);
 }
@@ -237,7 +243,7 @@ by_the_table(void **state)
 			unsigned left;
 
 			open_all(r, dfbit);
-			put_datagram(r);
+			put(datagram(r));
 			while (tdo_outbound_round(w))
 				;
 			left = k.whole + k.inside;
@@ -251,10 +257,68 @@ by_the_table(void **state)
 		}
 }
 
+/* ---- who is told ---------------------------------------------------------------------- */
+
+static uint64_t
+drops(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned r = 0; r < TDO_REASON_COUNT; r++)
+		n += tdo_drops_read(us.e, (enum tdo_reason)r);
+	return n;
+}
+
+static void
+refuse(struct tdo_pkt *p)
+{
+	k.told = 0;
+	tun_clear();
+	put(p);
+	while (tdo_outbound_round(w))
+		;
+}
+
+/* What is too big is one drop, whether its sender was told or not. */
+static void
+who_is_too_big_is_counted_once(void **state)
+{
+	static const struct row row = {V4_IN_V4, DF, FWD, 1447, 0, 0, ICMP, 1446, {0}};
+	struct tdo_pkt *p;
+	unsigned told = 0;
+
+	(void)state;
+	open_all(&row, 0);
+	fx_knob(&us, TDO_KNOB_ICMP_LIMIT, 100); /* a burst is a quarter of that */
+	for (unsigned i = 1; i <= 40; i++) {
+		refuse(datagram(&row));
+		told += k.told != 0;
+		assert_int_equal(drops(), i);
+	}
+	assert_int_equal(told, 25);
+	assert_int_equal(tdo_drops_read(us.e, TDO_REASON_TOO_BIG), 25);
+	assert_int_equal(tdo_drops_read(us.e, TDO_REASON_TOO_BIG_UNTOLD), 15);
+	/* Nobody answers an ICMP error, at any rate; the rate is for others. */
+	w->now += TDO_SEC;
+	for (unsigned i = 1; i <= 40; i++) {
+		p = datagram(&row);
+		tdo_pkt_data(p)[9] = TDO_IPPROTO_ICMP;
+		tdo_pkt_data(p)[20] = 3;
+		tdo_ip4_set_csum(tdo_pkt_data(p));
+		refuse(p);
+		assert_int_equal(k.told, 0);
+	}
+	assert_int_equal(tdo_drops_read(us.e, TDO_REASON_TOO_BIG_UNTOLD), 55);
+	refuse(datagram(&row));
+	assert_int_equal(k.told, 1446);
+	close_ends();
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(by_the_table)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(by_the_table),
+	    cmocka_unit_test(who_is_too_big_is_counted_once)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,13 +280,13 @@ with_word(struct tdo_pkt *p, uint32_t off, uint16_t value)
 	return p;
 }
 
-/* One port of `other` has to be protected. */
+/* One port of `other` is something else than the rest. */
 static void
-add_port_policy(void)
+add_port_policy(uint8_t dir, uint8_t type)
 {
 	struct tdo_sp_param p = {
-	    .dir = IN,
-	    .type = TDO_POLICY_IPSEC,
+	    .dir = dir,
+	    .type = type,
 	    .prio = TDO_PRIO_DEFAULT,
 	    .sel = {.src = fx_addr(other[0]),
 		.dst = fx_addr(near_host[0]),
@@ -295,12 +295,16 @@ add_port_policy(void)
 		.proto = TDO_IPPROTO_UDP,
 		.sport = {7, 7},
 		.dport = TDO_RANGE_ANY},
-	    .nreq = 1,
+	    .nreq = type == TDO_POLICY_IPSEC,
 	    .req = {{.proto = TDO_IPPROTO_ESP,
 		.mode = TDO_MODE_TRANSPORT,
 		.level = TDO_LEVEL_REQUIRE}},
 	};
 
+	if (dir == OUT) {
+		p.sel.src = fx_addr(near_host[0]);
+		p.sel.dst = fx_addr(other[0]);
+	}
 	assert_int_equal(tdo_sp_add(f.e, &p, f.now, NULL, NULL), 0);
 }
 
@@ -327,7 +331,7 @@ lying_quotes_do_not_come_in_clear(void **state)
 						   lie[i].off, lie[i].value),
 				     0),
 		    TDO_REASON_IN_ICMP_QUOTE);
-	add_port_policy();
+	add_port_policy(IN, TDO_POLICY_IPSEC);
 	/* Might be about it: nothing but the first fragment shows ports. */
 	assert_int_equal(
 	    arrives_clear(error_about(false, router[0], near_host[0], other[0], 200), 0),
@@ -423,6 +427,130 @@ errors_leave_as_what_they_quote(void **state)
 	    TDO_VERDICT_PASS);
 }
 
+static void
+assert_stays(struct tdo_pkt *p)
+{
+	uint64_t before = tdo_drops_read(f.e, TDO_REASON_OUT_ICMP_QUOTE);
+
+	assert_int_equal(leaves(p), TDO_VERDICT_DROP);
+	assert_int_equal(tdo_drops_read(f.e, TDO_REASON_OUT_ICMP_QUOTE), before + 1);
+}
+
+/* About a packet of `other` to us; none of its answers but those of port 7 are secret. */
+static struct tdo_pkt *
+about_other(void)
+{
+	return error_about(false, router[0], other[0], near_host[0], 200);
+}
+
+static struct tdo_pkt *
+cut_behind_the_header(struct tdo_pkt *p)
+{
+	tdo_pkt_data(p)[20 + 5] = 5; /* RFC 4884 4.1 */
+	return with_word(p, 4, 7);
+}
+
+/* The packet itself is a first fragment. */
+static struct tdo_pkt *
+in_pieces(struct tdo_pkt *p)
+{
+	tdo_put_be16(tdo_pkt_data(p) + 6, TDO_IP4_MF);
+	tdo_ip4_set_csum(tdo_pkt_data(p));
+	return p;
+}
+
+static struct tdo_pkt *
+with_wrong_checksum(struct tdo_pkt *p)
+{
+	tdo_pkt_data(p)[22] ^= 1;
+	return p;
+}
+
+static const struct {
+	uint32_t off;
+	uint16_t value;
+} unreadable[] = {{2, 19}, {6, 0x1fff}, {0, 0x4100}, {0, 0x6500}};
+
+/* What hides whether it is about a secret is not sent as if it were not (RFC 4301 6.2). */
+static void
+opaque_quotes_do_not_leave_in_clear(void **state)
+{
+	(void)state;
+	add_port_policy(OUT, TDO_POLICY_IPSEC);
+	assert_int_equal(leaves(about_other()), TDO_VERDICT_PASS);
+	assert_stays(with_word(about_other(), 6, 1));
+	assert_stays(cut_behind_the_header(about_other()));
+	assert_stays(in_pieces(about_other()));
+	assert_stays(with_wrong_checksum(about_other()));
+	for (unsigned i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++)
+		assert_stays(with_word(about_other(), unreadable[i].off, unreadable[i].value));
+	/* ESP of somebody is ESP, whatever is in it: that policy is about UDP. */
+	assert_int_equal(leaves(with_word(about_other(), 8, 0x4032)), TDO_VERDICT_PASS);
+	/* Nobody's secret: it goes to somebody who did not send what it quotes. */
+	assert_int_equal(
+	    leaves(with_word(error_to(false, router[0], other[0], far_host[0], near_host[0], 200),
+		6, 1)),
+	    TDO_VERDICT_PASS);
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
+	assert_int_equal(leaves(with_word(about_other(), 6, 1)), TDO_VERDICT_PASS);
+}
+
+/* Where it is clear that the answer is protected, whatever is hidden, the error is too. */
+static void
+opaque_quotes_leave_protected_where_all_is(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++)
+		assert_int_equal(leaves(with_word(error_about(false, router[0], far_host[0],
+						      near_host[0], 200),
+				     unreadable[i].off, unreadable[i].value)),
+		    TDO_VERDICT_PROTECT);
+	assert_int_equal(leaves(with_wrong_checksum(
+			     error_about(false, router[0], far_host[0], near_host[0], 200))),
+	    TDO_VERDICT_PROTECT);
+	assert_int_equal(leaves(with_word(error_about(false, router[0], far_host[0], near_host[0],
+					      200),
+			     6, 1)),
+	    TDO_VERDICT_PROTECT);
+}
+
+/* Nothing that may be meant is protected. */
+static void
+opaque_quotes_of_clear_traffic_leave(void **state)
+{
+	(void)state;
+	/* Behind what lets all pass nobody is asked. */
+	fx_add_sp(&f, OUT, near_host[0], other[0], TDO_IPPROTO_UDP, "none");
+	add_port_policy(OUT, TDO_POLICY_IPSEC);
+	assert_int_equal(leaves(with_word(about_other(), 6, 1)), TDO_VERDICT_PASS);
+	/* What is discarded is no secret. */
+	(void)tdo_sp_flush(f.e);
+	add_port_policy(OUT, TDO_POLICY_DISCARD);
+	assert_int_equal(leaves(with_word(about_other(), 6, 1)), TDO_VERDICT_PASS);
+	assert_int_equal(leaves(with_word(about_other(), 0, 0x4100)), TDO_VERDICT_PASS);
+	assert_int_equal(tdo_drops_read(f.e, TDO_REASON_OUT_ICMP_QUOTE), 0);
+}
+
+/* In IPv6 the protocol is behind what may not be readable. */
+static void
+unreadable_chains_hide_the_protocol(void **state)
+{
+	struct tdo_pkt *p[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		p[i] = error_about(true, router[1], other[1], near_host[1], 200);
+		if (i > 0) { /* destination options that are longer than all of it */
+			tdo_pkt_data(p[i])[48 + 6] = TDO_IPPROTO_DSTOPTS;
+			tdo_pkt_data(p[i])[48 + 40 + 1] = 255;
+		}
+	}
+	assert_int_equal(leaves(p[1]), TDO_VERDICT_PASS);
+	fx_add_sp(&f, OUT, near_host[1], other[1], TDO_IPPROTO_TCP, "esp/transport//require");
+	assert_int_equal(leaves(p[0]), TDO_VERDICT_PASS);
+	assert_stays(p[2]);
+}
+
 int
 main(void)
 {
@@ -438,6 +566,10 @@ main(void)
 	    T(lying_quotes_do_not_come_in_clear),
 	    T(genuine_errors_about_esp_pass),
 	    T(errors_leave_as_what_they_quote),
+	    T(opaque_quotes_do_not_leave_in_clear),
+	    T(opaque_quotes_leave_protected_where_all_is),
+	    T(opaque_quotes_of_clear_traffic_leave),
+	    T(unreadable_chains_hide_the_protocol),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

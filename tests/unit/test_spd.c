@@ -24,6 +24,7 @@ hit(const struct tdo_flow *f)
 
 	assert_ptr_equal(a.sp, b.sp);
 	assert_int_equal(a.uncertain, b.uncertain);
+	assert_int_equal(a.protects, b.protects);
 	assert_false(a.uncertain);
 	return a.sp ? a.sp->id : 0;
 }
@@ -278,6 +279,7 @@ opaque(const struct tdo_flow *f, uint32_t id, bool uncertain)
 
 	assert_ptr_equal(a.sp, b.sp);
 	assert_int_equal(a.uncertain, b.uncertain);
+	assert_int_equal(a.protects, b.protects);
 	assert_int_equal(a.sp ? a.sp->id : 0, id);
 	assert_int_equal(a.uncertain, uncertain);
 }
