@@ -177,7 +177,7 @@ void tdo_in_clear(struct tdo_worker *w, struct tdo_pkt *const *p, unsigned n, td
  * An ICMP (af INET) or ICMPv6 message that came in clear, from outside: does it speak of a packet
  * that this host protected (RFC 4301 6.1, 8.2.1)?  It has to quote addresses of an SA that is in
  * use, its SPI, and the ports of one in UDP, and a number that was sent lately.  What does not is
- * counted with its reason.
+ * counted with its reason, and takes nothing from what the knob icmp_limit allows of each SA.
  */
 enum tdo_icmp_verdict {
 	TDO_ICMP_FOREIGN, /* it is not about IPsec: somebody else's */

@@ -64,8 +64,6 @@ look(struct tdo_probing *p, uint8_t af, const uint8_t *raw, size_t raw_len, tdo_
 static void
 read_icmp(struct tdo_probing *p, int fd, uint8_t af)
 {
-	uint32_t rate =
-	    (uint32_t)tdo_knob_get(p->process->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
 	tdo_ns now = tdo_clock_now();
 	uint8_t msg[ICMP_MAX];
 
@@ -74,11 +72,7 @@ read_icmp(struct tdo_probing *p, int fd, uint8_t af)
 
 		if (n < 0)
 			break;
-		if (tdo_bucket_take(&p->icmp, rate, now))
-			look(p, af, msg, (size_t)n, now);
-		else
-			tdo_worker_count_drop(
-			    p->process->clear, TDO_AT_IN, TDO_REASON_ICMP_RATE, 1);
+		look(p, af, msg, (size_t)n, now);
 	}
 }
 

@@ -6,7 +6,6 @@
 #ifndef TDO_DAEMON_PROBING_H
 #define TDO_DAEMON_PROBING_H
 
-#include "daemon/bucket.h"
 #include "daemon/loop.h"
 #include "daemon/paths.h"
 
@@ -16,9 +15,7 @@ struct tdo_probing {
 	struct tdo_process *process;
 	struct tdo_paths paths;
 	struct tdo_source icmp4, icmp6;
-	struct tdo_bucket icmp;   /* errors that are looked at ... */
-	struct tdo_bucket queued; /* ... because a policy covers them */
-	uint8_t *buf;             /* room for one packet of any size */
+	uint8_t *buf; /* room for one packet of any size */
 };
 
 /* 0, -ENOMEM or -errno.  To be ended in any case. */

@@ -7,7 +7,6 @@
 #include "daemon/process.h"
 #include "io/nfq.h"
 #include "os/clock.h"
-#include "wire/icmp.h"
 #include "wire/ip.h"
 
 #define CLEAR_CAP (TDO_HEADROOM + TDO_PKT_MAXLEN + TDO_TAILROOM)
@@ -47,22 +46,6 @@ bare_may_pass(struct tdo_process *d, struct tdo_pkt *p)
 	return false;
 }
 
-/* Anybody can make us look at these. */
-static bool
-too_many_errors(struct tdo_process *d, const struct tdo_pkt *p)
-{
-	uint32_t rate = (uint32_t)tdo_knob_get(d->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
-	struct tdo_ip_info ip;
-
-	if (tdo_ip_parse(tdo_pkt_data(p), p->len, &ip) != TDO_REASON_NONE ||
-	    (ip.flow.proto != TDO_IPPROTO_ICMP && ip.flow.proto != TDO_IPPROTO_ICMPV6) ||
-	    !tdo_icmp_is_error(&ip.flow) ||
-	    tdo_bucket_take(&d->probing.queued, rate, tdo_clock_now()))
-		return false;
-	tdo_worker_count_drop(d->clear, TDO_AT_IN, TDO_REASON_ICMP_RATE, 1);
-	return true;
-}
-
 static bool
 clear_may_pass(struct tdo_process *d, struct tdo_pkt *p)
 {
@@ -87,8 +70,6 @@ may_pass(struct tdo_process *d, const struct tdo_nfq_packet *q)
 	memcpy(tdo_pkt_data(&p), q->p, q->len);
 	p.len = q->len;
 	p.flags = q->forwarded ? TDO_PKT_FORWARDED : 0;
-	if (too_many_errors(d, &p))
-		return false;
 	tdo_worker_resume(d->clear);
 	pass = may_be_bare(d, q) ? bare_may_pass(d, &p) : clear_may_pass(d, &p);
 	tdo_worker_idle(d->clear);

@@ -16,6 +16,7 @@
 #define IP4_MTU_MIN 68u /* RFC 791 3.2 */
 /* How many packets may be sent between one and the ICMP error about it: 10 Mpps for 26 ms. */
 #define SENT_LATELY (1u << 18)
+#define SECOND_BIT  32
 
 /* What a quote says of the SA by which it was protected. */
 struct claim {
@@ -116,9 +117,80 @@ ports_agree(const struct tdo_sa *sa, const struct tdo_flow *f, const struct clai
 	return f->has_ports && ports == ((uint32_t)f->sport << 16 | f->dport);
 }
 
+/* ---- how many a second -------------------------------------------------------------- */
+
+/*
+ * Everything is counted for each SA by itself: who can forge errors about one, knowing its SPI or
+ * being its peer, harms no other.  Threads that count at the same time may lose one.
+ */
+static uint32_t
+this_second(const _Atomic uint64_t *c, tdo_ns now)
+{
+	uint64_t v = atomic_load_explicit(c, memory_order_relaxed);
+
+	return v >> SECOND_BIT == (uint32_t)(now / TDO_SEC) ? (uint32_t)v : 0;
+}
+
+static void
+count(const struct tdo_sa *sa, unsigned kind, tdo_ns now)
+{
+	/* An SA is constant for everybody but for its counters. */
+	_Atomic uint64_t *c = &((struct tdo_sa *)(uintptr_t)sa)->icmp[kind];
+	uint32_t n = this_second(c, now);
+
+	n += n < UINT32_MAX;
+	atomic_store_explicit(
+	    c, (uint64_t)(uint32_t)(now / TDO_SEC) << SECOND_BIT | n, memory_order_relaxed);
+}
+
+static uint32_t
+limit(const struct tdo_engine *e)
+{
+	return (uint32_t)tdo_knob(e, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
+}
+
+/* True when the quote has a number that only somebody who saw the packet knows. */
+static bool
+is_numbered(const struct tdo_sa *sa, const struct claim *c)
+{
+	return c->has_seq && sa->fmt.numbered && !sa->comp;
+}
+
+/*
+ * Takes one more error of a kind that passed the check; false: that would be too many.  Who
+ * proves less has half, so that he cannot use up what is for others.
+ */
+static bool
+take(const struct tdo_engine *e, const struct tdo_sa *sa, const struct claim *c, unsigned kind,
+    tdo_ns now)
+{
+	uint32_t max = is_numbered(sa, c) ? limit(e) : limit(e) / 2 + limit(e) % 2;
+
+	if (this_second(&sa->icmp[kind], now) >= max)
+		return false;
+	count(sa, kind, now);
+	return true;
+}
+
+/*
+ * Who knows addresses and SPI may try numbers.  Wrong ones are not limited, or those that are right
+ * would be too; instead the more of them come in a second, the closer to the last number has one to
+ * be, so that trying faster hardly helps.  What is genuine is one round trip old.
+ */
+static uint32_t
+lately(const struct tdo_engine *e, const struct tdo_sa *sa, tdo_ns now)
+{
+	uint32_t wrong = this_second(&sa->icmp[TDO_SA_ICMP_WRONG], now);
+
+	return wrong <= limit(e) ? SENT_LATELY
+				 : (uint32_t)((uint64_t)SENT_LATELY * limit(e) / wrong);
+}
+
+/* ---- what is believed --------------------------------------------------------------- */
+
 /* Counted up by the workers while they send: only what lies behind can have been seen. */
 static bool
-sent_lately(const struct tdo_sa *sa, const struct claim *c)
+was_sent(const struct tdo_engine *e, const struct tdo_sa *sa, const struct claim *c, tdo_ns now)
 {
 	uint64_t last = atomic_load_explicit(sa->out_seq, memory_order_relaxed);
 	uint32_t ago = (uint32_t)last - c->seq;
@@ -126,9 +198,9 @@ sent_lately(const struct tdo_sa *sa, const struct claim *c)
 	/* CPIs are known to all; where other headers hide them nobody can quote one. */
 	if (sa->comp)
 		return atomic_load_explicit(&sa->comp->outside, memory_order_relaxed);
-	if (!c->has_seq || !sa->fmt.numbered)
+	if (!is_numbered(sa, c))
 		return atomic_load_explicit(&sa->packets, memory_order_relaxed) > 0;
-	return ago < SENT_LATELY && ago < last;
+	return ago < lately(e, sa, now) && ago < last;
 }
 
 static enum tdo_reason
@@ -147,7 +219,7 @@ judge_mtu(const struct tdo_icmp_error *e, uint8_t af)
 /* Why the error is not about a packet of ours; *ret_sa: the SA that it names, as far as found. */
 static enum tdo_reason
 judge(const struct tdo_engine *e, const struct tdo_icmp_error *err, const struct claim *c,
-    const struct tdo_sa **ret_sa)
+    tdo_ns now, const struct tdo_sa **ret_sa)
 {
 	const struct tdo_flow *f = &err->ip.flow;
 	const struct tdo_sa *sa;
@@ -160,8 +232,10 @@ judge(const struct tdo_engine *e, const struct tdo_icmp_error *err, const struct
 	*ret_sa = sa;
 	if (!tdo_addr_equal(&sa->id.src, &f->src) || !ports_agree(sa, f, c))
 		return TDO_REASON_ICMP_NOT_OURS;
-	if (!sent_lately(sa, c))
+	if (!was_sent(e, sa, c, now)) {
+		count(sa, TDO_SA_ICMP_WRONG, now);
 		return TDO_REASON_ICMP_NOT_SENT;
+	}
 	return judge_mtu(err, f->dst.af);
 }
 
@@ -180,15 +254,14 @@ refuse(struct tdo_worker *w, const struct tdo_icmp_error *e, const struct claim 
 	struct tdo_pkt p = {.ip = e->ip, .spi = c->spi, .seq = c->seq};
 
 	tdo_worker_way(w, false);
-	/* An SA is constant for everybody but for its counters. */
 	tdo_worker_drop(w, &p, (struct tdo_sa *)(uintptr_t)sa, r, now);
 	return TDO_ICMP_DROP;
 }
 
-/* What the error is; *r, *c and *ret_sa belong to it. */
+/* What the error is; *r, *c and *ret_sa belong to it.  One that passes is of this kind. */
 static enum tdo_icmp_verdict
-classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, struct claim *c,
-    const struct tdo_sa **ret_sa, enum tdo_reason *r)
+classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, unsigned kind, tdo_ns now,
+    struct claim *c, const struct tdo_sa **ret_sa, enum tdo_reason *r)
 {
 	*ret_sa = NULL;
 	*r = TDO_REASON_NONE;
@@ -200,7 +273,7 @@ classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, struct cl
 			return TDO_ICMP_FOREIGN;
 		*r = TDO_REASON_ICMP_SHORT;
 	} else {
-		*r = judge(e, err, c, ret_sa);
+		*r = judge(e, err, c, now, ret_sa);
 	}
 	/* Other UDP that happens to be long enough has no SPI of ours. */
 	if (c->in_udp && !*ret_sa) {
@@ -210,6 +283,8 @@ classify(const struct tdo_engine *e, const struct tdo_icmp_error *err, struct cl
 	if (*r == TDO_REASON_NONE && err->too_big &&
 	    tdo_knob(e, TDO_KNOB_ICMP_PMTU, err->ip.flow.dst.af) == 0)
 		*r = TDO_REASON_ICMP_IGNORED;
+	if (*r == TDO_REASON_NONE && !take(e, *ret_sa, c, kind, now))
+		*r = TDO_REASON_ICMP_RATE;
 	if (*r != TDO_REASON_NONE)
 		return TDO_ICMP_DROP;
 	return err->too_big ? TDO_ICMP_TOO_BIG : TDO_ICMP_OTHER;
@@ -227,7 +302,7 @@ tdo_icmp_in(struct tdo_worker *w, uint8_t af, const uint8_t *msg, size_t len, td
 	*ret = (struct tdo_icmp_report){0};
 	if (!tdo_icmp_read(af, msg, len, &e))
 		return TDO_ICMP_FOREIGN;
-	v = classify(w->engine, &e, &c, &sa, &ret->reason);
+	v = classify(w->engine, &e, TDO_SA_ICMP_BELIEVED, now, &c, &sa, &ret->reason);
 	if (v == TDO_ICMP_FOREIGN)
 		return v;
 	if (v == TDO_ICMP_DROP)
@@ -241,7 +316,7 @@ tdo_icmp_in(struct tdo_worker *w, uint8_t af, const uint8_t *msg, size_t len, td
 
 enum tdo_icmp_verdict
 tdo_icmp_about_protected(
-    const struct tdo_engine *e, const struct tdo_pkt *p, enum tdo_reason *ret_reason)
+    const struct tdo_engine *e, const struct tdo_pkt *p, tdo_ns now, enum tdo_reason *ret_reason)
 {
 	uint8_t af = p->ip.flow.src.af;
 	const struct tdo_sa *sa;
@@ -251,7 +326,7 @@ tdo_icmp_about_protected(
 	if (p->ip.frag || !tdo_icmp_read(af, tdo_pkt_data(p) + p->ip.l4_off,
 			      p->ip.total_len - p->ip.l4_off, &err))
 		return TDO_ICMP_FOREIGN;
-	return classify(e, &err, &c, &sa, ret_reason);
+	return classify(e, &err, TDO_SA_ICMP_LET_IN, now, &c, &sa, ret_reason);
 }
 
 bool

@@ -14,11 +14,11 @@ tdo_is_icmp(const struct tdo_pkt *p)
 }
 
 /*
- * A parsed packet that came in clear: what tdo_icmp_in() would say of it, without counting; DROP
- * with the reason.
+ * A parsed packet that came in clear: what tdo_icmp_in() would say of it, and whether the host may
+ * have it; DROP with the reason, which the caller counts.
  */
 enum tdo_icmp_verdict tdo_icmp_about_protected(
-    const struct tdo_engine *e, const struct tdo_pkt *p, enum tdo_reason *ret_reason);
+    const struct tdo_engine *e, const struct tdo_pkt *p, tdo_ns now, enum tdo_reason *ret_reason);
 
 /* The flow that decides about an ICMP error besides its own; false: there is none. */
 bool tdo_icmp_stands_for(const struct tdo_engine *e, const struct tdo_pkt *p, struct tdo_flow *ret);

@@ -510,7 +510,7 @@ judge_icmp(struct tdo_worker *w, struct tdo_pkt *p, tdo_ns now)
 
 	if (p->flags & TDO_PKT_FORWARDED || !tdo_is_icmp(p))
 		return false;
-	switch (tdo_icmp_about_protected(w->engine, p, &r)) {
+	switch (tdo_icmp_about_protected(w->engine, p, now, &r)) {
 	case TDO_ICMP_FOREIGN:
 		return false;
 	case TDO_ICMP_DROP:

@@ -86,6 +86,9 @@ struct tdo_transform {
 	    unsigned n, tdo_ns now);
 };
 
+/* What ICMP errors about an SA are counted as, second by second: icmp.c. */
+enum { TDO_SA_ICMP_WRONG, TDO_SA_ICMP_LET_IN, TDO_SA_ICMP_BELIEVED, TDO_SA_ICMP_KINDS };
+
 /* Drops what comes for an SA that key management has not completed (layer_in.c). */
 extern const struct tdo_transform tdo_larval_in;
 
@@ -124,6 +127,7 @@ struct tdo_sa {
 	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */
 	struct tdo_sa *grow_next; /* ... above this one */
+	_Atomic uint64_t icmp[TDO_SA_ICMP_KINDS]; /* which second, and how many in it */
 
 	/* control thread only */
 	struct tdo_engine *engine;

@@ -192,8 +192,8 @@ judge(const struct tdo_engine *e, const struct tdo_flow *f, const struct candida
 	clear = c->definite ? c->not_clear == NULL || c->not_clear->rank > c->definite->rank
 			    : c->not_clear == NULL && default_is_clear(e, f);
 	hit.uncertain = !clear;
-	hit.protects = !clear && c->protects &&
-		       !(c->definite && c->definite->rank < c->protects->rank);
+	hit.protects =
+	    !clear && c->protects && !(c->definite && c->definite->rank < c->protects->rank);
 	return hit;
 }
 

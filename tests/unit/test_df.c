@@ -317,8 +317,8 @@ who_is_too_big_is_counted_once(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(by_the_table),
-	    cmocka_unit_test(who_is_too_big_is_counted_once)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(by_the_table), cmocka_unit_test(who_is_too_big_is_counted_once)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

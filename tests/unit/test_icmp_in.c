@@ -526,6 +526,109 @@ extensions_are_no_quote(void **state)
 	fx_pkt_free(p);
 }
 
+/* ---- how many ----------------------------------------------------------------------- */
+
+/* Such whose SA there is not, whose addresses it has not, and whose number it did not send. */
+static void
+flood(bool v6, struct tdo_pkt *p, unsigned n)
+{
+	static const struct {
+		uint8_t at[2], flip;
+		enum tdo_reason r;
+	} lie[] = {{{23, 43}, 1, TDO_REASON_ICMP_NO_SA}, {{15, 23}, 4, TDO_REASON_ICMP_NOT_OURS},
+	    {{24, 44}, 0x80, TDO_REASON_ICMP_NOT_SENT}};
+
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *at = tdo_pkt_data(p) + lie[i % 3].at[v6];
+
+		*at ^= lie[i % 3].flip;
+		assert_dropped(v6, too_big(v6, p, 100, 1300), lie[i % 3].r);
+		*at ^= lie[i % 3].flip;
+	}
+}
+
+static void
+assert_believed_times(bool v6, struct tdo_pkt *p, uint32_t quote, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_believed(v6, too_big(v6, p, quote, 1300), 1300);
+	assert_dropped(v6, too_big(v6, p, quote, 1300), TDO_REASON_ICMP_RATE);
+}
+
+static struct tdo_pkt *
+sent_as_1500(bool v6)
+{
+	struct tdo_pkt *p = sent(v6);
+
+	tdo_put_be16(tdo_pkt_data(p) + (v6 ? 4 : 2), v6 ? 1460 : 1500);
+	return p;
+}
+
+static void
+floods_of_forged_ones_starve_nobody(void **state)
+{
+	struct tdo_pkt *p[2];
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		add(ESP, v6);
+		p[v6] = sent_as_1500(v6);
+	}
+	for (unsigned second = 0; second < 2; second++) {
+		for (unsigned v6 = 0; v6 < 2; v6++) {
+			flood(v6, p[v6], 30000);
+			/* Nor do genuine ones about another SA. */
+			assert_believed_times(v6, p[v6], 100, 100);
+			flood(v6, p[v6], 300);
+		}
+		f.now += TDO_SEC;
+	}
+	fx_knob(&f, TDO_KNOB_ICMP_LIMIT, 0);
+	assert_believed_times(false, p[0], 100, 0);
+	fx_pkt_free(p[0]);
+	fx_pkt_free(p[1]);
+}
+
+/* Wrong numbers cost nothing, so they must not be worth trying. */
+static void
+who_tries_numbers_gets_less(void **state)
+{
+	struct tdo_pkt *p, *last;
+
+	(void)state;
+	add(ESP, false);
+	p = sent_as_1500(false);
+	for (unsigned i = 0; i < 998; i++)
+		fx_pkt_free(sent(false));
+	last = sent_as_1500(false);
+	flood(false, p, 3 * 100);
+	assert_believed(false, too_big(false, p, 100, 1300), 1300);
+	/* 26214 of them: a hundredth of the numbers is tried, as often. */
+	flood(false, p, 3 * (26214 - 100));
+	assert_believed(false, too_big(false, p, 100, 1300), 1300);
+	flood(false, p, 3 * 300);
+	assert_dropped(false, too_big(false, p, 100, 1300), TDO_REASON_ICMP_NOT_SENT);
+	assert_believed(false, too_big(false, last, 100, 1300), 1300);
+	f.now += TDO_SEC;
+	assert_believed(false, too_big(false, p, 100, 1300), 1300);
+	fx_pkt_free(p);
+	fx_pkt_free(last);
+}
+
+/* RFC 792 promises no number of AH: anybody who knows the SPI can quote as much. */
+static void
+quotes_without_a_number_have_half(void **state)
+{
+	struct tdo_pkt *p;
+
+	(void)state;
+	add(AH, false);
+	p = sent_as_1500(false);
+	assert_believed_times(false, p, 28, 50);
+	assert_believed_times(false, p, 100, 50);
+	fx_pkt_free(p);
+}
+
 int
 main(void)
 {
@@ -545,6 +648,9 @@ main(void)
 	    T(other_errors),
 	    T(what_is_no_error),
 	    T(extensions_are_no_quote),
+	    T(floods_of_forged_ones_starve_nobody),
+	    T(who_tries_numbers_gets_less),
+	    T(quotes_without_a_number_have_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

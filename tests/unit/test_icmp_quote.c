@@ -488,8 +488,8 @@ opaque_quotes_do_not_leave_in_clear(void **state)
 	assert_int_equal(leaves(with_word(about_other(), 8, 0x4032)), TDO_VERDICT_PASS);
 	/* Nobody's secret: it goes to somebody who did not send what it quotes. */
 	assert_int_equal(
-	    leaves(with_word(error_to(false, router[0], other[0], far_host[0], near_host[0], 200),
-		6, 1)),
+	    leaves(with_word(
+		error_to(false, router[0], other[0], far_host[0], near_host[0], 200), 6, 1)),
 	    TDO_VERDICT_PASS);
 	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
 	assert_int_equal(leaves(with_word(about_other(), 6, 1)), TDO_VERDICT_PASS);
@@ -501,16 +501,15 @@ opaque_quotes_leave_protected_where_all_is(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++)
-		assert_int_equal(leaves(with_word(error_about(false, router[0], far_host[0],
-						      near_host[0], 200),
-				     unreadable[i].off, unreadable[i].value)),
+		assert_int_equal(
+		    leaves(with_word(error_about(false, router[0], far_host[0], near_host[0], 200),
+			unreadable[i].off, unreadable[i].value)),
 		    TDO_VERDICT_PROTECT);
 	assert_int_equal(leaves(with_wrong_checksum(
 			     error_about(false, router[0], far_host[0], near_host[0], 200))),
 	    TDO_VERDICT_PROTECT);
-	assert_int_equal(leaves(with_word(error_about(false, router[0], far_host[0], near_host[0],
-					      200),
-			     6, 1)),
+	assert_int_equal(
+	    leaves(with_word(error_about(false, router[0], far_host[0], near_host[0], 200), 6, 1)),
 	    TDO_VERDICT_PROTECT);
 }
 
