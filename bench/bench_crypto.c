@@ -181,9 +181,23 @@ bare_fill(const struct algo *a, IMB_JOB *j, uint8_t *p, unsigned len, uint8_t *t
 		bare_chain_job(a, j, head, len);
 	else
 		bare_aead_job(a, j, p, len);
-#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
-	imb_set_session(mgr, j);
-#endif
+}
+
+/* All through the cipher and all through the MAC. */
+static void
+bare_suite(const struct algo *a, unsigned first, unsigned len)
+{
+	IMB_JOB job[BURST];
+	uint8_t tag[BURST][16];
+
+	for (unsigned i = 0; i < BURST; i++)
+		bare_fill(a, &job[i], packet(first + i), len, tag[i]);
+	if (!a->encrypt)
+		IMB_SUBMIT_HASH_BURST_NOCHECK(mgr, job, BURST, job->hash_alg);
+	IMB_SUBMIT_CIPHER_BURST_NOCHECK(
+	    mgr, job, BURST, job->cipher_mode, job->cipher_direction, IMB_KEY_128_BYTES);
+	if (a->encrypt)
+		IMB_SUBMIT_HASH_BURST_NOCHECK(mgr, job, BURST, job->hash_alg);
 }
 
 static void
@@ -194,8 +208,12 @@ bare_jobs(const struct algo *a, unsigned first, unsigned len)
 
 	if (IMB_GET_NEXT_BURST(mgr, BURST, job) != BURST)
 		exit(1);
-	for (unsigned i = 0; i < BURST; i++)
+	for (unsigned i = 0; i < BURST; i++) {
 		bare_fill(a, job[i], packet(first + i), len, tag[i]);
+#if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
+		imb_set_session(mgr, job[i]);
+#endif
+	}
 	IMB_SUBMIT_BURST_NOCHECK(mgr, BURST, job);
 	while (IMB_FLUSH_BURST(mgr, BURST, job) > 0)
 		;
@@ -206,6 +224,8 @@ bare(const struct algo *a, unsigned first, unsigned len)
 {
 	if (a->bare == BARE_GCM)
 		bare_gcm(a, first, len);
+	else if (a->bare == BARE_CBC || a->bare == BARE_CTR)
+		bare_suite(a, first, len);
 	else if (a->bare != BARE_NONE)
 		bare_jobs(a, first, len);
 	return a->bare != BARE_NONE;

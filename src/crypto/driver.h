@@ -162,7 +162,7 @@ tdo_nonce_of(const struct tdo_session_param *p)
 static inline void
 tdo_nonce_make(const struct tdo_nonce *n, const struct tdo_op *op, uint8_t ret[TDO_NONCE_MAX])
 {
-	memcpy(ret, n->salt, n->salt_len);
+	memcpy(ret, n->salt, sizeof(n->salt)); /* a constant; what is too much is overwritten */
 	ret += n->salt_len;
 	if (n->iv_len) {
 		memcpy(ret, op->data + op->hdr_len, TDO_NONCE_IV_LEN);

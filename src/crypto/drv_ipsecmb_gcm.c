@@ -124,74 +124,83 @@ compare(struct tdo_op *op, const struct aside *a, enum kind kind)
 	op->status = equal ? TDO_OP_OK : TDO_OP_BAD_ICV;
 }
 
-/* One packet, which may be unlike those of ESP. */
-static __attribute__((noinline)) void
-other(struct gcm_context_data *scratch, struct tdo_op *op)
-{
-	bool encrypt = gcm_of(op)->encrypt;
-	struct aside a;
-
-	op->status = TDO_OP_ERROR;
-	if (!tdo_aead_ok(&gcm_of(op)->nonce, op))
-		return;
-	prepare(op, &a, KIND_ANY);
-	run(scratch, &a, op, encrypt ? icv_of(op, KIND_ANY) : a.tag, KIND_ANY);
-	op->status = TDO_OP_OK;
-	if (!encrypt)
-		compare(op, &a, KIND_ANY);
-}
-
-/* True for the header of ESP and a text that is not too long. */
+/* True for the header of ESP and a text that is not too long: what all the world sends. */
 INLINE bool
 usual(const struct tdo_op *op)
 {
 	return op->hdr_len == TDO_AEAD_HLEN && op->text_len <= USUAL_MAX;
 }
 
-/* Tells the compiler. */
-INLINE void
-assume_usual(const struct tdo_op *op)
+/* True for what belongs to a row; all: anything that is legal, not only the usual. */
+INLINE bool
+fits(const struct tdo_op *op, bool all)
 {
-	if (!usual(op))
+	return all ? tdo_aead_ok(&gcm_of(op)->nonce, op) : usual(op);
+}
+
+/* Tells the compiler what fits() has found. */
+INLINE void
+assume(const struct tdo_op *op, bool all)
+{
+	if (!all && !usual(op))
 		__builtin_unreachable();
 }
 
-/* A packet as usual, whose nonce is made. */
+/* A packet whose nonce is made. */
 INLINE void
-run_usual(struct gcm_context_data *scratch, struct aside *a, struct tdo_op *op, enum kind kind,
-    bool encrypt)
+run_one(struct gcm_context_data *scratch, struct aside *a, struct tdo_op *op, enum kind kind,
+    bool encrypt, bool all)
 {
-	assume_usual(op);
+	assume(op, all);
 	run(scratch, a, op, encrypt ? icv_of(op, kind) : a->tag, kind);
-	assume_usual(op);
+	assume(op, all);
 	if (encrypt)
 		op->status = TDO_OP_OK;
 	else
 		compare(op, a, kind);
 }
 
+/* From op, which fits, up to the first that does not; returns that. */
+INLINE struct tdo_op *
+run_row(struct gcm_context_data *scratch, struct tdo_op *op, const struct tdo_op *end,
+    enum kind kind, bool encrypt, bool all)
+{
+	struct aside two[2], *this = &two[0], *next = &two[1], *swap;
+
+	prepare(op, this, kind);
+	for (; op + 1 < end && fits(op + 1, all); op++) {
+		prepare(op + 1, next, kind);
+		run_one(scratch, this, op, kind, encrypt, all);
+		swap = this;
+		this = next;
+		next = swap;
+	}
+	run_one(scratch, this, op, kind, encrypt, all);
+	return op + 1;
+}
+
+/* From op, which is not as usual; returns the first that is left: AH, and errors. */
+static __attribute__((noinline)) struct tdo_op *
+run_others(struct gcm_context_data *scratch, struct tdo_op *op, const struct tdo_op *end)
+{
+	if (!fits(op, true)) {
+		op->status = TDO_OP_ERROR;
+		return op + 1;
+	}
+	if (gcm_of(op)->encrypt)
+		return run_row(scratch, op, end, KIND_ANY, true, true);
+	return run_row(scratch, op, end, KIND_ANY, false, true);
+}
+
 INLINE void
 process(struct tdo_op *op, unsigned n, enum kind kind, bool encrypt)
 {
 	const struct tdo_op *end = op + n;
-	struct aside two[2], *this = &two[0], *next = &two[1], *swap;
 	struct gcm_context_data scratch;
 
-	while (op < end) {
-		if (!usual(op)) {
-			other(&scratch, op++);
-			continue;
-		}
-		prepare(op, this, kind);
-		for (; op + 1 < end && usual(op + 1); op++) {
-			prepare(op + 1, next, kind);
-			run_usual(&scratch, this, op, kind, encrypt);
-			swap = this;
-			this = next;
-			next = swap;
-		}
-		run_usual(&scratch, this, op++, kind, encrypt);
-	}
+	while (op < end)
+		op = usual(op) ? run_row(&scratch, op, end, kind, encrypt, false)
+			       : run_others(&scratch, op, end);
 	wipe(&scratch);
 }
 

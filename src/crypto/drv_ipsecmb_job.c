@@ -36,6 +36,7 @@ struct mb_job {
 	uint8_t key_len, job_iv_len, block;
 	uint8_t icv_len, tag_len; /* tag_len: what the library writes */
 	uint8_t suite;            /* suite_of() */
+	bool in_place;            /* the library writes the ICV into the packet */
 #if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
 	__typeof__(((IMB_JOB *)NULL)->suite_id) suite_id; /* what imb_set_session() found out */
 #endif
@@ -172,31 +173,31 @@ job_of(const struct tdo_op *op)
 	return (const void *)op->session->ctx;
 }
 
-static const uint8_t *
-job_iv(const struct mb_job *c, const struct tdo_op *op, struct aside *a)
+/* Functions with this are compiled for suites with a number, and for all. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE const uint8_t *
+job_iv(const struct mb_job *c, const struct tdo_op *op, struct aside *a, bool suite)
 {
-	switch (c->iv_source) {
-	case IV_NONCE:
-		tdo_nonce_make(&c->nonce, op, a->iv);
-		return a->iv;
-	case IV_HALF:
-		tdo_half_iv_make(op, a->iv);
-		return a->iv;
-	default:
+	if (c->iv_source == IV_PACKET)
 		return op->data + op->hdr_len;
-	}
+	if (suite || c->iv_source == IV_NONCE)
+		tdo_nonce_make(&c->nonce, op, a->iv);
+	else
+		tdo_half_iv_make(op, a->iv);
+	return a->iv;
 }
 
-static void
-fill_mac_keys(const struct mb_job *c, IMB_JOB *job)
+INLINE void
+fill_mac_keys(const struct mb_job *c, IMB_JOB *job, bool suite)
 {
 	const uint8_t *subkeys = c->mac_keys[1];
 
-	if (c->hash_alg == IMB_AUTH_AES_XCBC) {
+	if (!suite && c->hash_alg == IMB_AUTH_AES_XCBC) {
 		job->u.XCBC._k1_expanded = c->mac_keys[0];
 		job->u.XCBC._k2 = subkeys;
 		job->u.XCBC._k3 = subkeys + TDO_AES_BLOCK;
-	} else if (c->hash_alg == IMB_AUTH_AES_CMAC) {
+	} else if (!suite && c->hash_alg == IMB_AUTH_AES_CMAC) {
 		job->u.CMAC._key_expanded = c->mac_keys[0];
 		job->u.CMAC._skey1 = subkeys;
 		job->u.CMAC._skey2 = subkeys + TDO_AES_BLOCK;
@@ -207,10 +208,11 @@ fill_mac_keys(const struct mb_job *c, IMB_JOB *job)
 }
 
 /* The MAC covers the packet from its start on. */
-static inline void
-fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *a, uint8_t *icv)
+INLINE void
+fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *a, bool suite)
 {
 	uint32_t len = op->hdr_len + c->iv_len + op->text_len;
+	uint8_t *icv = op->data + len;
 
 	if (c->esn) {
 		/*
@@ -222,13 +224,13 @@ fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *
 		tdo_put_be32(icv, op->esn_hi);
 		len += TDO_ESN_LEN;
 	}
-	fill_mac_keys(c, job);
+	fill_mac_keys(c, job, suite);
 	job->hash_start_src_offset_in_bytes = 0;
 	job->msg_len_to_hash_in_bytes = len;
 }
 
 /* The tag of an AEAD covers the header, which is AAD, and the payload. */
-static inline void
+INLINE void
 fill_aead(const struct mb_job *c, IMB_JOB *job, const struct tdo_op *op, struct aside *a)
 {
 	const uint8_t *aad = op->data;
@@ -252,11 +254,12 @@ fill_aead(const struct mb_job *c, IMB_JOB *job, const struct tdo_op *op, struct 
 
 /*
  * Writes all that the library reads for the algorithms that we use.  The job is not cleared: it
- * has 216 bytes, and what is left in it is of other algorithms.
+ * has 200 bytes, and what is left in it is of other algorithms.
  */
-static inline void
-fill_job(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *a)
+INLINE void
+fill_job(IMB_JOB *job, struct tdo_op *op, struct aside *a, bool suite)
 {
+	const struct mb_job *c = job_of(op);
 	uint32_t head = op->hdr_len + c->iv_len;
 	uint8_t *icv = op->data + head + op->text_len;
 
@@ -267,23 +270,23 @@ fill_job(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *
 	job->enc_keys = c->keys;
 	job->dec_keys = c->keys;
 	job->key_len_in_bytes = c->key_len;
-	job->iv = job_iv(c, op, a);
+	job->iv = job_iv(c, op, a, suite);
 	job->iv_len_in_bytes = c->job_iv_len;
 	job->src = op->data;
 	job->dst = op->data + head;
 	job->cipher_start_src_offset_in_bytes = head;
 	job->msg_len_to_cipher_in_bytes = op->text_len;
-	job->auth_tag_output = c->encrypt && c->tag_len == c->icv_len && c->hash ? icv : a->tag;
+	job->auth_tag_output = c->in_place ? icv : a->tag;
 	job->auth_tag_output_len_in_bytes = c->tag_len;
 	job->user_data = op;
 	job->user_data2 = icv;
 #if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
 	memcpy(&job->suite_id, &c->suite_id, sizeof(job->suite_id));
 #endif
-	if (c->aead)
+	if (!suite && c->aead)
 		fill_aead(c, job, op, a);
 	else if (c->hash)
-		fill_mac(c, job, op, a, icv);
+		fill_mac(c, job, op, a, suite);
 	else
 		memset(a->tag, 0, sizeof(a->tag)); /* none, or that of "null" */
 }
@@ -300,7 +303,7 @@ finish_job(const IMB_JOB *job)
 	if (!c->encrypt) {
 		if (!tdo_ct_equal(tag, icv, c->icv_len))
 			op->status = TDO_OP_BAD_ICV;
-	} else if (c->tag_len != c->icv_len) {
+	} else if (!c->in_place) {
 		memcpy(op->data + op->hdr_len + c->iv_len + op->text_len, tag, c->icv_len);
 	}
 }
@@ -323,7 +326,7 @@ run_mixed(IMB_MGR *m, struct tdo_op **op, unsigned n)
 
 	for (unsigned i = 0; i < got; i++)
 		/* NOLINTNEXTLINE: the library has filled "got" of them */
-		fill_job(job_of(op[i]), job[i], op[i], &aside[i]);
+		fill_job(job[i], op[i], &aside[i], false);
 	got = IMB_SUBMIT_BURST_NOCHECK(m, got, job);
 	finish_jobs(job, got);
 	while ((got = IMB_FLUSH_BURST(m, MB_CHUNK, job)) > 0)
@@ -357,7 +360,7 @@ run_suite(IMB_MGR *m, struct tdo_op **op, unsigned n)
 	bool done;
 
 	for (unsigned i = 0; i < n; i++)
-		fill_job(job_of(op[i]), &job[i], op[i], &aside[i]);
+		fill_job(&job[i], op[i], &aside[i], true);
 	if (c->encrypt)
 		done = run_cipher(m, c, job, n) && run_hash(m, c, job, n);
 	else
@@ -605,6 +608,7 @@ init_suite(IMB_MGR *m, struct mb_job *c)
 	/* CCM: the MAC covers the plain text; in all others the cipher text. */
 	bool hash_first = c->encrypt == (c->cipher_mode == IMB_CIPHER_CCM);
 
+	c->in_place = c->encrypt && c->hash && c->tag_len == c->icv_len;
 	c->order = hash_first ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
 	c->suite = suite_of(c);
 #if IMB_VERSION_NUM >= IMB_VERSION(1, 4, 0)
