@@ -16,46 +16,24 @@
 #define TCP_SYN       0x02u
 #define PAD_SLACK     16u /* padding of the reverse direction may be longer than here */
 
-/* What is remembered of a protected packet until its contents are known. */
-struct outer {
-	uint8_t af;
-	uint8_t src[16];
-	uint32_t len;
-};
-
-static void
-remember(const struct tdo_pkt *p, struct outer *o)
-{
-	const uint8_t *ip = tdo_pkt_data(p);
-
-	o->len = p->len;
-	o->af = TDO_AF_NONE;
-	if (p->len >= TDO_IP6_HLEN && ip[0] >> 4 == 6) {
-		o->af = TDO_AF_INET6;
-		memcpy(o->src, ip + 8, 16);
-	} else if (p->len >= TDO_IP4_HLEN) {
-		o->af = TDO_AF_INET;
-		memcpy(o->src, ip + 12, 4);
-	}
-}
-
 /*
- * The segments that answer a SYN take the way back to the outer source; their headers are as
- * long as those that were just removed, give or take the padding.
+ * The segments that answer a SYN take the way back to the peer; their headers are as long as
+ * those that were just removed, give or take the padding.  outer_len: with these.
+ *
+ * The peer is what the SA says: the outer source is not authenticated.
  */
 static void
-lower_mss(struct tdo_packet_worker *w, struct tdo_pkt *p, const struct outer *o)
+lower_mss(struct tdo_packet_worker *w, struct tdo_pkt *p, uint32_t outer_len)
 {
-	uint32_t mtu, overhead = o->len > p->len ? o->len - p->len : 0;
-	struct tdo_addr src;
+	uint32_t mtu, overhead = outer_len > p->len ? outer_len - p->len : 0;
+	const struct tdo_addr *peer = &p->sas[0]->id.src;
 	uint16_t mss;
 
 	if (p->ip.flow.proto != TDO_IPPROTO_TCP || p->ip.frag ||
 	    p->ip.l4_off + TCP_FLAGS_OFF >= p->len ||
-	    !(tdo_pkt_data(p)[p->ip.l4_off + TCP_FLAGS_OFF] & TCP_SYN))
+	    !(tdo_pkt_data(p)[p->ip.l4_off + TCP_FLAGS_OFF] & TCP_SYN) || tdo_addr_is_any(peer))
 		return;
-	src = tdo_addr_make(o->af, o->src);
-	mtu = tdo_pmtu_get(&w->pmtu, &src, w->now);
+	mtu = tdo_pmtu_get(&w->pmtu, peer, w->now);
 	mss = tdo_size_mss(p, mtu > overhead + PAD_SLACK ? mtu - overhead - PAD_SLACK : 0);
 	if (mss != 0)
 		(void)tdo_mss_clamp(p, mss);
@@ -215,12 +193,12 @@ put_together(struct tdo_packet_worker *w, const struct tdo_pkt *p)
 static void
 open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 {
-	struct outer outer[TDO_BURST_MAX];
+	uint32_t outer_len[TDO_BURST_MAX];
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		remember(pk[i], &outer[i]);
-		bytes += outer[i].len;
+		outer_len[i] = pk[i]->len;
+		bytes += pk[i]->len;
 	}
 	tdo_iostat_add(&w->stat[TDO_IOSTAT_ENGINE_IN], n, bytes);
 	tdo_in(w->handle, pk, n, w->now);
@@ -236,7 +214,7 @@ open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 			tdo_worker_drop(w->handle, pk[i], NULL, TDO_REASON_IN_NO_SA, w->now);
 			continue;
 		}
-		lower_mss(w, pk[i], &outer[i]);
+		lower_mss(w, pk[i], outer_len[i]);
 		if (joinable(w, pk[i]))
 			join(w, pk[i]);
 		else

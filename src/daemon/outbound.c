@@ -68,9 +68,9 @@ sender(const struct tdo_packet_worker *w, enum way way, const struct tdo_pkt *p)
 }
 
 static uint16_t
-path_mtu(struct tdo_packet_worker *w, const struct tdo_addr *dst)
+clear_mtu(struct tdo_packet_worker *w, const struct tdo_addr *dst)
 {
-	uint32_t mtu = tdo_pmtu_get(&w->pmtu, dst, w->now);
+	uint32_t mtu = tdo_pmtu_get(&w->pmtu_clear, dst, w->now);
 
 	return mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
 }
@@ -241,7 +241,9 @@ static void
 refused_as_too_big(struct tdo_packet_worker *w, struct tdo_pkt *p)
 {
 	struct tdo_addr dst = destination(p);
-	uint32_t mtu = tdo_pmtu_lower(&w->pmtu, &dst, p->len, w->now);
+	bool clear = p->cookie == w->clear4 || p->cookie == w->clear6;
+	struct tdo_pmtu *known = clear ? &w->pmtu_clear : &w->pmtu;
+	uint32_t mtu = tdo_pmtu_lower(known, &dst, p->len, w->now);
 
 	if (w->out.again_now || w->out.nagain == sizeof(w->out.again) / sizeof(w->out.again[0]) ||
 	    mtu >= p->len) {
@@ -537,7 +539,7 @@ pass(struct tdo_packet_worker *w, struct tdo_pkt *p)
 		return;
 	}
 	w->out.pads = false;
-	z.limit = p->path_mtu = path_mtu(w, &p->ip.flow.dst);
+	z.limit = p->path_mtu = clear_mtu(w, &p->ip.flow.dst);
 	dispatch(w, WAY_CLEAR, p, &z);
 }
 

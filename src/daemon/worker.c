@@ -117,13 +117,16 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	tdo_outbound_hold_init(w, shared->held);
 	tdo_linger_init(&w->linger, busy_poll);
 	w->mtu = (struct tdo_raw_mtu){fds->mtu4, fds->mtu6, fds->route, 0};
-	tdo_pmtu_init(&w->pmtu, tdo_raw_ask_mtu, &w->mtu);
 	tdo_tun_init(
 	    &w->tun, fds->tun, &w->stat[TDO_IOSTAT_TUN_READ], &w->stat[TDO_IOSTAT_TUN_WRITE]);
 	if (getrandom(&w->out.frag_id, sizeof(w->out.frag_id), 0) < 0)
 		w->out.frag_id = (uint32_t)tdo_clock_now();
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = w->wake < 0 ? -errno : 0;
+	if (rc == 0)
+		rc = tdo_pmtu_init(&w->pmtu, TDO_PMTU_PEERS, tdo_raw_ask_mtu, &w->mtu);
+	if (rc == 0)
+		rc = tdo_pmtu_init(&w->pmtu_clear, TDO_PMTU_STRANGERS, tdo_raw_ask_mtu, &w->mtu);
 	if (rc == 0)
 		rc = tdo_pool_init(&w->out.in, IN_POOL, TDO_BURST_MAX);
 	if (rc == 0)
@@ -285,5 +288,7 @@ tdo_packet_worker_free(struct tdo_packet_worker *w, bool started)
 	tdo_udp_rx_free(w->in.udp4);
 	tdo_udp_rx_free(w->in.udp6);
 	free(w->in.big_mem);
+	tdo_pmtu_fini(&w->pmtu);
+	tdo_pmtu_fini(&w->pmtu_clear);
 	free(w);
 }

@@ -81,7 +81,8 @@ struct tdo_packet_worker {
 	struct tdo_raw_tx *clear4, *clear6; /* need no protection */
 	struct tdo_udp_tx *udp4, *udp6;     /* protected, in UDP from udp_port; or NULL */
 	const _Atomic uint16_t *udp_port;   /* 0: none now */
-	struct tdo_pmtu pmtu;
+	struct tdo_pmtu pmtu;               /* towards peers */
+	struct tdo_pmtu pmtu_clear;         /* where packets without SAs go */
 	struct tdo_raw_mtu mtu;
 	struct tdo_paths *paths; /* of all workers; set by who makes them */
 	struct tdo_tcpwatch tcp;

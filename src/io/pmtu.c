@@ -1,34 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Path MTU cache: direct mapped, one writer, one reader (its worker). */
+/* Path MTU cache: one writer, one reader (its worker). */
 #include "io/pmtu.h"
 
-#include <string.h>
+#include <errno.h>
+#include <stdlib.h>
 
-#include "base/addr.h"
+int
+tdo_pmtu_init(struct tdo_pmtu *c, uint32_t size,
+    uint32_t (*ask)(void *ctx, const struct tdo_addr *dst), void *ctx)
+{
+	/* Pages that were never used are not there. */
+	void *places = calloc(1, tdo_recent_memory(size));
+
+	*c = (struct tdo_pmtu){.ask = ask, .ctx = ctx};
+	c->entry = calloc(size, sizeof(*c->entry));
+	tdo_recent_init(&c->recent, size, places);
+	if (places != NULL && c->entry != NULL)
+		return 0;
+	tdo_pmtu_fini(c);
+	return -ENOMEM;
+}
 
 void
-tdo_pmtu_init(struct tdo_pmtu *c, uint32_t (*ask)(void *ctx, const struct tdo_addr *dst), void *ctx)
+tdo_pmtu_fini(struct tdo_pmtu *c)
 {
-	memset(c, 0, sizeof(*c));
-	c->ask = ask;
-	c->ctx = ctx;
+	free(c->recent.place);
+	free(c->entry);
+	*c = (struct tdo_pmtu){0};
 }
 
 uint32_t
 tdo_pmtu_floor(uint8_t af)
 {
 	return af == TDO_AF_INET6 ? TDO_PMTU_FLOOR_IP6 : TDO_PMTU_FLOOR_IP4;
-}
-
-/* A collision costs a question to the kernel, no more: destinations are few (tunnel ends). */
-static struct tdo_pmtu_entry *
-slot(struct tdo_pmtu *c, const struct tdo_addr *dst)
-{
-	uint32_t h = dst->af;
-
-	for (unsigned i = 0; i < sizeof(dst->b); i++)
-		h = (h ^ dst->b[i]) * 16777619u; /* FNV-1a */
-	return &c->entry[(h ^ h >> 16) % TDO_PMTU_ENTRIES];
 }
 
 static uint32_t
@@ -65,9 +69,10 @@ refresh(struct tdo_pmtu *c, struct tdo_pmtu_entry *e, tdo_ns now)
 static struct tdo_pmtu_entry *
 fresh(struct tdo_pmtu *c, const struct tdo_addr *dst, tdo_ns now)
 {
-	struct tdo_pmtu_entry *e = slot(c, dst);
+	bool unknown;
+	struct tdo_pmtu_entry *e = &c->entry[tdo_recent_take(&c->recent, dst, now, &unknown)];
 
-	if (!tdo_addr_equal(&e->use.dst, dst)) {
+	if (unknown) {
 		*e = (struct tdo_pmtu_entry){.use = {.dst = *dst}};
 		refresh(c, e, now);
 	} else if (now - e->asked >= TDO_PMTU_FRESH) {

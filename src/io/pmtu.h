@@ -4,15 +4,20 @@
  * The kernel knows device and route; it is asked again when an answer is older than a second.  What
  * a refused send taught is kept longer.  What all workers learned together (daemon/paths.h) is
  * looked up with it, and whenever that changed.
+ *
+ * Of more destinations than there is room for, those not used for longest are forgotten, which
+ * costs a question.  Outsiders choose where clear packets go, so these have a cache of their own:
+ * peers are not forgotten for them.
  */
 #ifndef TDO_IO_PMTU_H
 #define TDO_IO_PMTU_H
 
 #include <stdatomic.h>
 
-#include "testudo/types.h"
+#include "base/recent.h"
 
-#define TDO_PMTU_ENTRIES   256
+#define TDO_PMTU_PEERS     16384          /* destinations with SAs that a worker remembers */
+#define TDO_PMTU_STRANGERS 512            /* and of those without */
 #define TDO_PMTU_FRESH     TDO_SEC        /* an answer of the kernel is believed for this time */
 #define TDO_PMTU_LOWERED   (30 * TDO_SEC) /* a limit that a send found out */
 #define TDO_PMTU_UNKNOWN   1500           /* where the kernel has no answer (no route) */
@@ -47,11 +52,14 @@ struct tdo_pmtu {
 	uint32_t (*ask)(void *ctx, const struct tdo_addr *dst);
 	void *ctx;
 	struct tdo_pmtu_shared shared;
-	struct tdo_pmtu_entry entry[TDO_PMTU_ENTRIES];
+	struct tdo_recent recent;
+	struct tdo_pmtu_entry *entry; /* by its places */
 };
 
-void tdo_pmtu_init(
-    struct tdo_pmtu *c, uint32_t (*ask)(void *ctx, const struct tdo_addr *dst), void *ctx);
+/* size: destinations that are remembered, a power of two.  0 or -ENOMEM. */
+TDO_MUST_CHECK int tdo_pmtu_init(struct tdo_pmtu *c, uint32_t size,
+    uint32_t (*ask)(void *ctx, const struct tdo_addr *dst), void *ctx);
+void tdo_pmtu_fini(struct tdo_pmtu *c); /* c may be zero */
 /* What claims below this are taken for, by family. */
 uint32_t tdo_pmtu_floor(uint8_t af);
 /* RFC 1191 7.1: the next smaller of the usual MTUs, for a packet of len bytes that was too big. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
+#include "base/be.h"
 #include "daemon/sizes.h"
 #include "io/pmtu.h"
 #include "wire/ip.h"
@@ -36,7 +37,7 @@ answers_are_kept_for_a_second(void **state)
 	(void)state;
 	asked = 0;
 	kernel_mtu = 1500;
-	tdo_pmtu_init(&c, ask, NULL);
+	assert_int_equal(tdo_pmtu_init(&c, 64, ask, NULL), 0);
 	assert_int_equal(tdo_pmtu_get(&c, &v4, TDO_SEC), 1500);
 	kernel_mtu = 1400;
 	assert_int_equal(tdo_pmtu_get(&c, &v4, 2 * TDO_SEC - 1), 1500);
@@ -46,6 +47,7 @@ answers_are_kept_for_a_second(void **state)
 	kernel_mtu = 9000;
 	assert_int_equal(tdo_pmtu_get(&c, &v6, 2 * TDO_SEC), 9000);
 	assert_int_equal(tdo_pmtu_get(&c, &v4, 2 * TDO_SEC), 1400);
+	tdo_pmtu_fini(&c);
 }
 
 static void
@@ -55,11 +57,12 @@ nonsense_is_not_believed(void **state)
 
 	(void)state;
 	kernel_mtu = 0;
-	tdo_pmtu_init(&c, ask, NULL);
+	assert_int_equal(tdo_pmtu_init(&c, 64, ask, NULL), 0);
 	assert_int_equal(tdo_pmtu_get(&c, &v4, 1), TDO_PMTU_UNKNOWN);
 	kernel_mtu = 68;
 	assert_int_equal(tdo_pmtu_get(&c, &v4, 2 * TDO_SEC), TDO_PMTU_FLOOR_IP4);
 	assert_int_equal(tdo_pmtu_get(&c, &v6, 2 * TDO_SEC), TDO_PMTU_FLOOR_IP6);
+	tdo_pmtu_fini(&c);
 }
 
 static void
@@ -70,7 +73,7 @@ refused_packets_lower_it(void **state)
 
 	(void)state;
 	kernel_mtu = 1500;
-	tdo_pmtu_init(&c, ask, NULL);
+	assert_int_equal(tdo_pmtu_init(&c, 64, ask, NULL), 0);
 	assert_int_equal(tdo_pmtu_get(&c, &v4, t), 1500);
 	/* The kernel knows why. */
 	kernel_mtu = 1300;
@@ -81,6 +84,7 @@ refused_packets_lower_it(void **state)
 	assert_int_equal(tdo_pmtu_get(&c, &v4, t + 30 * TDO_SEC), 1300);
 	/* It never falls below what every path must carry. */
 	assert_int_equal(tdo_pmtu_lower(&c, &v6, 1280, t), 1280);
+	tdo_pmtu_fini(&c);
 }
 
 static void
@@ -90,13 +94,84 @@ all_destinations_have_their_own(void **state)
 	struct tdo_addr a = v4;
 
 	(void)state;
-	tdo_pmtu_init(&c, ask, NULL);
+	assert_int_equal(tdo_pmtu_init(&c, 64, ask, NULL), 0);
 	for (unsigned i = 0; i < 1000; i++) {
 		a.b[2] = (uint8_t)(i / 256);
 		a.b[3] = (uint8_t)i;
 		kernel_mtu = 1000 + i;
 		assert_int_equal(tdo_pmtu_get(&c, &a, TDO_SEC), 1000 + i);
 	}
+	tdo_pmtu_fini(&c);
+}
+
+/* ---- many peers ---------------------------------------------------------------------- */
+
+static unsigned questions;
+
+static uint32_t
+ask_and_count(void *ctx, const struct tdo_addr *dst)
+{
+	(void)ctx;
+	(void)dst;
+	questions++;
+	return 1500;
+}
+
+static struct tdo_addr
+peer(uint8_t af, uint32_t i)
+{
+	struct tdo_addr a = {.af = af, .b = {0}};
+
+	if (af == TDO_AF_INET) {
+		tdo_put_be32(a.b, 10u << 24 | i);
+	} else {
+		a.b[0] = 0xfd;
+		tdo_put_be32(a.b + 4, i); /* networks, each with its gateway */
+		a.b[15] = 1;
+	}
+	return a;
+}
+
+/* What is known of 10,000 peers in use stays: the kernel is asked once a second for each. */
+static void
+a_gateway_knows_all_of_its_peers(void **state)
+{
+	static struct tdo_pmtu c;
+
+	(void)state;
+	for (uint8_t af = TDO_AF_INET; af <= TDO_AF_INET6; af++) {
+		assert_int_equal(tdo_pmtu_init(&c, TDO_PMTU_PEERS, ask_and_count, NULL), 0);
+		questions = 0;
+		for (unsigned turn = 0; turn < 5; turn++)
+			for (uint32_t i = 0; i < 10000; i++) {
+				struct tdo_addr a = peer(af, i);
+
+				assert_int_equal(
+				    tdo_pmtu_get(&c, &a, TDO_SEC + turn * TDO_SEC / 10), 1500);
+			}
+		assert_int_equal(questions, 10000);
+		tdo_pmtu_fini(&c);
+	}
+}
+
+/* Of more than there is room for, those are forgotten that were not used for longest. */
+static void
+the_oldest_are_forgotten(void **state)
+{
+	static struct tdo_pmtu c;
+	struct tdo_addr often = peer(TDO_AF_INET, 0xffffff);
+
+	(void)state;
+	assert_int_equal(tdo_pmtu_init(&c, 512, ask_and_count, NULL), 0);
+	questions = 0;
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct tdo_addr a = peer(TDO_AF_INET, i);
+
+		(void)tdo_pmtu_get(&c, &a, TDO_SEC + i);
+		(void)tdo_pmtu_get(&c, &often, TDO_SEC + i);
+	}
+	assert_int_equal(questions, 100001);
+	tdo_pmtu_fini(&c);
 }
 
 /* ---- sizes -------------------------------------------------------------------------- */
@@ -247,6 +322,8 @@ main(void)
 	    cmocka_unit_test(nonsense_is_not_believed),
 	    cmocka_unit_test(refused_packets_lower_it),
 	    cmocka_unit_test(all_destinations_have_their_own),
+	    cmocka_unit_test(a_gateway_knows_all_of_its_peers),
+	    cmocka_unit_test(the_oldest_are_forgotten),
 	    cmocka_unit_test(tcp_is_cut),
 	    cmocka_unit_test(mss_option_counts_no_options),
 	    cmocka_unit_test(own_datagrams_stay_whole),
