@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/recent.h"
 
-#include <string.h>
-
 #include "base/addr.h"
 
 #define SAMPLE 32u /* places of which the oldest is given away */
@@ -20,20 +18,10 @@ tdo_recent_init(struct tdo_recent *t, uint32_t size, void *memory)
 	t->head = (uint32_t *)(void *)(t->place + size);
 }
 
-/*
- * No secret: in a large table are peers, whose addresses an authenticated one chose; the chains of
- * a small one, where anybody can aim, are never longer than it has places.
- */
 static uint32_t *
 chain(const struct tdo_recent *t, const struct tdo_addr *a)
 {
-	uint64_t x, y;
-
-	memcpy(&x, a->b, sizeof(x));
-	memcpy(&y, a->b + sizeof(x), sizeof(y));
-	x = (x ^ a->af) * 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 32 ^ y) * 0xd6e8feb86659fd93u;
-	return &t->head[(x >> 32 ^ x >> 16) & (t->size - 1)];
+	return &t->head[tdo_recent_hash(a) & (t->size - 1)];
 }
 
 static uint32_t

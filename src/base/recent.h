@@ -7,6 +7,7 @@
 #define TDO_BASE_RECENT_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "testudo/types.h"
 
@@ -24,6 +25,22 @@ struct tdo_recent {
 	uint32_t *head;   /* first of a chain, plus 1 */
 	struct tdo_recent_place *place;
 };
+
+/*
+ * No secret: in a large table are peers, whose addresses an authenticated one chose; the chains of
+ * a small one, where anybody can aim, are never longer than it has places.
+ */
+static inline uint32_t
+tdo_recent_hash(const struct tdo_addr *a)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a->b, sizeof(x));
+	memcpy(&y, a->b + sizeof(x), sizeof(y));
+	x = (x ^ a->af) * 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 32 ^ y) * 0xd6e8feb86659fd93u;
+	return (uint32_t)(x >> 32 ^ x >> 16);
+}
 
 /* Bytes of memory for a table of size places, a power of two. */
 size_t tdo_recent_memory(uint32_t size);

@@ -159,7 +159,7 @@ paths(struct tdo_process *d)
 		struct tdo_path x;
 
 		if (!tdo_paths_at(&d->probing.paths, i, &x))
-			continue;
+			break; /* places are taken from the first on */
 		(void)json_array_append_new(list,
 		    json_pack("{s:s, s:o, s:o, s:b, s:o}", "dst", tdo_addr_str(&x.dst, dst), "mtu",
 			number(tdo_path_mtu(&x)), "link", number(x.link), "answers", (int)x.answers,

@@ -215,6 +215,9 @@ open_burst(struct tdo_packet_worker *w, struct tdo_pkt **pk, unsigned n)
 			continue;
 		}
 		lower_mss(w, pk[i], outer_len[i]);
+		if (pk[i]->ip.flow.proto == TDO_IPPROTO_TCP &&
+		    tdo_paths_watches(w->paths, &pk[i]->sas[0]->id.src))
+			tdo_inbound_tcp(w, pk[i], &pk[i]->sas[0]->id.src);
 		if (joinable(w, pk[i]))
 			join(w, pk[i]);
 		else

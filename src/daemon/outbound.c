@@ -68,11 +68,15 @@ sender(const struct tdo_packet_worker *w, enum way way, const struct tdo_pkt *p)
 }
 
 static uint16_t
+packet_mtu(uint32_t mtu)
+{
+	return mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
+}
+
+static uint16_t
 clear_mtu(struct tdo_packet_worker *w, const struct tdo_addr *dst)
 {
-	uint32_t mtu = tdo_pmtu_get(&w->pmtu_clear, dst, w->now);
-
-	return mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
+	return packet_mtu(tdo_pmtu_get(&w->pmtu_clear, dst, w->now));
 }
 
 static void
@@ -397,8 +401,9 @@ roomy(struct tdo_packet_worker *w, struct tdo_pkt *p)
 /* What is known of the size that a packet may have. */
 struct size {
 	uint32_t limit;
-	uint16_t mss; /* of the segments into which it is cut */
-	bool tunnel;  /* see tdo_size_fit() */
+	uint16_t mss;                  /* of the segments into which it is cut */
+	uint32_t longer, longer_limit; /* as path MTU and limit, for the first segment; or 0 */
+	bool tunnel;                   /* see tdo_size_fit() */
 	bool may_cut; /* no SA protects the datagram itself: see tdo_size_cut_first() */
 	bool cuts_first;
 };
@@ -445,7 +450,7 @@ static void
 cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct size *z)
 {
 	uint16_t mss = z->mss;
-	uint32_t room = p->ip.l4_off + 60u + mss;
+	uint32_t room = p->ip.l4_off + 60u + (z->longer != 0 ? p->gso_size : mss);
 	struct tdo_gso_cut c;
 	unsigned n;
 
@@ -456,6 +461,8 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct s
 	n = tdo_gso_plan(p, mss, &c);
 	if (n == 0)
 		drop(w, TDO_REASON_IP_HEADER);
+	else if (z->longer_limit > c.hlen)
+		n = tdo_gso_longer(&c, z->longer_limit - c.hlen);
 	for (unsigned i = 0; i < n; i++) {
 		struct tdo_pkt *s = take_roomy(w, room, p->path_mtu);
 
@@ -466,7 +473,7 @@ cut(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, const struct s
 		shrink(w, s);
 		tdo_pkt_copy_class(s, p);
 		s->flags |= p->flags & (TDO_PKT_FORWARDED | TDO_PKT_UDP_CSUM);
-		s->path_mtu = p->path_mtu;
+		s->path_mtu = i == 0 && z->longer != 0 ? (uint16_t)z->longer : p->path_mtu;
 		give_segment(w, way, s, z);
 	}
 }
@@ -495,14 +502,20 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct si
 	}
 }
 
-/* A limit that follows from it holds for this packet already. */
+/* A path is tried: with this packet, or with the first segment of a super-packet. */
 static void
-look_at_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *outer)
+use_sight(
+    struct tdo_packet_worker *w, struct tdo_pkt *p, const struct tdo_addr *dst, struct size *z)
 {
-	enum tdo_tcp_trouble t = tdo_tcpwatch_see(&w->tcp, p, w->now);
+	uint16_t mtu = packet_mtu(tdo_outbound_tcp(w, p, dst, p->path_mtu, z->limit));
 
-	if (t != TDO_TCP_FINE)
-		tdo_paths_suspect(w->paths, outer, t == TDO_TCP_STUCK, w->now);
+	if (mtu > p->path_mtu && p->gso != TDO_GSO_NONE) {
+		z->longer = mtu;
+		z->longer_limit = tdo_out_inner_mtu(p, mtu);
+	} else if (mtu != p->path_mtu) {
+		p->path_mtu = mtu;
+		z->limit = tdo_out_inner_mtu(p, mtu);
+	}
 }
 
 static void
@@ -518,13 +531,14 @@ protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
 	if (leaves_in_rows(w, p))
 		p->flags |= TDO_PKT_UDP_CSUM;
-	if (tdo_tcpwatch_wants(p))
-		look_at_tcp(w, p, &outer->dst);
 	mtu = tdo_pmtu_for(&w->pmtu, outer->proto == TDO_IPPROTO_ESP ? &outer->src : &nobody,
 	    &outer->dst, p->len, w->now);
-	p->path_mtu = mtu > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)mtu;
+	p->path_mtu = packet_mtu(mtu);
 	w->out.pads = tdo_out_pads(w->handle, p);
 	z.limit = tdo_out_inner_mtu(p, p->path_mtu);
+	if (tdo_tcpwatch_wants(p) ||
+	    (p->ip.flow.proto == TDO_IPPROTO_TCP && tdo_paths_watches(w->paths, &outer->dst)))
+		use_sight(w, p, &outer->dst, &z);
 	z.cuts_first = p->len > z.limit && tdo_out_cuts_first(w->handle, p);
 	dispatch(w, WAY_PROTECTED, p, &z);
 }

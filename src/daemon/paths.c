@@ -1,76 +1,79 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/paths.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
 
 #define PROBE_WAIT_MIN (TDO_SEC / 20)
 #define LARGE_LATELY   (3 * TDO_SEC)
-#define SEARCH_STEP    8u   /* bytes: what is closer is not looked for */
-#define WAYS           4u   /* places that a destination may have */
-#define SMALLER        100u /* room for headers: see is_large() */
-#define SUSPECT_PAUSE  TDO_SEC
+#define SEARCH_STEP    8u    /* bytes: what is closer is not looked for */
+#define SMALLER        100u  /* room for headers: see is_large() */
 #define TCP_BASE       1280u /* RFC 4821 7.2 takes 1024 of payload; every IPv6 path carries this */
 
 /* ---- table -------------------------------------------------------------------------- */
 
-static unsigned
-home(const struct tdo_addr *dst)
-{
-	uint32_t h = dst->af;
-
-	for (unsigned i = 0; i < sizeof(dst->b); i++)
-		h = (h ^ dst->b[i]) * 16777619u;
-	return (h ^ h >> 16) % (TDO_PATHS / WAYS) * WAYS;
-}
-
 static struct tdo_path *
 find(struct tdo_paths *p, const struct tdo_addr *dst)
 {
-	struct tdo_path *set = &p->path[home(dst)];
+	uint32_t i = tdo_recent_find(&p->recent, dst);
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (tdo_addr_equal(&set[i].dst, dst))
-			return &set[i];
-	return NULL;
+	return i == TDO_RECENT_NONE ? NULL : &p->path[i];
 }
 
-/* A new entry takes the place of the one that was not used for longest. */
-static struct tdo_path *
-find_or_make(struct tdo_paths *p, const struct tdo_addr *dst)
+/* Tells when there is something to be done, as x says. */
+static void
+schedule(struct tdo_paths *p, const struct tdo_path *x)
 {
-	struct tdo_path *set = &p->path[home(dst)], *x = find(p, dst);
+	tdo_ns at = x->due, first = 0;
 
-	if (x != NULL)
-		return x;
-	x = set;
-	for (unsigned i = 1; i < WAYS; i++)
-		if (set[i].used < x->used)
-			x = &set[i];
-	*x = (struct tdo_path){.dst = *dst};
-	return x;
+	if (x->tcp.until != 0 && (at == 0 || x->tcp.until < at))
+		at = x->tcp.until;
+	tdo_soonest_set(&p->soonest, (uint32_t)(x - p->path), at);
+	(void)tdo_soonest_first(&p->soonest, &first);
+	atomic_store_explicit(&p->due, first, memory_order_relaxed);
 }
 
 static void
 arm(struct tdo_paths *p, struct tdo_path *x, tdo_ns at)
 {
-	tdo_ns first = atomic_load_explicit(&p->due, memory_order_relaxed);
-
 	x->due = at;
-	if (at != 0 && (first == 0 || at < first))
-		atomic_store_explicit(&p->due, at, memory_order_relaxed);
+	schedule(p, x);
 }
 
+/* As x->tcp says. */
 static void
-rearm_all(struct tdo_paths *p)
+watch(struct tdo_paths *p, struct tdo_path *x)
 {
-	tdo_ns first = 0;
+	bool wanted = x->tcp.until != 0;
+	_Atomic uint16_t *n = &p->watched[tdo_recent_hash(&x->dst) % TDO_PATH_WATCH];
 
-	for (unsigned i = 0; i < TDO_PATHS; i++)
-		if (p->path[i].due != 0 && (first == 0 || p->path[i].due < first))
-			first = p->path[i].due;
-	atomic_store_explicit(&p->due, first, memory_order_relaxed);
+	if (wanted != x->watched) {
+		uint16_t one = wanted ? 1 : UINT16_MAX;
+
+		x->watched = wanted;
+		atomic_fetch_add_explicit(n, one, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &p->nwatched, wanted ? 1u : UINT32_MAX, memory_order_relaxed);
+	}
+	schedule(p, x);
+}
+
+static struct tdo_path *
+find_or_make(struct tdo_paths *p, const struct tdo_addr *dst, tdo_ns now)
+{
+	bool unknown;
+	struct tdo_path *x = &p->path[tdo_recent_take(&p->recent, dst, now, &unknown)];
+
+	if (!unknown)
+		return x;
+	tdo_witness_rest(&x->tcp);
+	watch(p, x); /* of what it was about before */
+	*x = (struct tdo_path){.dst = *dst};
+	arm(p, x, 0);
+	return x;
 }
 
 /* ---- limits ------------------------------------------------------------------------- */
@@ -88,7 +91,7 @@ set_limit(struct tdo_paths *p, struct tdo_path *x, uint32_t limit, tdo_ns now)
 {
 	uint32_t before = effective(x);
 
-	x->limit = x->link != 0 && limit >= x->link ? 0 : limit;
+	x->limit = limit == UINT32_MAX || (x->link != 0 && limit >= x->link) ? 0 : limit;
 	if (effective(x) == before)
 		return;
 	if (before == 0 || effective(x) < before) {
@@ -124,7 +127,7 @@ tdo_paths_limit(void *ctx, const struct tdo_pmtu_use *use, tdo_ns now)
 	uint32_t limit;
 
 	pthread_mutex_lock(&p->lock);
-	x = find_or_make(p, &use->dst);
+	x = find_or_make(p, &use->dst, now);
 	x->used = now;
 	x->link = use->mtu;
 	if (is_large(&use->dst, use->largest)) {
@@ -174,6 +177,13 @@ confirm(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	begin_round(p, x, now);
 }
 
+/* A limit of which only a packet that is longer can tell whether it still holds. */
+static bool
+wants_longer(const struct tdo_path *x)
+{
+	return x->limit != 0 && !x->answers;
+}
+
 static void
 rest(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 {
@@ -187,7 +197,8 @@ rest(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	x->state = TDO_PATH_IDLE;
 	x->misses = 0;
 	x->small_passed = false;
-	arm(p, x, now + interval);
+	x->ask = now + interval;
+	arm(p, x, wants_longer(x) && x->retry < x->ask ? x->retry : x->ask);
 }
 
 /* Sizes of the next round, evenly between lo and hi. */
@@ -262,15 +273,29 @@ judge_confirmation(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	}
 }
 
+/* From now on a packet that is longer than the limit is looked for; if none comes, or it is lost,
+ * later. */
+static void
+seek_longer(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
+{
+	tdo_ns pause = x->pause * 2 > TDO_PATH_RETRY ? x->pause * 2 : TDO_PATH_RETRY;
+
+	x->pause = pause < TDO_PATH_RETRY_MAX ? pause : TDO_PATH_RETRY_MAX;
+	x->retry = now + x->pause;
+	x->tcp.seeks = true;
+	tdo_witness_watch(&x->tcp, now);
+	watch(p, x);
+}
+
 static void
 act_idle(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 {
 	bool large = x->large != 0 && now - x->large < LARGE_LATELY;
 
-	if (x->limit != 0 && now >= x->limit_until) {
+	if (x->limit != 0 && now >= x->limit_until)
 		set_limit(p, x, UINT32_MAX, now);
-		x->limit = 0;
-	}
+	if (large && wants_longer(x) && now >= x->retry)
+		seek_longer(p, x, now);
 	/* The next large packet, or the end of the limit, begins again. */
 	if (!large || x->src.af == TDO_AF_NONE ||
 	    !atomic_load_explicit(&p->probing, memory_order_relaxed)) {
@@ -281,6 +306,8 @@ act_idle(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	}
 	if (x->limit != 0 && x->answers && now >= x->retry)
 		search(p, x, effective(x), x->link + 1, now);
+	else if (now < x->ask && x->interval != 0 && !x->answers)
+		arm(p, x, wants_longer(x) && x->retry < x->ask ? x->retry : x->ask);
 	else if (effective(x) > tdo_pmtu_floor(x->dst.af) || !x->answers)
 		confirm(p, x, now);
 	else
@@ -307,6 +334,22 @@ act(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	return x->state != TDO_PATH_IDLE && x->nonce != nonce;
 }
 
+/* What is due of one path; true when probes are to be sent. */
+static bool
+look_after(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
+{
+	bool began = false;
+
+	if (x->tcp.until != 0 && now >= x->tcp.until) {
+		tdo_witness_rest(&x->tcp);
+		watch(p, x);
+	}
+	if (x->due != 0 && now >= x->due)
+		began = act(p, x, now);
+	schedule(p, x);
+	return began;
+}
+
 unsigned
 tdo_paths_tick(struct tdo_paths *p, tdo_ns now, struct tdo_path_probe *ret, unsigned max)
 {
@@ -316,10 +359,14 @@ tdo_paths_tick(struct tdo_paths *p, tdo_ns now, struct tdo_path_probe *ret, unsi
 	if (due == 0 || now < due)
 		return 0;
 	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < TDO_PATHS && n + TDO_PATH_PROBES <= max; i++) {
-		struct tdo_path *x = &p->path[i];
+	while (n + TDO_PATH_PROBES <= max) {
+		uint32_t i = tdo_soonest_first(&p->soonest, &due);
+		struct tdo_path *x;
 
-		if (x->due == 0 || now < x->due || !act(p, x, now))
+		if (i == TDO_SOONEST_NONE || due > now)
+			break;
+		x = &p->path[i];
+		if (!look_after(p, x, now))
 			continue;
 		for (unsigned k = 0; k < x->nprobe; k++)
 			ret[n++] = (struct tdo_path_probe){.src = x->src,
@@ -327,7 +374,6 @@ tdo_paths_tick(struct tdo_paths *p, tdo_ns now, struct tdo_path_probe *ret, unsi
 			    .size = x->probe[k].size,
 			    .nonce = x->nonce};
 	}
-	rearm_all(p);
 	pthread_mutex_unlock(&p->lock);
 	return n;
 }
@@ -393,10 +439,11 @@ tdo_paths_too_big(
 	if (mtu < floor)
 		mtu = floor;
 	pthread_mutex_lock(&p->lock);
-	x = find_or_make(p, dst);
+	x = find_or_make(p, dst, now);
 	lower = effective(x) == 0 || mtu < effective(x);
 	if (lower) {
 		x->used = now;
+		x->blamed = quoted_len;
 		set_limit(p, x, mtu, now);
 		keep_limit(x, TDO_PATH_HOLD, TDO_PATH_DOUBT, now);
 		rest(p, x, now);
@@ -405,35 +452,127 @@ tdo_paths_too_big(
 	return lower;
 }
 
-/* What TCP alone says: it may as well be a path that is dead, so it counts less and less. */
-static void
-step_down(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
-{
-	uint32_t limit = effective(x) > TCP_BASE ? TCP_BASE : tdo_pmtu_plateau(effective(x));
+/* ---- what TCP says ------------------------------------------------------------------ */
 
-	if (limit < tdo_pmtu_floor(x->dst.af) || limit >= effective(x))
-		return;
-	set_limit(p, x, limit, now);
-	keep_limit(x, limit == TCP_BASE ? TDO_PATH_HOLD : TDO_PATH_HOLD / 10, TDO_PATH_DOUBT, now);
-	rest(p, x, now);
+/* The next size below, that is worth a try; 0: none. */
+static uint32_t
+smaller(const struct tdo_addr *dst, uint32_t size)
+{
+	uint32_t next = size > TCP_BASE ? TCP_BASE : tdo_pmtu_plateau(size);
+
+	return next < size && next >= tdo_pmtu_floor(dst->af) ? next : 0;
 }
 
-void
-tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, bool stuck, tdo_ns now)
+static uint32_t
+advise(struct tdo_path *x, const struct tdo_path_trouble *t, tdo_ns now)
 {
+	uint32_t size = t->tried;
+
+	/* What was done meanwhile shall have its chance. */
+	if (x->lowered != 0 && x->lowered > t->since)
+		return size;
+	if (t->stuck) {
+		size = smaller(&x->dst, size != 0 && size < t->s.size ? size : t->s.size);
+		if (size == 0 || tdo_witness_passed(&x->tcp, t->since) >= t->s.size) {
+			tdo_witness_give_up(&x->tcp, &t->s);
+			return TDO_PATH_GIVE_UP;
+		}
+	}
+	return size != 0 && tdo_witness_try(&x->tcp, &t->s, size, t->since, now) ? size : t->tried;
+}
+
+uint32_t
+tdo_paths_suspect(
+    struct tdo_paths *p, const struct tdo_addr *dst, const struct tdo_path_trouble *t, tdo_ns now)
+{
+	uint32_t size = t->tried;
 	struct tdo_path *x;
 
 	pthread_mutex_lock(&p->lock);
 	x = find(p, dst);
-	/* Who answers is asked; what goes on already takes its course. */
-	if (x == NULL || (x->lowered != 0 && now - x->lowered < SUSPECT_PAUSE))
-		x = NULL;
-	else if (!x->answers && stuck)
-		step_down(p, x, now);
-	else if (x->answers && x->state == TDO_PATH_IDLE) {
+	if (x != NULL && !x->answers) {
+		tdo_witness_watch(&x->tcp, now);
+		size = advise(x, t, now);
+		watch(p, x);
+	} else if (x != NULL && x->state == TDO_PATH_IDLE) {
 		x->large = now;
 		x->asleep = false;
 		arm(p, x, now);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return size;
+}
+
+static void
+testify(struct tdo_paths *p, struct tdo_path *x, enum tdo_testimony t, uint32_t size, tdo_ns now)
+{
+	switch (t) {
+	case TDO_TESTIMONY_HELPED: {
+		uint32_t passed = tdo_witness_passed(&x->tcp, x->tcp.trial_since);
+
+		size = x->tcp.trial_size > passed ? x->tcp.trial_size : passed;
+		x->tcp.trial_size = 0;
+		if (size >= effective(x))
+			break;
+		x->blamed = x->tcp.trial.size;
+		/* A path that was dead for a moment looks the same: that is found out at once. */
+		set_limit(p, x, size, now);
+		keep_limit(x, TDO_PATH_HOLD, TDO_PATH_CHECK, now);
+		rest(p, x, now);
+		break;
+	}
+	case TDO_TESTIMONY_LONGER:
+		if (size <= effective(x))
+			break;
+		set_limit(p, x, size < x->blamed ? size : UINT32_MAX, now);
+		keep_limit(x, TDO_PATH_HOLD, TDO_PATH_DOUBT, now);
+		rest(p, x, now);
+		break;
+	case TDO_TESTIMONY_LOST: /* the limit is needed still */
+		x->limit_until = now + TDO_PATH_HOLD;
+		break;
+	case TDO_TESTIMONY_NONE:
+		break;
+	}
+}
+
+uint32_t
+tdo_paths_tcp_sent(struct tdo_paths *p, const struct tdo_addr *dst, const struct tdo_segment *s,
+    const struct tdo_segment *whole, tdo_ns now)
+{
+	uint32_t longer = 0;
+	struct tdo_path *x;
+
+	pthread_mutex_lock(&p->lock);
+	x = find(p, dst);
+	if (x != NULL && x->watched) {
+		testify(p, x, tdo_witness_sent(&x->tcp, s, now), 0, now);
+		if (whole != NULL && x->limit != 0 && whole->size > x->limit &&
+		    tdo_witness_longer(&x->tcp, whole, now)) {
+			/* What the sizes are was reckoned with the padding of another one. */
+			if (x->tcp.canary.size > x->link)
+				x->tcp.canary.size = x->link;
+			longer = x->link;
+			watch(p, x);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	return longer;
+}
+
+void
+tdo_paths_tcp_acked(
+    struct tdo_paths *p, const struct tdo_addr *dst, uint64_t flow, uint32_t ack, tdo_ns now)
+{
+	struct tdo_segment s = {0};
+	struct tdo_path *x;
+
+	pthread_mutex_lock(&p->lock);
+	x = find(p, dst);
+	if (x != NULL && x->watched) {
+		enum tdo_testimony t = tdo_witness_acked(&x->tcp, flow, ack, &s);
+
+		testify(p, x, t, s.size, now);
 	}
 	pthread_mutex_unlock(&p->lock);
 }
@@ -455,7 +594,10 @@ bool
 tdo_paths_at(struct tdo_paths *p, unsigned i, struct tdo_path *ret)
 {
 	pthread_mutex_lock(&p->lock);
-	*ret = p->path[i];
+	if (i < p->recent.n)
+		*ret = p->path[i];
+	else
+		*ret = (struct tdo_path){0};
 	pthread_mutex_unlock(&p->lock);
 	return ret->dst.af != TDO_AF_NONE;
 }
@@ -466,17 +608,28 @@ tdo_path_mtu(const struct tdo_path *x)
 	return effective(x);
 }
 
-void
+int
 tdo_paths_init(struct tdo_paths *p, uint64_t (*random)(void))
 {
+	/* Pages that were never used are not there. */
+	void *places = calloc(1, tdo_recent_memory(TDO_PATHS));
+	void *times = calloc(1, tdo_soonest_memory(TDO_PATHS));
+
 	memset(p, 0, sizeof(*p));
 	(void)pthread_mutex_init(&p->lock, NULL);
 	p->random = random;
+	p->path = calloc(TDO_PATHS, sizeof(*p->path));
+	tdo_recent_init(&p->recent, TDO_PATHS, places);
+	tdo_soonest_init(&p->soonest, times);
 	atomic_store(&p->probing, true);
+	return p->path != NULL && places != NULL && times != NULL ? 0 : -ENOMEM;
 }
 
 void
 tdo_paths_fini(struct tdo_paths *p)
 {
 	(void)pthread_mutex_destroy(&p->lock);
+	free(p->recent.place);
+	free(p->soonest.slot);
+	free(p->path);
 }

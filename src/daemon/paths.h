@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is known of the paths to peers, by all workers together, and how it is found out
- * (docs/sizes.md, docs/decisions/0012).  A state machine without I/O in the manner of RFC 8899: it
- * says which probes are to be sent, and is told what was answered.
+ * (docs/sizes.md, docs/decisions/0013-path-mtu.md).  A state machine without I/O in the manner of
+ * RFC 8899: it says which probes are to be sent, and is told what was answered.
  *
  * Sources, from the quickest to the surest: ICMP errors that proved to be about our packets; TCP
  * segments that their sender repeats; probes that the peer answers.  A limit ends by itself.
  *
- * Any thread may call; the calls are short and rare (once a second and destination).
+ * Any thread may call; the calls are short and rare (once a second and destination, and while a
+ * path is watched for each large TCP packet and acknowledgement on it).
  */
 #ifndef TDO_DAEMON_PATHS_H
 #define TDO_DAEMON_PATHS_H
 
 #include <pthread.h>
 
+#include "base/soonest.h"
+#include "daemon/witness.h"
 #include "io/pmtu.h"
 
-#define TDO_PATHS       512 /* more peers than that forget the one not used for longest */
-#define TDO_PATH_PROBES 8   /* of one round */
+#define TDO_PATHS       16384 /* of more peers, those not used for longest are forgotten */
+#define TDO_PATH_PROBES 8     /* of one round */
+#define TDO_PATH_WATCH  256   /* see tdo_paths_watches() */
 
 #define TDO_PATH_CONFIRM   (2 * TDO_SEC)   /* large packets flow: a probe of full size this often */
 #define TDO_PATH_PATIENCE  (60 * TDO_SEC)  /* the same for a peer that never answered, at last */
@@ -27,6 +31,8 @@
 #define TDO_PATH_DOUBT     (10 * TDO_SEC)  /* a limit by hearsay is tried again after this ... */
 #define TDO_PATH_RETRY     (60 * TDO_SEC)  /* ... and one that was measured after this */
 #define TDO_PATH_RETRY_MAX (600 * TDO_SEC)
+#define TDO_PATH_CHECK     TDO_SEC    /* what TCP said is looked at again after this */
+#define TDO_PATH_GIVE_UP   UINT32_MAX /* tdo_paths_suspect() */
 
 enum tdo_path_state {
 	TDO_PATH_IDLE,
@@ -44,16 +50,20 @@ struct tdo_path {
 	struct tdo_addr dst, src;
 	uint32_t link;       /* MTU of device and route */
 	uint32_t limit;      /* 0: none */
+	uint32_t blamed;     /* size of the packet because of which there is one */
 	tdo_ns limit_until;  /* when it ends */
 	tdo_ns retry, pause; /* when more is tried again, and how long it was waited before */
 	tdo_ns large;        /* when large packets were sent last */
 	tdo_ns used;
 	tdo_ns lowered;
+	struct tdo_witness tcp;
+	bool watched; /* counted in tdo_paths.watched */
 	bool answers; /* the peer answered a probe */
 	bool asleep;  /* no large packets flow */
 	/* probing */
 	enum tdo_path_state state;
 	tdo_ns due; /* when something is to be done; 0: nothing */
+	tdo_ns ask; /* when the peer is asked again */
 	tdo_ns sent, round_trip, interval;
 	unsigned misses, nprobe;
 	bool small_passed;
@@ -73,11 +83,16 @@ struct tdo_paths {
 	_Atomic bool probing; /* knob */
 	uint64_t (*random)(void);
 	uint64_t lowered, raised; /* changes, for reports */
-	struct tdo_path path[TDO_PATHS];
+	struct tdo_recent recent;
+	struct tdo_soonest soonest; /* when something is to be done about a path */
+	struct tdo_path *path;      /* by the places of recent */
+	/* Watched paths, in all and by a hash of the destination. */
+	_Atomic uint32_t nwatched;
+	_Atomic uint16_t watched[TDO_PATH_WATCH];
 };
 
-/* random: unpredictable numbers. */
-void tdo_paths_init(struct tdo_paths *p, uint64_t (*random)(void));
+/* random: unpredictable numbers.  0 or -ENOMEM; to be ended in any case. */
+TDO_MUST_CHECK int tdo_paths_init(struct tdo_paths *p, uint64_t (*random)(void));
 void tdo_paths_fini(struct tdo_paths *p);
 /* For struct tdo_pmtu_shared; ctx is the paths. */
 uint32_t tdo_paths_limit(void *ctx, const struct tdo_pmtu_use *use, tdo_ns now);
@@ -88,11 +103,38 @@ uint32_t tdo_paths_limit(void *ctx, const struct tdo_pmtu_use *use, tdo_ns now);
  */
 bool tdo_paths_too_big(
     struct tdo_paths *p, const struct tdo_addr *dst, uint32_t mtu, uint32_t quoted_len, tdo_ns now);
+/* A TCP sender that repeats a segment. */
+struct tdo_path_trouble {
+	struct tdo_segment s; /* as it leaves if nothing is done */
+	tdo_ns since;
+	uint32_t tried; /* the size that it was cut to, or 0 */
+	bool stuck;     /* again and again */
+};
 /*
- * A TCP sender repeats a full segment to dst.  A peer that answers probes is asked; of any other
- * the limit is lowered if the sender is stuck.
+ * A peer that answers probes is asked.  Of any other, packets are watched from now on, and if the
+ * sender is stuck it is tried whether smaller ones help.  Returns the size that its segment shall
+ * be cut to, 0: none, or TDO_PATH_GIVE_UP: its trouble is none of the path's.
  */
-void tdo_paths_suspect(struct tdo_paths *p, const struct tdo_addr *dst, bool stuck, tdo_ns now);
+uint32_t tdo_paths_suspect(
+    struct tdo_paths *p, const struct tdo_addr *dst, const struct tdo_path_trouble *t, tdo_ns now);
+/* True when the next two want to see TCP packets to and from dst; sometimes also when not. */
+static inline bool
+tdo_paths_watches(const struct tdo_paths *p, const struct tdo_addr *dst)
+{
+	if (atomic_load_explicit(&p->nwatched, memory_order_relaxed) == 0)
+		return false;
+	return atomic_load_explicit(
+		   &p->watched[tdo_recent_hash(dst) % TDO_PATH_WATCH], memory_order_relaxed) != 0;
+}
+/*
+ * Segment s leaves.  whole: as it would leave if it were not cut, or NULL: not otherwise.  Returns
+ * the MTU of device and route if it shall leave like that, else 0.
+ */
+uint32_t tdo_paths_tcp_sent(struct tdo_paths *p, const struct tdo_addr *dst,
+    const struct tdo_segment *s, const struct tdo_segment *whole, tdo_ns now);
+/* The receiver of a flow has everything in front of ack. */
+void tdo_paths_tcp_acked(
+    struct tdo_paths *p, const struct tdo_addr *dst, uint64_t flow, uint32_t ack, tdo_ns now);
 /* The peer at dst answered the probe. */
 void tdo_paths_answered(
     struct tdo_paths *p, const struct tdo_addr *dst, uint64_t nonce, uint32_t size, tdo_ns now);

@@ -209,7 +209,9 @@ tdo_probing_init(struct tdo_probing *p, struct tdo_process *d)
 	int rc;
 
 	p->process = d;
-	tdo_paths_init(&p->paths, random_number);
+	rc = tdo_paths_init(&p->paths, random_number);
+	if (rc != 0)
+		return rc;
 	p->buf = malloc(PROBE_CAP);
 	if (p->buf == NULL)
 		return -ENOMEM;

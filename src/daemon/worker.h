@@ -125,6 +125,16 @@ void tdo_outbound_hold_init(struct tdo_packet_worker *w, _Atomic size_t *held);
 /* refuse.c: a forwarded packet is dropped because no more than mtu bytes fit; its sender is told.
  */
 void tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu);
+/*
+ * sight.c: a TCP packet is about to be protected and sent to dst, where the path has this MTU and
+ * carries inner bytes in its SAs.  The MTU that holds for this packet: another one where a path
+ * is tried (witness.h).
+ */
+uint32_t tdo_outbound_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p,
+    const struct tdo_addr *dst, uint32_t mtu, uint32_t inner);
+/* p came from a peer whose path is watched. */
+void tdo_inbound_tcp(
+    struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *peer);
 /* measured.c: p was dropped as a path MTU probe: answers it, or learns from the answer. */
 void tdo_inbound_probe(struct tdo_packet_worker *w, const struct tdo_pkt *p);
 /* A send was refused (tdo_raw_refused_fn); ctx is the worker. */

@@ -133,6 +133,23 @@ tdo_gso_plan(const struct tdo_pkt *p, uint16_t mss, struct tdo_gso_cut *ret)
 }
 
 unsigned
+tdo_gso_longer(struct tdo_gso_cut *c, uint32_t first)
+{
+	uint32_t left;
+
+	if (first > c->p->gso_size)
+		first = c->p->gso_size;
+	if (first > c->payload)
+		first = c->payload;
+	if (first <= c->size)
+		return c->count;
+	left = c->payload - first;
+	c->extra = first - c->size;
+	c->count = 1 + (left + c->size - 1) / c->size;
+	return c->count;
+}
+
+unsigned
 tdo_gso_count_mss(const struct tdo_pkt *p, uint16_t mss)
 {
 	struct tdo_gso_cut c;
@@ -192,8 +209,8 @@ tdo_gso_make(const struct tdo_gso_cut *c, unsigned i, struct tdo_pkt *out)
 
 	if (i >= c->count)
 		return false;
-	skipped = i * c->size;
-	n = i + 1 < c->count ? c->size : c->payload - skipped;
+	skipped = i * c->size + (i > 0 ? c->extra : 0);
+	n = i + 1 == c->count ? c->payload - skipped : c->size + (i == 0 ? c->extra : 0);
 	if (!tdo_out_begin(out, c->hlen + n, p->flags))
 		return false;
 	d = tdo_pkt_data(out);

@@ -28,7 +28,8 @@ struct tdo_gso_cut {
 	uint32_t l4;      /* offset of the TCP or UDP header */
 	uint32_t hlen;    /* bytes of all headers */
 	uint32_t payload; /* bytes behind them */
-	uint32_t size;    /* payload bytes of all segments but the last */
+	uint32_t size;    /* payload bytes of all segments but the last ... */
+	uint32_t extra;   /* ... of which the first has so many more */
 	uint32_t csum;    /* offset of the upper-layer checksum */
 	unsigned count;
 	uint32_t l4_sum, ip_sum; /* of what is the same in all headers */
@@ -36,6 +37,8 @@ struct tdo_gso_cut {
 
 /* As tdo_gso_count_mss(), with how to cut it for tdo_gso_make(); p stays as it is until then. */
 unsigned tdo_gso_plan(const struct tdo_pkt *p, uint16_t mss, struct tdo_gso_cut *ret);
+/* The first segment gets up to that many bytes of payload.  Returns the number of segments. */
+unsigned tdo_gso_longer(struct tdo_gso_cut *c, uint32_t first);
 /* As tdo_gso_segment(). */
 TDO_MUST_CHECK bool tdo_gso_make(const struct tdo_gso_cut *c, unsigned i, struct tdo_pkt *out);
 

@@ -192,6 +192,94 @@ def test_black_hole_tcp_without_probes(lab):
         assert road.mtu(dst) == 1280
 
 
+class Gateways:
+    """Hosts a and b behind gateways with a tunnel; what the wire between these drops is told to nobody."""
+
+    def __init__(self, lab):
+        _, self.gws, (self.a, self.b) = netlab.two_gateways(lab)
+        for inner in ("10.0.{}.0/24", "fd0{}::/64"):
+            nets = [inner.format(i) for i in (1, 2)]
+            outer = ("fd20::1", "fd20::2") if ":" in inner else ("20.0.0.1", "20.0.0.2")
+            sas, *policies = keys.tunnel(*nets, *outer, spi=0x3000 if ":" in inner else 0x2000)
+            for g, p in zip(self.gws, policies):
+                if ":" not in inner:
+                    g.start()
+                    g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.pmtu_probe=0")
+                g.setkey(sas + p)
+
+    def mtu(self, gate):
+        return next(p["mtu"] for p in self.gws[0].stats()["paths"] if p["dst"] == gate)
+
+    def narrow(self, mtu):
+        self.gws[1].ip("link", "set", self.gws[1].dev, "mtu", mtu)
+
+
+def test_black_hole_between_gateways(lab):
+    """What they forward: its senders are told by the gateway, which no router tells anything."""
+    road = Gateways(lab)
+    once = after(0, lambda: road.narrow(1300))
+    with ThreadPoolExecutor(2) as pool:
+        flows = [(gate, pool.submit(gap_of_tcp, road, host, 8, once)) for host, gate in
+                 (("10.0.2.5", "20.0.0.2"), ("fd02::5", "fd20::2"))]
+    for gate, gap in flows:
+        print(f"recovery of TCP between gateways to {gate}: {gap.result()} s")
+        assert gap.result() < 7
+        assert road.mtu(gate) == 1280
+
+
+def watch_mtu(road, dst, seconds):
+    """Every value that road.mtu(dst) has for so long."""
+    seen, end = set(), time.monotonic() + seconds
+    while time.monotonic() < end:
+        seen.add(road.mtu(dst))
+        time.sleep(0.05)
+    return seen
+
+
+def dead_receiver(road, dst, port):
+    """A connection whose receiver is switched off while data flow: its sender repeats for ever."""
+    port += 10 if ":" in dst else 0
+    p = road.b.python_bg(SINK, dst, port, stdout=subprocess.PIPE)
+    assert p.stdout.readline().strip() == b"up"
+    q = road.a.python_bg(STREAM, dst, port, 60, stdout=subprocess.PIPE)
+    assert q.stdout.readline().strip() == b"up"
+    time.sleep(0.5)
+    road.b.nft(f"table inet dead{port} {{ chain i {{ type filter hook input priority 0; "
+               f"tcp dport {port} drop; }}; }}")
+    return p, q
+
+
+def test_a_dead_receiver_lowers_nothing_for_others(lab):
+    """To a peer that answers no probes, whether others send or not: its path carries what it did."""
+    road = Road(lab, icmp=False, probes=False)
+    off = [x for dst in (B, B6) for x in dead_receiver(road, dst, 7000)]
+    for dst, seen in both(lambda dst: watch_mtu(road, dst, 8)).items():
+        assert seen == {1500}, dst
+    off += [x for dst in (B, B6) for x in dead_receiver(road, dst, 7001)]
+    with ThreadPoolExecutor(4) as pool:
+        gaps = [pool.submit(gap_of_tcp, road, dst, 8, lambda: None) for dst in (B, B6)]
+        seen = [pool.submit(watch_mtu, road, dst, 8) for dst in (B, B6)]
+        assert [s.result() for s in seen] == [{1500}, {1500}]
+        assert max(g.result() for g in gaps) < 1
+    for x in off:
+        x.kill()
+        x.wait()
+
+
+def test_a_dead_path_is_not_a_narrow_one(lab):
+    """It carried nothing for a while: what that looks like is corrected as soon as data flow again."""
+    road = Road(lab, icmp=False, probes=False)
+
+    def interrupt():
+        road.r.nft("table inet off { chain f { type filter hook forward priority 0; drop; }; }")
+        time.sleep(2.5)
+        road.r.nft("delete table inet off")
+    gap = gap_of_tcp(road, B, 9, interrupt)
+    print(f"recovery of TCP from a dead path: {gap} s")
+    assert gap < 6
+    wait_for("full size", lambda: road.mtu(B) == 1500, 4)
+
+
 def test_black_hole_udp(lab):
     """Datagrams that just fitted, and large ones with and without DF, all at the same time."""
     road = Road(lab, icmp=False)

@@ -124,6 +124,54 @@ segments_are_complete_packets(void **state)
 		}
 }
 
+/* The first segment may be longer than the others: nothing is lost or sent twice. */
+static void
+the_first_segment_may_be_longer(void **state)
+{
+	static const uint32_t payloads[] = {1, 100, 101, 150, 151, 250, 1000, 1001};
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		for (unsigned k = 0; k < sizeof(payloads) / sizeof(payloads[0]); k++)
+			for (uint32_t first = 90; first < 170; first += 10) {
+				struct pktgen g = {.v6 = v6,
+				    .proto = TDO_IPPROTO_TCP,
+				    .tcp_flags = ACK | PSH,
+				    .seq = 0xffffff00,
+				    .payload = payloads[k]};
+				struct tdo_pkt *p = super(&g, 150);
+				uint32_t at = 0, want = first < 100   ? 100
+							: first > 150 ? 150
+								      : first;
+				const uint8_t *all = tdo_pkt_data(p) + payload_off(p);
+				struct tdo_gso_cut c;
+				unsigned n;
+
+				assert_true(tdo_gso_plan(p, 100, &c) > 0);
+				n = tdo_gso_longer(&c, first);
+				for (unsigned i = 0; i < n; i++) {
+					struct tdo_pkt *s = pktgen_empty(payload_off(p) + 150);
+					const uint8_t *l4;
+
+					assert_true(tdo_gso_make(&c, i, s));
+					assert_true(pktgen_csums_ok(s));
+					l4 = tdo_pkt_data(s) + s->ip.l4_off;
+					assert_int_equal(
+					    tdo_be32(l4 + 4), (uint32_t)(0xffffff00 + at));
+					assert_memory_equal(tdo_pkt_data(s) + payload_off(s),
+					    all + at, s->len - payload_off(s));
+					at += s->len - payload_off(s);
+					assert_int_equal((l4[13] & PSH) != 0, at == payloads[k]);
+					if (at < payloads[k])
+						assert_int_equal(
+						    s->len - payload_off(s), i == 0 ? want : 100);
+					pktgen_free(s);
+				}
+				assert_int_equal(at, payloads[k]);
+				pktgen_free(p);
+			}
+}
+
 static void
 wrong_descriptions_have_no_segments(void **state)
 {
@@ -662,6 +710,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(segments_are_complete_packets),
+	    cmocka_unit_test(the_first_segment_may_be_longer),
 	    cmocka_unit_test(wrong_descriptions_have_no_segments),
 	    cmocka_unit_test(segments_behind_a_routing_header),
 	    cmocka_unit_test(cut_then_join_is_identity),

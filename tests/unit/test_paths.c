@@ -40,8 +40,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	tdo_paths_init(&paths, number);
-	return 0;
+	return tdo_paths_init(&paths, number);
 }
 
 static int
@@ -154,8 +153,6 @@ without_a_source_there_are_none(void **state)
 		(void)tdo_paths_limit(&paths, &u, t);
 		assert_int_equal(tdo_paths_tick(&paths, t, probe, TDO_PATH_PROBES), 0);
 	}
-	tdo_paths_suspect(&paths, &v4, true, 21 * TDO_SEC);
-	assert_int_equal(get(&v4).limit, 1280);
 }
 
 /* Who never answers is asked less and less, and nothing follows from its silence. */
@@ -341,32 +338,390 @@ limits_end_by_themselves(void **state)
 
 /* ---- TCP ---------------------------------------------------------------------------- */
 
-static void
-tcp_lowers_step_by_step(void **state)
+/* A TCP connection over a path that carries mtu bytes, for a while. */
+struct tcp {
+	const struct tdo_addr *dst;
+	uint64_t flow;
+	uint32_t next;  /* sequence number */
+	uint32_t tried; /* what its segments are cut to, as the worker remembers it */
+	bool given_up;
+	tdo_ns repeated; /* when it began to repeat */
+	unsigned times;  /* that it was stuck */
+};
+
+static struct tdo_segment
+segment(const struct tcp *c, uint32_t size)
 {
-	tdo_ns t = 10 * TDO_SEC;
+	return (struct tdo_segment){
+	    .flow = c->flow, .seq = c->next, .end = c->next + 1000, .size = size};
+}
+
+/* It sends a segment of this size, and hears of it if size is no more than mtu. */
+static void
+moves(struct tcp *c, uint32_t size, uint32_t mtu, tdo_ns now)
+{
+	struct tdo_segment s = segment(c, size);
+
+	if (tdo_paths_watches(&paths, c->dst)) {
+		(void)tdo_paths_tcp_sent(&paths, c->dst, &s, NULL, now);
+		if (size <= mtu)
+			tdo_paths_tcp_acked(&paths, c->dst, c->flow, s.end, now + 1);
+	}
+	if (size <= mtu)
+		c->next = s.end;
+}
+
+/* It repeats a segment of this size; true: a smaller one that was tried got through. */
+static bool
+repeats(struct tcp *c, uint32_t size, uint32_t mtu, bool stuck, tdo_ns now)
+{
+	struct tdo_path_trouble t = {
+	    .s = segment(c, size), .since = c->repeated, .tried = c->tried, .stuck = stuck};
+	uint32_t to = tdo_paths_suspect(&paths, c->dst, &t, now);
+
+	if (to == TDO_PATH_GIVE_UP) {
+		c->given_up = true;
+		c->tried = 0;
+		return false;
+	}
+	c->tried = to;
+	if (stuck)
+		c->repeated = now;
+	t.s.size = to != 0 && to < size ? to : size;
+	if (!tdo_paths_watches(&paths, c->dst))
+		return false;
+	(void)tdo_paths_tcp_sent(&paths, c->dst, &t.s, NULL, now);
+	if (t.s.size > mtu)
+		return false;
+	tdo_paths_tcp_acked(&paths, c->dst, c->flow, t.s.seq + 900, now + 1);
+	return to != 0;
+}
+
+/* Its timer, as Linux has it: a sender that hears nothing, from now on for some time. */
+static bool
+hangs(struct tcp *c, uint32_t size, uint32_t mtu, tdo_ns *now, tdo_ns seconds)
+{
+	tdo_ns wait = TDO_SEC / 5, end = *now + seconds * TDO_SEC;
+	struct net n = {.dst = c->dst, .mtu = 1500, .deaf = true};
+	unsigned sent = 1;
+
+	c->repeated = *now;
+	while (*now + wait < end && !c->given_up) {
+		tdo_ns then = *now + wait;
+
+		for (; *now < then; *now += TDO_SEC / 5)
+			pass(&n, 1500, 1400, now, 0);
+		sent++;
+		if (repeats(c, size, mtu, sent >= 3 && *now - c->repeated >= TDO_SEC, *now))
+			return true;
+		if (sent >= 3 && c->repeated == *now) {
+			sent = 1;
+			c->times++;
+		}
+		wait *= 2;
+	}
+	return false;
+}
+
+static const struct tcp one = {.dst = &v4, .flow = 111, .next = 5000};
+static const struct tcp other = {.dst = &v4, .flow = 222, .next = 0xfffffff0};
+
+static void
+tcp_behind_a_black_hole_heals(void **state)
+{
+	static const struct {
+		uint32_t mtu, limit;
+		tdo_ns within;
+	} rows[] = {{1400, 1280, 2}, {1280, 1280, 2}, {1279, 1006, 7}, {1006, 1006, 7},
+	    {800, 576, 26}, {576, 576, 26}};
 
 	(void)state;
-	tdo_paths_suspect(&paths, &v4, true, t); /* of a path that nobody used: nothing */
-	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tcp c = one;
+		tdo_ns t = 100 * TDO_SEC, began = t;
+
+		(void)teardown(NULL);
+		(void)setup(NULL);
+		assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+		assert_true(hangs(&c, 1500, rows[i].mtu, &t, 60));
+		assert_true(t - began < rows[i].within * TDO_SEC);
+		assert_int_equal(use(&v4, 1500, 1400, t), rows[i].limit);
+	}
+}
+
+static void
+no_path_of_ipv6_carries_less_than_1280(void **state)
+{
+	struct tcp c = {.dst = &v6, .flow = 1};
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v6, 1500, 1400, t);
+	assert_false(hangs(&c, 1500, 1279, &t, 60));
+	assert_true(c.given_up);
 	assert_int_equal(use(&v6, 1500, 1400, t), 1500);
-	tdo_paths_suspect(&paths, &v4, false, t); /* nobody can be asked */
+	assert_int_equal(paths.lowered, 0);
+}
+
+/* A receiver that was switched off lowers nothing for others, not even for a moment. */
+static void
+one_dead_receiver_lowers_nothing(void **state)
+{
+	struct tcp dead = one;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	assert_false(hangs(&dead, 1500, 0, &t, 900));
+	assert_true(dead.given_up);
+	assert_true(dead.times <= 4);
+	assert_int_equal(paths.lowered, 0);
+}
+
+/* Nor do many of them, at the same time: a whole network behind the peer. */
+static void
+many_dead_receivers_lower_nothing(void **state)
+{
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	for (unsigned i = 0; i < 50; i++) {
+		struct tcp dead = {.dst = &v4, .flow = 1000 + i, .next = i};
+		tdo_ns now = t + i * TDO_SEC / 50;
+
+		(void)hangs(&dead, 1500, 0, &now, 60);
+	}
+	assert_int_equal(paths.lowered, 0);
+}
+
+/* One flow's small packets get through, where its large ones did not; but those of others do. */
+static void
+others_that_move_disprove_it(void **state)
+{
+	struct tcp liar = one, good = other;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	liar.repeated = t;
+	assert_false(repeats(&liar, 1500, 1300, false, t + TDO_SEC / 5));
+	moves(&good, 1500, 1500, t + TDO_SEC / 2);
+	assert_false(repeats(&liar, 1500, 1300, true, t + 3 * TDO_SEC / 2));
+	assert_true(liar.given_up);
 	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
-	tdo_paths_suspect(&paths, &v4, true, t);
-	tdo_paths_suspect(&paths, &v4, true, t); /* the same trouble */
+
+	/* That something passed before the trouble began says nothing. */
+	liar = one;
+	liar.repeated = t + TDO_SEC;
+	assert_false(repeats(&liar, 1500, 1300, false, t + TDO_SEC));
+	assert_true(repeats(&liar, 1500, 1300, true, t + 2 * TDO_SEC));
 	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
-	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, true, t);
-	assert_int_equal(use(&v4, 1500, 1400, t), 1006);
-	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, true, t);
-	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v4, true, t);
-	assert_int_equal(use(&v4, 1500, 1400, t), 576);
-	tdo_paths_suspect(&paths, &v6, true, t);
-	t += 2 * TDO_SEC;
-	tdo_paths_suspect(&paths, &v6, true, t);
-	assert_int_equal(use(&v6, 1500, 1400, t), 1280);
+}
+
+/* What others move with is not taken from them. */
+static void
+what_others_move_with_stays(void **state)
+{
+	struct tcp stuck = one, good = other;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	stuck.repeated = t;
+	assert_false(repeats(&stuck, 1500, 1400, false, t + TDO_SEC / 5));
+	moves(&good, 1360, 1400, t + TDO_SEC / 2);
+	assert_true(repeats(&stuck, 1500, 1400, true, t + 3 * TDO_SEC / 2));
+	assert_int_equal(use(&v4, 1500, 1400, t), 1360);
+}
+
+/* Large packets that nobody acknowledges disprove nothing. */
+static void
+others_that_only_send_disprove_nothing(void **state)
+{
+	struct tcp stuck = one, also = other;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	stuck.repeated = t;
+	assert_false(repeats(&stuck, 1500, 1400, false, t + TDO_SEC / 5));
+	for (unsigned i = 0; i < 10; i++)
+		moves(&also, 1500, 1400, t + TDO_SEC / 2 + i);
+	tdo_paths_tcp_acked(&paths, &v4, also.flow, also.next, t + TDO_SEC); /* what was before */
+	assert_true(repeats(&stuck, 1500, 1400, true, t + 3 * TDO_SEC / 2));
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+}
+
+/* The acknowledgements of a flow may take another way: what it sends next tells as well. */
+static void
+new_segments_tell_too(void **state)
+{
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC;
+	struct tdo_segment s;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	c.repeated = t;
+	assert_false(repeats(&c, 1500, 0, false, t + TDO_SEC / 5));
+	assert_false(repeats(&c, 1500, 0, true, t + 3 * TDO_SEC / 2));
+	assert_int_equal(c.tried, 1280);
+	s = segment(&c, 1280);
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t + 2 * TDO_SEC);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+	s.seq += 1000;
+	s.end += 1000;
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t + 2 * TDO_SEC);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+}
+
+/* A flow that was given up may come back to life; that is no reason for anything. */
+static void
+what_revives_is_no_black_hole(void **state)
+{
+	struct tcp c = one;
+	struct tdo_segment s;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	assert_false(hangs(&c, 1500, 0, &t, 900));
+	assert_true(c.given_up);
+	s = segment(&c, 1500);
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t);
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, s.end, t);
+	/* Nor one that another worker sends, which does not know what was tried. */
+	c = (struct tcp){.dst = &v4, .flow = 7, .next = 1, .repeated = t};
+	assert_false(repeats(&c, 1500, 0, false, t + TDO_SEC / 5));
+	assert_false(repeats(&c, 1500, 0, true, t + 3 * TDO_SEC / 2));
+	s = segment(&c, 1500);
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t + 2 * TDO_SEC);
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, s.end, t + 2 * TDO_SEC);
+	assert_int_equal(paths.lowered, 0);
+}
+
+/* ---- a limit is tried again by TCP -------------------------------------------------- */
+
+/* A packet that is cut to the limit, of a sender who does not know it. */
+static bool
+goes_whole(struct tcp *c, uint32_t size, uint32_t limit, tdo_ns now)
+{
+	struct tdo_segment cut = segment(c, limit), whole = segment(c, size);
+
+	cut.end = cut.seq + 800;
+	if (!tdo_paths_watches(&paths, c->dst) ||
+	    tdo_paths_tcp_sent(&paths, c->dst, &cut, &whole, now) == 0)
+		return false;
+	return true;
+}
+
+static void
+lower(struct tcp *c, tdo_ns *t)
+{
+	(void)use(&v4, 1500, 1400, *t);
+	assert_true(hangs(c, 1500, 1400, t, 10));
+	assert_int_equal(use(&v4, 1500, 1400, *t), 1280);
+	c->next += 1000;
+}
+
+/* A path that was dead for a moment looks like a black hole; that is over after a second or two. */
+static void
+a_limit_without_need_ends_at_once(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1500, .deaf = true};
+	struct tcp c = one, also = other;
+	tdo_ns t = 100 * TDO_SEC, began;
+
+	(void)state;
+	lower(&c, &t);
+	began = t;
+	while (!goes_whole(&c, 1500, 1280, t))
+		pass(&n, 1500, 1400, &t, 1);
+	assert_true(t - began <= 3 * TDO_SEC);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+	assert_false(goes_whole(&also, 1500, 1280, t)); /* one is enough */
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 999, t);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 1000, t);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+	assert_int_equal(get(&v4).limit, 0);
+}
+
+/* What is lost costs its sender one segment, less and less often, and keeps the limit alive. */
+static void
+a_limit_that_is_needed_stays(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1400, .deaf = true};
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC, end;
+	unsigned losses = 0;
+
+	(void)state;
+	lower(&c, &t);
+	for (end = t + 7200 * TDO_SEC; t < end;) {
+		pass(&n, 1500, 1400, &t, 1);
+		if (!goes_whole(&c, 1500, 1280, t))
+			continue;
+		losses++;
+		/* It is repeated, cut; what is acknowledged then says nothing. */
+		assert_false(goes_whole(&c, 1500, 1280, t + TDO_SEC / 5));
+		tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 1000, t + TDO_SEC / 4);
+		c.next += 1000;
+		assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+	}
+	assert_in_range(losses, 10, 18);
+	assert_int_equal(paths.raised, 0);
+}
+
+/* Also a limit by a forged ICMP error, towards a peer that answers nothing. */
+static void
+tcp_disproves_icmp(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1500, .deaf = true};
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC, began = t;
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	assert_true(tdo_paths_too_big(&paths, &v4, 552, 1500, t));
+	pass(&n, 1500, 1400, &t, 9);
+	assert_false(goes_whole(&c, 1500, 552, t));
+	while (!goes_whole(&c, 1500, 552, t))
+		pass(&n, 1500, 1400, &t, 1);
+	assert_true(t - began <= 13 * TDO_SEC);
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 1000, t);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+}
+
+/* Where nothing is suspected, or not any more, TCP is not looked at. */
+static void
+only_what_is_suspected_is_watched(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1500, .deaf = true};
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	assert_false(tdo_paths_watches(&paths, &v4));
+	c.repeated = t;
+	assert_false(repeats(&c, 1500, 0, true, t)); /* of a path that nobody used: nothing */
+	assert_false(tdo_paths_watches(&paths, &v4));
+	(void)use(&v4, 1500, 1400, t);
+	assert_false(repeats(&c, 1500, 0, false, t));
+	assert_true(tdo_paths_watches(&paths, &v4));
+	assert_false(tdo_paths_watches(&paths, &v6));
+	pass(&n, 1500, 1400, &t, 4);
+	assert_false(tdo_paths_watches(&paths, &v4));
+	/* Of a path that is forgotten no trace is left. */
+	assert_false(repeats(&c, 1500, 0, false, t));
+	for (uint32_t i = 0; i < 2 * TDO_PATHS; i++) {
+		struct tdo_addr a = v4;
+
+		memcpy(a.b, &i, sizeof(i));
+		(void)use(&a, 1500, 100, t + 1 + i);
+	}
+	assert_int_equal(atomic_load(&paths.nwatched), 0);
 }
 
 /* Whoever answers is asked at once, and the answer counts. */
@@ -374,11 +729,14 @@ static void
 tcp_makes_probes_come_at_once(void **state)
 {
 	struct net n = {.dst = &v4, .mtu = 1500};
+	struct tcp c = one;
 	tdo_ns t = TDO_SEC;
 
 	(void)state;
 	pass(&n, 1500, 1400, &t, 10);
-	tdo_paths_suspect(&paths, &v4, false, t);
+	c.repeated = t;
+	assert_false(repeats(&c, 1500, 0, true, t));
+	assert_int_equal(c.tried, 0);
 	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
 	n.probes = 0;
 	t += TDO_SEC / 20;
@@ -406,18 +764,51 @@ answers_to_other_questions_count_nothing(void **state)
 	assert_int_equal(get(&v4).state, TDO_PATH_IDLE);
 }
 
-static void
-more_peers_than_places(void **state)
+static struct tdo_addr
+peer(uint32_t i)
 {
 	struct tdo_addr a = v4;
 
+	memcpy(a.b, &i, sizeof(i));
+	return a;
+}
+
+static void
+more_peers_than_places(void **state)
+{
 	(void)state;
 	for (uint32_t i = 0; i < 4 * TDO_PATHS; i++) {
-		memcpy(a.b, &i, sizeof(i));
+		struct tdo_addr a = peer(i);
+
 		assert_int_equal(use(&a, 1500, 100, i + 1), 1500);
 		assert_true(tdo_paths_too_big(&paths, &a, 1400, 1500, i + 1));
 		assert_int_equal(use(&a, 1500, 100, i + 1), 1400);
 	}
+}
+
+/* What is known of 10,000 peers is known until its time is over, and each is asked. */
+static void
+a_gateway_knows_all_of_its_paths(void **state)
+{
+	struct tdo_path_probe probe[32];
+	tdo_ns t = TDO_SEC;
+	unsigned n = 0, k;
+
+	(void)state;
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct tdo_addr a = peer(i);
+
+		(void)use(&a, 1500, 1400, t);
+		assert_true(tdo_paths_too_big(&paths, &a, 1400, 1500, t));
+	}
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct tdo_addr a = peer(i);
+
+		assert_int_equal(use(&a, 1500, 1400, t + 3 * TDO_SEC), 1400);
+	}
+	while ((k = tdo_paths_tick(&paths, t + 3 * TDO_SEC, probe, 32)) > 0)
+		n += k;
+	assert_int_equal(n, 2 * 10000);
 }
 
 int
@@ -438,10 +829,23 @@ main(void)
 	    T(the_first_word_of_a_path_may_be_icmp),
 	    T(a_believed_forgery_heals),
 	    T(limits_end_by_themselves),
-	    T(tcp_lowers_step_by_step),
+	    T(tcp_behind_a_black_hole_heals),
+	    T(no_path_of_ipv6_carries_less_than_1280),
+	    T(one_dead_receiver_lowers_nothing),
+	    T(many_dead_receivers_lower_nothing),
+	    T(others_that_move_disprove_it),
+	    T(what_others_move_with_stays),
+	    T(others_that_only_send_disprove_nothing),
+	    T(new_segments_tell_too),
+	    T(what_revives_is_no_black_hole),
+	    T(a_limit_without_need_ends_at_once),
+	    T(a_limit_that_is_needed_stays),
+	    T(tcp_disproves_icmp),
+	    T(only_what_is_suspected_is_watched),
 	    T(tcp_makes_probes_come_at_once),
 	    T(answers_to_other_questions_count_nothing),
 	    T(more_peers_than_places),
+	    T(a_gateway_knows_all_of_its_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
