@@ -3,6 +3,7 @@
 #include "daemon/pfkeyserver.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ struct client {
 	bool awake; /* is in the list of clients that may have output */
 	bool privileged;
 	bool changed_spd; /* sent a message that changes the SPD */
+	bool silent;      /* has nothing more to say (shutdown), but may listen */
 	bool gone;        /* to be freed at the end of the turn */
 	uint32_t events;  /* that epoll waits for */
 	uint8_t *stash;   /* a packet that did not fit into the socket */
@@ -181,7 +183,8 @@ static void
 choose_events(struct client *c)
 {
 	bool blocked = c->stash != NULL || tdo_pfkey_pending(c->end);
-	uint32_t events = blocked ? EPOLLOUT : EPOLLIN;
+	/* Whether it hangs up is told in any case. */
+	uint32_t events = blocked ? EPOLLOUT : c->silent ? 0 : EPOLLIN;
 
 	if (events != c->events) {
 		c->events = events;
@@ -267,7 +270,17 @@ take_packet(struct client *c, const uint8_t *p, size_t len)
 	return count;
 }
 
-/* One packet: the number of its messages, 0 there is none, -1 the client is gone. */
+/* Nothing was read: is that the end, or a message of no bytes? */
+static bool
+has_finished(const struct client *c)
+{
+	struct pollfd p = {.fd = c->source.fd, .events = POLLRDHUP};
+	char next;
+
+	return poll(&p, 1, 0) != 0 && recv(c->source.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* One packet: the number of its messages, 0 there is or comes none, -1 the client is gone. */
 static int
 read_one(struct client *c)
 {
@@ -280,15 +293,17 @@ read_one(struct client *c)
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : socket_failed(c);
-	if (n == 0)
-		return -1;
+	if (n == 0 && has_finished(c)) {
+		c->silent = true;
+		return 0;
+	}
 	count = take_packet(c, ks->buf, (size_t)n);
 	tdo_wipe(ks->buf, (size_t)n);
 	return count;
 }
 
 static void
-read_client(struct client *c)
+read_client(struct client *c, uint32_t events)
 {
 	int rc = 1, count = 0;
 
@@ -298,7 +313,7 @@ read_client(struct client *c)
 	}
 	c->server->hooks.processed(c->server->hooks.ctx);
 	tdo_keyserver_wake(c->server, c);
-	if (rc < 0)
+	if (rc < 0 || (c->silent && (events & (EPOLLHUP | EPOLLERR))))
 		hang_up(c);
 }
 
@@ -311,7 +326,7 @@ client_ready(struct tdo_source *s, uint32_t events)
 		return;
 	/* What was sent before a client hung up counts: messages are read until the end. */
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		read_client(c);
+		read_client(c, events);
 	else
 		tdo_keyserver_wake(c->server, c);
 }

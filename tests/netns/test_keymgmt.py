@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import keys
 import netlab
@@ -217,3 +218,67 @@ def test_d51_d52_long_and_broken_messages_are_answered(lab):
     out = a.run("env", f"PYTHONPATH={netlab.HERE}", "/usr/bin/python3", "-B", "-c", TALK)
     assert out.split()[0] == "good"
     assert a.run(netlab.SETKEY, "-D").count("mature") == 1
+
+
+# Each has said all that it has to say before it reads: one asks, one registers, one sends nothing at all first.
+HALF = """
+import socket, struct, time
+from keymanager import *
+
+
+def talk(*messages):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.settimeout(10)
+    s.connect("\\0testudo/pfkey")
+    for m in messages:
+        s.send(m)
+    s.shutdown(socket.SHUT_WR)
+    return s
+
+
+def base(kind):
+    return struct.pack("<BBBBHHII", 2, kind, 0, 0, 2, 0, 1, os.getpid())
+
+
+time.sleep(0.5)
+s = talk(base(10))
+n = 0
+while True:
+    m = s.recv(1 << 16)
+    assert m and m[1] == 10 and m[2] == 0, (n, m)
+    n += 1
+    if struct.unpack("<I", m[8:12])[0] == 0:
+        break
+listener = talk(b"", message(REGISTER, seq=1))
+m = listener.recv(1 << 16)
+assert m[2] == 90, m  # EMSGSIZE, of the message that is none
+m = listener.recv(1 << 16)
+assert m[1] == REGISTER and m[2] == 0, m
+print("up", n, flush=True)
+m = receive(listener, ADD)
+print("added", flush=True)
+sys.stdin.read()
+"""
+
+
+def cpu(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return sum(int(x) for x in f.read().rsplit(")", 1)[1].split()[11:13])
+
+
+def test_half_closed_clients_hear_all(lab):
+    w, a, b = netlab.two_hosts(lab, six=False)
+    a.start()
+    n = 3000
+    a.setkey("".join(f"add {A} {B} esp {0x10000 + i} -E aes-gcm-16 {keys.GCM_AB};\n"
+                     for i in range(n)))
+    p = a.popen("env", f"PYTHONPATH={netlab.HERE}", "/usr/bin/python3", "-B", "-c", HALF,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert p.stdout.readline().split() == [b"up", str(n).encode()]
+    before = cpu(a.data_pid())
+    time.sleep(2)
+    assert cpu(a.data_pid()) - before < 50, "the daemon spins"
+    a.setkey(f"add {B} {A} esp 0x1000 -E aes-gcm-16 {keys.GCM_BA};\n")
+    assert p.stdout.readline().strip() == b"added"
+    p.communicate(timeout=10)
+    assert a.run(netlab.SETKEY, "-D").count("mature") == n + 1
