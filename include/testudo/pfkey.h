@@ -42,6 +42,8 @@ struct tdo_pfkey_cred {
 TDO_MUST_CHECK int tdo_pfkey_open(struct tdo_pfkey *k, const struct tdo_pfkey_cred *cred,
     void *cookie, struct tdo_pfkey_client **ret);
 void tdo_pfkey_close(struct tdo_pfkey_client *c); /* c may be NULL */
+/* From now on c hears what key managers are told; it is none of them. */
+void tdo_pfkey_witness(struct tdo_pfkey_client *c);
 
 /*
  * Processes one message of len bytes completely: when this returns, every change is in
@@ -65,8 +67,12 @@ bool tdo_pfkey_pending(const struct tdo_pfkey_client *c);
  */
 size_t tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap);
 
-/* Takes the engine's events and turns them into EXPIRE, ACQUIRE and SPDEXPIRE messages. */
-void tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now);
+/*
+ * Takes the engine's events and turns them into EXPIRE, ACQUIRE and SPDEXPIRE messages.  True
+ * when a key manager has to read before the rest can be told: to be called again soon.  One that
+ * does not read is waited for a second, and loses what it has no room for.
+ */
+bool tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now);
 
 #define TDO_PFKEY_TYPES 32 /* more than there are message types */
 

@@ -623,23 +623,32 @@ give_back(struct tdo_process *d, tdo_ns at)
 }
 
 static void
+tell_events(struct tdo_process *d, tdo_ns now)
+{
+	d->untold = tdo_pfkey_events(d->pfkey, now);
+	if (d->has_state)
+		tdo_journal_hear(&d->journal, now);
+}
+
+static void
 tick(struct tdo_process *d)
 {
 	tdo_ns now = tdo_clock_now();
 
-	if (now - d->ticked < TICK_MS * TDO_SEC / 1000 && !tdo_engine_busy(d->engine))
+	if (now - d->ticked < TICK_MS * TDO_SEC / 1000 && !tdo_engine_busy(d->engine)) {
+		if (d->untold)
+			tell_events(d, now);
 		return;
+	}
 	d->ticked = now;
 	tdo_engine_set_wall(d->engine, tdo_clock_wall(), now);
 	tdo_engine_tick(d->engine, now);
 	give_back(d, now);
-	tdo_pfkey_events(d->pfkey, now);
+	tell_events(d, now);
 	if (d->recovered_at != 0 && now >= d->recovered_at)
 		end_recovery(d);
 	if (tdo_bare_due(&d->bare, now))
 		(void)bare_sweep(d); /* no memory: the next tick tries again */
-	if (d->has_state)
-		tdo_journal_hear(&d->journal, now);
 }
 
 static void
@@ -649,7 +658,8 @@ loop(struct tdo_process *d)
 
 	while (!d->stop) {
 		bool more = tdo_parentlink_pending(&d->parent) || tdo_engine_busy(d->engine);
-		int wait = more ? 0 : tdo_probing_wait(&d->probing, tdo_clock_now(), TICK_MS);
+		int most = d->untold ? 1 : TICK_MS;
+		int wait = more ? 0 : tdo_probing_wait(&d->probing, tdo_clock_now(), most);
 		int n = epoll_wait(d->epfd, ev, EVENTS_MAX, wait);
 
 		for (int i = 0; i < n; i++) {

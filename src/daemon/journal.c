@@ -135,8 +135,11 @@ int
 tdo_journal_listen(struct tdo_journal *j, struct tdo_pfkey *pfkey)
 {
 	static const struct tdo_pfkey_cred cred = {.privileged = true, .pid = 0};
+	int r = tdo_pfkey_open(pfkey, &cred, NULL, &j->ear);
 
-	return tdo_pfkey_open(pfkey, &cred, NULL, &j->ear);
+	if (r == 0)
+		tdo_pfkey_witness(j->ear);
+	return r;
 }
 
 /* True for an update that moves the SA: *key becomes its new name (D44). */
@@ -217,8 +220,11 @@ hear(struct tdo_journal *j, const struct tdo_sadb_msg *m)
 		break;
 	case TDO_SADB_ADD:
 	case TDO_SADB_DELETE:
-	case TDO_SADB_EXPIRE:
 		hear_sa(j, m);
+		break;
+	case TDO_SADB_EXPIRE:
+		if (tdo_sadb_has(m, TDO_SADB_EXT_LIFETIME_HARD))
+			hear_sa(j, m);
 		break;
 	case TDO_SADB_FLUSH:
 		note_sa_key(j, TDO_REC_SA_FLUSH, &all);

@@ -3,9 +3,10 @@
  * What the journal of state.h holds: one record for every change of SAD, SPD and knobs.
  *
  * The journal learns of changes as any PF_KEY client does: a successful change is told to all
- * sockets (RFC 2367 3.1), so a private client of the endpoint hears it, and the engine is
- * asked for the object as it is now.  A restart puts the objects back by the engine's own
- * calls.  Larval SAs, replay windows and the first use of an SA are not kept.
+ * sockets (RFC 2367 3.1), and the end of an SA to key managers (3.1.8), so a private client of the
+ * endpoint hears it, and the engine is asked for the object as it is now.  A restart puts the
+ * objects back by the engine's own calls.  Larval SAs, replay windows and the first use of an SA
+ * are not kept.
  */
 #ifndef TDO_DAEMON_JOURNAL_H
 #define TDO_DAEMON_JOURNAL_H

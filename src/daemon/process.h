@@ -52,6 +52,7 @@ struct tdo_process {
 	_Atomic size_t held;       /* bytes of packets that wait for SAs, of all workers */
 	tdo_ns recovered_at;       /* recovering ends then; 0: not known yet */
 	tdo_ns started, ticked;
+	bool untold;    /* events that key managers have no room for yet */
 	bool has_local; /* the engine knows the host's own addresses */
 	bool stop;
 };

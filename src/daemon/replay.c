@@ -55,8 +55,10 @@ replay_sa(struct replay *r, const struct tdo_state_record *rec)
 	name = sa.key;
 	name.src = (struct tdo_addr){0};
 	(void)tdo_sa_delete(r->j->engine, &name);
-	if (over)
+	if (over) {
+		r->j->stale = true;
 		return 0;
+	}
 	sa.reqid = mapped(r, sa.reqid);
 	rc = tdo_sa_add(r->j->engine, &sa, r->now, NULL);
 	tdo_wipe(&sa, sizeof(sa));
@@ -155,6 +157,13 @@ replay_one(struct replay *r, const struct tdo_state_record *rec)
 	}
 }
 
+static bool
+is_end(uint32_t type)
+{
+	return type == TDO_REC_SA_GONE || type == TDO_REC_SA_GONE_ALL || type == TDO_REC_SA_FLUSH ||
+	       type == TDO_REC_SP_GONE;
+}
+
 int
 tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 {
@@ -168,6 +177,8 @@ tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 		r.late[i] = tdo_knob_get(j->engine, late_knobs[i], TDO_AF_INET);
 	j->replaying = true;
 	while (tdo_state_next(j->state, &pos, &rec)) {
+		/* Compaction of what is gone, with its keys, is left to us. */
+		j->stale |= is_end(rec.type);
 		if (replay_one(&r, &rec) == 0)
 			continue;
 		r.failed++;

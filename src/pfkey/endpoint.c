@@ -66,6 +66,12 @@ tdo_pfkey_open(struct tdo_pfkey *k, const struct tdo_pfkey_cred *cred, void *coo
 }
 
 void
+tdo_pfkey_witness(struct tdo_pfkey_client *c)
+{
+	c->witness = true;
+}
+
+void
 tdo_pfkey_close(struct tdo_pfkey_client *c)
 {
 	struct tdo_pfkey *k;

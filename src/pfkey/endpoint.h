@@ -38,12 +38,16 @@ struct tdo_pfkey_client {
 	struct tdo_pfkey_cred cred;
 	void *cookie;
 	bool promisc;
+	bool witness;        /* it hears what key managers are told */
 	bool rows;           /* it takes packets with several messages */
 	uint16_t registered; /* bit 1 << satype */
 
 	struct tdo_pfkey_item *head, *tail;
 	unsigned nbroadcast, ndump;
 	size_t broadcast_bytes;
+	uint64_t pulled;      /* messages */
+	uint64_t pulled_then; /* when events began to wait for it ... */
+	tdo_ns waited_since;  /* ... 0: they do not */
 	/*
 	 * Room for the answer, made before a request is carried out: what has happened can
 	 * always be said.  When there is no memory for that, the emergency item says so.

@@ -91,20 +91,67 @@ put_event(struct tdo_wr *w, const struct tdo_event *ev, struct tdo_engine *e)
 	return TDO_SATYPE_UNSPEC;
 }
 
-void
+static void
+tell(struct tdo_pfkey *k, const struct tdo_event *ev)
+{
+	struct tdo_wr w = tdo_wr_init(k->scratch, TDO_PFKEY_MSG_MAX);
+	uint8_t satype = put_event(&w, ev, k->cfg.engine);
+	size_t len = tdo_sadb_end(&w);
+
+	if (len == 0)
+		return;
+	tdo_pfkey_debug_event(k, k->scratch, len);
+	tdo_pfkey_broadcast(k, TDO_PFKEY_REGISTERED, satype, NULL, k->scratch, len);
+}
+
+/* ---- as fast as key managers read ---- */
+
+/* What may wait for one of them before the next event has to wait, too. */
+#define ROOM       (TDO_PFKEY_QUEUE_MAX / 2)
+#define ROOM_BYTES (TDO_PFKEY_QUEUE_BYTES / 2)
+
+/*
+ * SAs that were made together expire together, more of them than a queue holds: who reads must not
+ * lose an EXPIRE for that.  Who does not read holds up the others for a second.
+ */
+static bool
+needs_time(struct tdo_pfkey_client *c, tdo_ns now)
+{
+	if (c->registered == 0 && !c->witness)
+		return false;
+	if (c->nbroadcast < ROOM && c->broadcast_bytes < ROOM_BYTES) {
+		c->waited_since = 0;
+		return false;
+	}
+	if (c->waited_since == 0 || c->pulled - c->pulled_then >= ROOM) {
+		c->waited_since = now ? now : 1;
+		c->pulled_then = c->pulled;
+	}
+	return now < c->waited_since + TDO_SEC;
+}
+
+static bool
+somebody_needs_time(struct tdo_pfkey *k, tdo_ns now)
+{
+	bool any = false;
+
+	/* All of them: their time runs out together. */
+	for (struct tdo_pfkey_client *c = k->clients; c; c = c->next)
+		any |= needs_time(c, now);
+	return any;
+}
+
+bool
 tdo_pfkey_events(struct tdo_pfkey *k, tdo_ns now)
 {
 	struct tdo_event ev;
 
-	while (tdo_engine_next_event(k->cfg.engine, &ev)) {
-		struct tdo_wr w = tdo_wr_init(k->scratch, TDO_PFKEY_MSG_MAX);
-		uint8_t satype = put_event(&w, &ev, k->cfg.engine);
-		size_t len = tdo_sadb_end(&w);
-
-		if (len > 0) {
-			tdo_pfkey_debug_event(k, k->scratch, len);
-			tdo_pfkey_broadcast(k, TDO_PFKEY_REGISTERED, satype, NULL, k->scratch, len);
-		}
+	for (;;) {
+		if (somebody_needs_time(k, now))
+			return true;
+		if (!tdo_engine_next_event(k->cfg.engine, &ev))
+			return false;
+		tell(k, &ev);
 		tdo_wipe(&ev, sizeof(ev));
 	}
 }

@@ -164,8 +164,9 @@ belongs(const struct tdo_pfkey_client *c, enum tdo_pfkey_audience audience, uint
 	case TDO_PFKEY_ALL:
 		return c->cred.privileged;
 	case TDO_PFKEY_REGISTERED:
-		return satype == TDO_SATYPE_UNSPEC ? c->registered != 0
-						   : (c->registered >> satype & 1) != 0;
+		return c->witness ||
+		       (satype == TDO_SATYPE_UNSPEC ? c->registered != 0
+						    : (c->registered >> satype & 1) != 0);
 	default:
 		return false;
 	}
@@ -243,5 +244,6 @@ tdo_pfkey_pull(struct tdo_pfkey_client *c, void *buf, size_t cap)
 		len = take(c, buf, cap);
 	if (len > 0)
 		count(&c->k->stats, buf, len);
+	c->pulled += len > 0;
 	return len;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SAs of a data process that is killed: its successor has them, and goes on counting. */
+#define _GNU_SOURCE /* memmem */
 #include <errno.h>
 
 #include "built.h"
@@ -72,6 +73,47 @@ high_halves_come_back(void **state)
 	/* Also what was late when the process died. */
 	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub - 6), 0);
 	assert_int_equal(tdo_replay_accept(&s->replay, 7 * sub + 1000), 0);
+}
+
+/* ---- SAs that end ---- */
+
+/* A second passes in the process. */
+static void
+pass_second(void)
+{
+	p.now += TDO_SEC;
+	tdo_engine_tick(p.engine, p.now);
+	tdo_pfkey_events(p.pfkey, p.now);
+	tdo_journal_hear(&p.journal, p.now);
+}
+
+/* What a hard limit ended is not there after a restart, whatever limit it was; nor are its keys. */
+static void
+expired_sas_do_not_come_back(void **state)
+{
+	static const struct tdo_lifetime limits[] = {
+	    {.allocations = 3}, {.bytes = 300}, {.addtime = 2}, {.usetime = 2}};
+	struct tdo_sa_param a = sa(0x1000, 0);
+	struct tdo_sa *obj;
+
+	a.has_hard = true;
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		a.hard = limits[i];
+		add_sa(&a);
+		obj = tdo_sad_find_in(p.engine, &a.key.dst, a.key.spi, 50);
+		obj->packets = 3;
+		obj->bytes = 300;
+		obj->first_use = p.now;
+		tdo_sa_alert(obj);
+		for (unsigned t = 0; t < 5; t++)
+			pass_second();
+		assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
+		restart(p.now / TDO_SEC + 1);
+		assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
+		p.now += 60 * TDO_SEC;
+		tdo_journal_tick(&p.journal, p.now);
+		assert_null(memmem(region, SIZE, akey, sizeof(akey)));
+	}
 }
 
 /* ---- SAs that move ---- */
@@ -347,6 +389,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(counters_wait_for_the_workers),
 	    T(high_halves_come_back),
+	    T(expired_sas_do_not_come_back),
 	    T(d44_moved_sas_come_back_where_they_are),
 	    T(d44_half_of_a_move_loses_nothing),
 	    T(ah_and_ipcomp_come_back),
