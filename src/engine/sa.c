@@ -211,8 +211,6 @@ copy_counter(_Atomic uint64_t *to, const _Atomic uint64_t *from)
 void
 tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 {
-	copy_counter(&sa->packets, &old->packets);
-	copy_counter(&sa->bytes, &old->bytes);
 	copy_counter(&sa->last_use, &old->last_use);
 	copy_counter(&sa->drops, &old->drops);
 	sa->uid = old->uid;
@@ -227,6 +225,8 @@ tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old)
 	 * from one series of IVs, or a sequence number and an IV would be used twice.
 	 */
 	sa->created = old->created;
+	copy_counter(&sa->packets, &old->packets);
+	copy_counter(&sa->bytes, &old->bytes);
 	copy_counter(&sa->first_use, &old->first_use);
 	sa->fmt.iv_base = old->fmt.iv_base;
 	if (old->out_seq == &old->own_seq || old->seq_owner) {

@@ -201,8 +201,8 @@ void tdo_sa_algs(
 TDO_MUST_CHECK int tdo_sa_new(struct tdo_engine *e, const struct tdo_sa_param *p, bool larval,
     tdo_ns now, struct tdo_sa **ret, struct tdo_err *ret_err);
 /*
- * Lets a new object continue an old one that it will replace: counters, and with the same
- * keys the sequence counter, the IVs and the replay window.
+ * Lets a new object continue an old one that it will replace; with the same keys also what its
+ * lifetimes count, the sequence counter, the IVs and the replay window.
  */
 void tdo_sa_inherit(struct tdo_sa *sa, struct tdo_sa *old);
 bool tdo_sa_same_keys(const struct tdo_sa_param *a, const struct tdo_sa_param *b);

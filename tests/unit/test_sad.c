@@ -6,6 +6,7 @@
 #include "built.h"
 #include "ctl_case.h"
 #include "engine/engine.h"
+#include "engine/path.h"
 #include "testudo/comp.h"
 
 #define A "192.0.2.1"
@@ -411,8 +412,40 @@ update_with_new_keys_starts_again(void **state)
 	assert_int_equal(tdo_sa_get(c.e, &p.key, &info), 0);
 	assert_int_equal(info.out_seq, 0);
 	assert_int_equal(info.in_seq, 0);
-	assert_int_equal(info.current.allocations, 5);
+	assert_int_equal(info.current.allocations, 0);
 	assert_memory_equal(info.param.ekey, p.ekey, 16);
+}
+
+/* Limits of packets, bytes and time are those of a key: who renews it in time has them all again.
+ */
+static void
+update_with_new_keys_has_a_whole_lifetime(void **state)
+{
+	struct tdo_sa_param p = ctl_sa(A, B, 1000, 1);
+	struct tdo_event ev;
+	struct tdo_sa *sa;
+
+	(void)state;
+	p.has_soft = p.has_hard = true;
+	p.soft = (struct tdo_lifetime){.allocations = 4, .bytes = 400};
+	p.hard = (struct tdo_lifetime){.allocations = 6, .bytes = 600};
+	add(&p);
+	sa = in(B, 1000);
+	atomic_store(&sa->packets, 5);
+	atomic_store(&sa->bytes, 500);
+	tdo_sa_alert(sa);
+	ctl_pass(&c, 1);
+	assert_true(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(ev.type, TDO_EVENT_EXPIRE_SOFT);
+	p = ctl_sa(A, B, 1000, 2);
+	p.has_soft = p.has_hard = true;
+	p.soft = (struct tdo_lifetime){.allocations = 4, .bytes = 400};
+	p.hard = (struct tdo_lifetime){.allocations = 6, .bytes = 600};
+	assert_int_equal(tdo_sa_update(c.e, &p, c.now, NULL), 0);
+	ctl_pass(&c, 3);
+	assert_false(tdo_engine_next_event(c.e, &ev));
+	assert_int_equal(in(B, 1000)->state, TDO_SA_MATURE);
+	assert_false(tdo_sa_over_hard(in(B, 1000)));
 }
 
 static void
@@ -658,6 +691,7 @@ main(void)
 	    T(update_needs_an_sa),
 	    T(update_with_the_same_keys_continues),
 	    T(update_with_new_keys_starts_again),
+	    T(update_with_new_keys_has_a_whole_lifetime),
 	    T(update_without_algorithms_keeps_them),
 	    T(update_keeps_the_order),
 	    T(sequence_counter_may_live_outside),
