@@ -172,24 +172,35 @@ tdo_pfkey_reply_echo(struct tdo_pfkey_call *call)
 	for (unsigned i = 0; i < m->next; i++) {
 		unsigned type = m->order[i];
 
-		if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT)
+		if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
+		    type != TDO_SADB_X_EXT_TDO_WHY)
 			tdo_sadb_put_ext(&call->w, &m->ext[type]);
 	}
 }
 
-/* An error goes to its originator only: the base message alone, with the errno. */
+/*
+ * An error goes to its originator only: the base message alone, with the errno, and the reason for
+ * clients that know such a thing.
+ */
 static void
-answer_error(struct tdo_pfkey_client *c, const struct tdo_sadb_base *request, int err)
+answer_error(struct tdo_pfkey_client *c, const struct tdo_sadb_base *request, int err,
+    const struct tdo_sadb_err *wrong, const struct tdo_err *refused)
 {
 	struct tdo_sadb_base b = *request;
-	uint8_t buf[TDO_SADB_BASE_LEN];
+	struct tdo_sadb_tdo_why why;
+	uint8_t buf[ANSWER_MIN];
 	struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
 	size_t len;
 
 	/* PF_KEY users know ENOENT from BSD where the engine says which object is missing. */
-	b.err = (uint8_t)(err == ESRCH ? ENOENT : err);
+	if (err == ESRCH)
+		err = ENOENT;
+	b.err = (uint8_t)err;
 	b.reserved = 0;
 	tdo_sadb_begin(&w, &b);
+	why = tdo_pfkey_why(b.type, err, wrong, refused);
+	if (c->rows && why.text)
+		tdo_sadb_put_tdo_why(&w, &why);
 	len = tdo_sadb_end(&w);
 	tdo_pfkey_answer(c, buf, len);
 	tdo_pfkey_broadcast(c->k, TDO_PFKEY_NOBODY, 0, c, buf, len);
@@ -221,10 +232,11 @@ handle(struct tdo_pfkey_client *c, const struct tdo_sadb_msg *m, tdo_ns now)
 		len = tdo_sadb_end(&call.w);
 		r = len > 0 ? 0 : -EOVERFLOW; /* a number that the format cannot express */
 	}
-	tdo_pfkey_debug_request(k, &m->base, m, -r, NULL);
+	tdo_pfkey_debug_request(
+	    k, &m->base, m, -r, call.refused.text ? call.refused.text : call.wrong.text);
 	if (r < 0) {
 		k->stats.out_refused++;
-		answer_error(c, &m->base, -r);
+		answer_error(c, &m->base, -r, &call.wrong, &call.refused);
 	} else if (len > 0) {
 		tdo_pfkey_answer(c, k->scratch, len);
 		tdo_pfkey_broadcast(k, call.audience, m->base.satype, c, k->scratch, len);
@@ -292,7 +304,7 @@ tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns 
 		handle(c, &m, now);
 	} else {
 		tdo_pfkey_debug_request(c->k, &base, NULL, -r, why.text);
-		answer_error(c, &base, -r);
+		answer_error(c, &base, -r, &why, &(struct tdo_err){0});
 	}
 	tdo_pfkey_unreserve(c);
 }

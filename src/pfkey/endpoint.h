@@ -5,7 +5,8 @@
  * endpoint.c receives a message, checks it and calls the handler of its type; the handlers
  * are grouped by family: sadb_change.c, sadb_read.c, register.c, spd_msg.c.  event.c makes
  * the messages that nobody asked for, debug.c says what happens if the operator wants to know.
- * queue.c holds what waits for a client, dump.c produces dump entries while they are pulled.
+ * why.c finds words for what is refused.  queue.c holds what waits for a client, dump.c produces
+ * dump entries while they are pulled.
  */
 #ifndef TDO_PFKEY_ENDPOINT_H
 #define TDO_PFKEY_ENDPOINT_H
@@ -39,7 +40,7 @@ struct tdo_pfkey_client {
 	void *cookie;
 	bool promisc;
 	bool witness;        /* it hears what key managers are told */
-	bool rows;           /* it takes packets with several messages */
+	bool rows;           /* it takes packets with several messages, and texts with errors */
 	uint16_t registered; /* bit 1 << satype */
 
 	struct tdo_pfkey_item *head, *tail;
@@ -115,11 +116,15 @@ struct tdo_pfkey_call {
 	tdo_ns now;
 	struct tdo_wr w;                  /* the answer: w.len 0 = none (yet) */
 	enum tdo_pfkey_audience audience; /* who gets it besides the originator */
+	/* Why it was refused, if there is more to say than an errno: of the message, of the engine.
+	 */
+	struct tdo_sadb_err wrong;
+	struct tdo_err refused;
 };
 
 /*
  * A handler carries out the request and builds the answer in call->w.  It returns 0 or
- * -errno, which is answered instead.
+ * -errno, which is answered instead, with what it noted in call->wrong or call->refused.
  */
 typedef int tdo_pfkey_handler(struct tdo_pfkey_call *call);
 
@@ -133,6 +138,8 @@ tdo_pfkey_refcnt(uint32_t n)
 {
 	return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
 }
+/* -EINVAL: the request has no such extension. */
+int tdo_pfkey_missing(struct tdo_pfkey_call *call, enum tdo_sadb_ext_type ext);
 /* Adds the request's extensions in their order, without keys. */
 void tdo_pfkey_reply_echo(struct tdo_pfkey_call *call);
 
@@ -148,6 +155,12 @@ tdo_pfkey_handler tdo_pfkey_do_spdadd, tdo_pfkey_do_spdupdate, tdo_pfkey_do_spdd
 
 /* Tells the engine for which SA types somebody is registered. */
 void tdo_pfkey_tell_acquirers(struct tdo_pfkey *k);
+
+/* ---- why.c ---- */
+
+/* What there is to be said about this errno of a request of this type; text may be NULL. */
+struct tdo_sadb_tdo_why tdo_pfkey_why(
+    uint8_t type, int err, const struct tdo_sadb_err *wrong, const struct tdo_err *refused);
 
 /* ---- debug.c ---- */
 

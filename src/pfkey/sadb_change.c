@@ -12,7 +12,7 @@
  * with 0 to 0, as setkey's getspi 0) it is that of the sysctls.
  */
 static int
-spi_range(const struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
+spi_range(struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
 {
 	bool ipcomp = call->m->base.satype == TDO_SATYPE_IPCOMP;
 	struct tdo_sadb_spirange r = {0};
@@ -29,8 +29,11 @@ spi_range(const struct tdo_pfkey_call *call, struct tdo_sadb_spirange *ret)
 		r.max = TDO_CPI_MAX;
 	if (r.min < TDO_SPI_MIN)
 		r.min = TDO_SPI_MIN;
-	if (r.min > r.max)
+	if (r.min > r.max) {
+		call->wrong.ext = TDO_SADB_EXT_SPIRANGE;
+		call->wrong.text = "no SPI is in the range; the lowest is 256";
 		return -EINVAL;
+	}
 	*ret = r;
 	return 0;
 }
@@ -55,7 +58,7 @@ tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
 	struct tdo_sa_param p;
 	struct tdo_sadb_spirange range;
 	struct tdo_sadb_sa sa = {.state = TDO_SA_LARVAL};
-	int r = tdo_sadb_get_sa_param(call->m, &p, NULL);
+	int r = tdo_sadb_get_sa_param(call->m, &p, &call->wrong);
 
 	if (r == 0)
 		r = spi_range(call, &range);
@@ -74,11 +77,11 @@ tdo_pfkey_do_getspi(struct tdo_pfkey_call *call)
 
 /* What ADD and UPDATE have in common. */
 static int
-read_param(const struct tdo_pfkey_call *call, struct tdo_sa_param *ret)
+read_param(struct tdo_pfkey_call *call, struct tdo_sa_param *ret)
 {
 	if (!tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
-		return -EINVAL;
-	return tdo_sadb_get_sa_param(call->m, ret, NULL);
+		return tdo_pfkey_missing(call, TDO_SADB_EXT_SA);
+	return tdo_sadb_get_sa_param(call->m, ret, &call->wrong);
 }
 
 static int
@@ -97,7 +100,7 @@ tdo_pfkey_do_add(struct tdo_pfkey_call *call)
 
 	if (r == 0) {
 		complete_natt(&p.natt);
-		r = tdo_sa_add(call->e, &p, call->now, NULL);
+		r = tdo_sa_add(call->e, &p, call->now, &call->refused);
 	}
 	if (r == 0)
 		tdo_acquire_answered(call->e, call->m->base.seq);
@@ -178,7 +181,7 @@ tdo_pfkey_do_update(struct tdo_pfkey_call *call)
 	if (r == 0) {
 		keep_unsaid(call, &p);
 		complete_natt(&p.natt);
-		r = tdo_sa_update(call->e, &p, call->now, NULL);
+		r = tdo_sa_update(call->e, &p, call->now, &call->refused);
 	}
 	if (r == 0)
 		tdo_acquire_answered(call->e, call->m->base.seq);
@@ -190,7 +193,7 @@ int
 tdo_pfkey_do_delete(struct tdo_pfkey_call *call)
 {
 	struct tdo_sa_key key;
-	int r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+	int r = tdo_sadb_get_sa_key(call->m, &key, &call->wrong);
 
 	if (r < 0)
 		return r;

@@ -23,12 +23,12 @@ tdo_pfkey_do_get(struct tdo_pfkey_call *call)
 {
 	struct tdo_sa_info info;
 	struct tdo_sa_key key;
-	int r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+	int r = tdo_sadb_get_sa_key(call->m, &key, &call->wrong);
 
 	if (r < 0)
 		return r;
 	if (!tdo_sadb_has(call->m, TDO_SADB_EXT_SA))
-		return -EINVAL;
+		return tdo_pfkey_missing(call, TDO_SADB_EXT_SA);
 	r = tdo_sa_get(call->e, &key, &info);
 	if (r < 0)
 		return r;
@@ -89,7 +89,7 @@ tdo_pfkey_do_acquire(struct tdo_pfkey_call *call)
 		tdo_acquire_refused(call->e, call->m->base.seq, call->now);
 		return 0;
 	}
-	r = tdo_sadb_get_sa_key(call->m, &key, NULL);
+	r = tdo_sadb_get_sa_key(call->m, &key, &call->wrong);
 	if (r < 0)
 		return r;
 	if (tdo_sa_usable(call->e, &key))

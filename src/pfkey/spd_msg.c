@@ -6,14 +6,17 @@
 
 /* A policy for the database; those of sockets, and directions of none, are not. */
 static int
-read_policy(const struct tdo_pfkey_call *call, struct tdo_sp_param *ret)
+read_policy(struct tdo_pfkey_call *call, struct tdo_sp_param *ret)
 {
-	int r = tdo_sadb_get_sp_param(call->m, ret, NULL);
+	int r = tdo_sadb_get_sp_param(call->m, ret, &call->wrong);
 
 	if (r < 0)
 		return r;
-	if (ret->type > TDO_POLICY_IPSEC || ret->dir == TDO_DIR_ANY)
+	if (ret->type > TDO_POLICY_IPSEC || ret->dir == TDO_DIR_ANY) {
+		call->wrong.ext = TDO_SADB_X_EXT_POLICY;
+		call->wrong.text = "policies of sockets are not for the database";
 		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -30,7 +33,7 @@ reply_installed(struct tdo_pfkey_call *call, const struct tdo_sp_info *info)
 		if (type == TDO_SADB_X_EXT_POLICY)
 			tdo_sadb_put_sp_policy(&call->w, &info->param, info->id);
 		else if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
-			 type != TDO_SADB_X_EXT_TDO_SP)
+			 type != TDO_SADB_X_EXT_TDO_SP && type != TDO_SADB_X_EXT_TDO_WHY)
 			tdo_sadb_put_ext(&call->w, &m->ext[type]);
 	}
 	tdo_sadb_put_sp_settings(&call->w, &info->param); /* has the reqids, too */
@@ -49,7 +52,7 @@ install(struct tdo_pfkey_call *call, install_fn fn)
 	int r = read_policy(call, &p);
 
 	if (r == 0)
-		r = fn(call->e, &p, call->now, &info, NULL);
+		r = fn(call->e, &p, call->now, &info, &call->refused);
 	if (r == 0)
 		tdo_acquire_answered(call->e, call->m->base.seq);
 	return r < 0 ? r : reply_installed(call, &info);
@@ -101,7 +104,7 @@ int
 tdo_pfkey_do_spddelete(struct tdo_pfkey_call *call)
 {
 	struct tdo_sp_param p;
-	int r = tdo_sadb_get_sp_param(call->m, &p, NULL);
+	int r = tdo_sadb_get_sp_param(call->m, &p, &call->wrong);
 
 	if (r == 0)
 		r = tdo_sp_delete(call->e, p.dir, &p.sel, NULL);
@@ -119,7 +122,7 @@ tdo_pfkey_do_spddelete2(struct tdo_pfkey_call *call)
 	int r;
 
 	if (!tdo_sadb_get_policy(call->m, &pol))
-		return -EINVAL;
+		return tdo_pfkey_missing(call, TDO_SADB_X_EXT_POLICY);
 	r = tdo_sp_delete_id(call->e, pol.id, NULL);
 	if (r < 0)
 		return r;
@@ -136,7 +139,7 @@ tdo_pfkey_do_spdget(struct tdo_pfkey_call *call)
 	int r;
 
 	if (!tdo_sadb_get_policy(call->m, &pol))
-		return -EINVAL;
+		return tdo_pfkey_missing(call, TDO_SADB_X_EXT_POLICY);
 	r = tdo_sp_get(call->e, pol.id, &info);
 	if (r < 0)
 		return r;

@@ -69,7 +69,7 @@ tdo_client_add(struct client *c, struct tdo_wr *w)
 		tdo_print_message(c->trace, c->out + c->out_len, len);
 	c->out_len += len;
 	c->unsent++;
-	return !c->rows || c->unsent >= ROW_MSGS || c->out_len >= TDO_SADB_ROW_FULL;
+	return !c->rows || c->trace || c->unsent >= ROW_MSGS || c->out_len >= TDO_SADB_ROW_FULL;
 }
 
 int

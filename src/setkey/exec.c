@@ -7,11 +7,10 @@
 
 #include "setkey/dump.h"
 #include "setkey/request.h"
-#include "testudo/comp.h"
 
 #define RECV_SLICE_MS 250 /* between two looks at the clock for the progress line */
 
-/* why: NULL, or what else is known. */
+/* why: what else is known, or empty. */
 static void
 report(struct exec *x, unsigned line, const char *text, const char *why)
 {
@@ -20,7 +19,7 @@ report(struct exec *x, unsigned line, const char *text, const char *why)
 	tdo_progress_hide(&x->progress);
 	if (x->opt.with_line)
 		fprintf(x->out, "The result of line %u: ", line);
-	fprintf(x->out, "%s%s%s.\n", text, why ? ": " : "", why ? why : "");
+	fprintf(x->out, "%s%s%s.\n", text, why[0] ? ": " : "", why);
 }
 
 static const char *
@@ -53,12 +52,24 @@ retire(struct exec *x)
 		const struct exec_pending *p = &x->ring[x->first];
 
 		if (p->err != 0 && !expected(p))
-			report(x, p->line, error_text(p->type, p->err),
-			    p->err == EOPNOTSUPP ? p->absent : NULL);
+			report(x, p->line, error_text(p->type, p->err), p->why);
 		x->first = (x->first + 1) % EXEC_WINDOW;
 		x->n--;
 		x->progress.done++;
 	}
+}
+
+static void
+note_why(struct exec_pending *p, const struct tdo_sadb_msg *m)
+{
+	struct tdo_sadb_tdo_why why;
+
+	if (p->err == 0 || !tdo_sadb_get_tdo_why(m, &why))
+		return;
+	if (why.ext)
+		snprintf(p->why, sizeof(p->why), "%s: %s", tdo_sadb_ext_name(why.ext), why.text);
+	else
+		snprintf(p->why, sizeof(p->why), "%s", why.text);
 }
 
 /* Messages of others reach every PF_KEY socket: an answer has our pid and number. */
@@ -74,6 +85,7 @@ match(struct exec *x, const struct tdo_sadb_msg *m)
 			continue;
 		p->answered = true;
 		p->err = m->base.err;
+		note_why(p, m);
 		if (p->type == TDO_SADB_GET && p->err == 0) {
 			tdo_progress_hide(&x->progress);
 			tdo_dump_sa(x->out, m, time(NULL), x->opt.ports);
@@ -235,7 +247,7 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 		if (m.base.type != type) /* a broadcast; dumps go to their requester only */
 			continue;
 		if (m.base.err != 0) {
-			report(x, line, error_text(type, m.base.err), NULL);
+			report(x, line, error_text(type, m.base.err), "");
 			break;
 		}
 		any = true;
@@ -292,32 +304,12 @@ satype_of(const struct stmt *s)
 	return s->sa.proto ? s->sa.proto->satype : TDO_SATYPE_UNSPEC;
 }
 
-/* Why a build like this one refuses the SA, or NULL. */
-static const char *
-absent_of(const struct stmt_sa *a)
-{
-	const struct tdo_comp_alg *comp = tdo_comp_alg(a->comp);
-	const char *why = comp ? comp->not_there : NULL;
-
-	if (a->enc)
-		why = a->enc->not_there;
-	if (why == NULL && a->auth)
-		why = a->auth->not_there;
-#ifndef TDO_LEGACY
-	if (why == NULL && a->proto && a->proto->old)
-		why = TDO_NO_LEGACY;
-#endif
-	return why;
-}
-
 static int
 send_sa(
     struct exec *x, const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr *dst)
 {
-	struct exec_pending p = {.line = s->line,
-	    .type = tdo_request_type(s->kind),
-	    .satype = satype_of(s),
-	    .absent = absent_of(&s->sa)};
+	struct exec_pending p = {
+	    .line = s->line, .type = tdo_request_type(s->kind), .satype = satype_of(s)};
 	struct tdo_wr w;
 
 	p.seq = tdo_client_begin(x->client, &w, p.type, p.satype);

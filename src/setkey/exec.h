@@ -18,6 +18,8 @@
  */
 #define EXEC_PATIENCE_MS 60000
 
+#define EXEC_WHY_LEN 256
+
 struct exec_options {
 	bool with_line;      /* "The result of line N: " before results (-f) */
 	bool ports;          /* -p */
@@ -32,10 +34,10 @@ struct exec_pending {
 	unsigned line;
 	uint8_t type; /* message type */
 	uint8_t satype;
-	const char *absent; /* NULL, or why a build like this one refuses it */
-	bool quiet;         /* the fwd copy of an in policy: it need not be new, nor be there */
+	bool quiet; /* the fwd copy of an in policy: it need not be new, nor be there */
 	bool answered;
 	uint8_t err;
+	char why[EXEC_WHY_LEN]; /* what the daemon says about it; empty: nothing */
 };
 
 struct exec {

@@ -323,10 +323,10 @@ run(const struct options *opt)
 	if (isatty(STDERR_FILENO) && !opt->verbose &&
 	    !(opt->mode == MODE_DUMP && isatty(STDOUT_FILENO)))
 		x.progress.out = stderr;
-	client.trace = opt->verbose && opt->mode != MODE_MONITOR ? stdout : NULL;
-	/* Who wants to see messages wants to see them one by one. */
-	if (!opt->verbose && opt->mode != MODE_MONITOR)
+	if (opt->mode != MODE_MONITOR)
 		r = tdo_client_ask_rows(&client, EXEC_PATIENCE_MS);
+	/* Who wants to see messages wants to see them one by one, and those of statements. */
+	client.trace = opt->verbose && opt->mode != MODE_MONITOR ? stdout : NULL;
 	if (r != 0) {
 		fprintf(stderr, "setkey: %s\n", strerror(-r));
 		tdo_client_close(&client);

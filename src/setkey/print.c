@@ -225,6 +225,7 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	struct tdo_sel sel;
 	struct tdo_late late;
 	struct tdo_tfc tfc;
+	struct tdo_sadb_tdo_why why;
 
 	if (ext == TDO_SADB_X_EXT_TDO_SA && tdo_sadb_get_tdo_sa(m, &sa)) {
 		print_tunnel(f, "sadb_x_tdo_sa", &sa.tunnel);
@@ -243,6 +244,8 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	} else if (ext == TDO_SADB_X_EXT_TDO_TFC && tdo_sadb_get_tdo_tfc(m, &tfc)) {
 		fprintf(f, "sadb_x_tdo_tfc{ pad=%u dummies=%u }\n", (unsigned)tfc.pad,
 		    (unsigned)tfc.dummies);
+	} else if (ext == TDO_SADB_X_EXT_TDO_WHY && tdo_sadb_get_tdo_why(m, &why)) {
+		fprintf(f, "sadb_x_tdo_why{ ext=%u \"%s\" }\n", why.ext, why.text);
 	}
 }
 
@@ -288,6 +291,7 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	case TDO_SADB_X_EXT_TDO_SP:
 	case TDO_SADB_X_EXT_TDO_LATE:
 	case TDO_SADB_X_EXT_TDO_TFC:
+	case TDO_SADB_X_EXT_TDO_WHY:
 		print_own(f, m, ext);
 		break;
 	default:

@@ -50,6 +50,11 @@
  *	44 TDO_TFC, 8 bytes, what an SA hides of its traffic (struct tdo_tfc)
  *	    0  length, type
  *	    4  pad, dummies      u16, u16
+ *
+ *	45 TDO_WHY, 8 bytes and a text, why a request was refused (struct tdo_sadb_tdo_why)
+ *	    0  length, type
+ *	    4  ext, 0            u16, u16: type of the extension that is wrong, 0: none of them
+ *	    8  text              ends with one or more zeros, padded to 8
  */
 #ifndef TDO_WIRE_PFKEY_MSG_H
 #define TDO_WIRE_PFKEY_MSG_H
@@ -217,6 +222,11 @@ struct tdo_sadb_tdo_sp {
 	uint32_t reqid[TDO_REQ_MAX];
 };
 
+struct tdo_sadb_tdo_why {
+	uint16_t ext;     /* enum tdo_sadb_ext_type, or 0 */
+	const char *text; /* in the message */
+};
+
 /* false: the extension is absent, *ret is not written. */
 bool tdo_sadb_get_sa(const struct tdo_sadb_msg *m, struct tdo_sadb_sa *ret);
 bool tdo_sadb_get_sa2(const struct tdo_sadb_msg *m, struct tdo_sadb_sa2 *ret);
@@ -253,6 +263,7 @@ bool tdo_sadb_get_tdo_sel(const struct tdo_sadb_msg *m, struct tdo_sel *ret);
 bool tdo_sadb_get_tdo_sp(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sp *ret);
 bool tdo_sadb_get_tdo_late(const struct tdo_sadb_msg *m, struct tdo_late *ret);
 bool tdo_sadb_get_tdo_tfc(const struct tdo_sadb_msg *m, struct tdo_tfc *ret);
+bool tdo_sadb_get_tdo_why(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_why *ret);
 
 /* ---- building (pfkey_build.c) ------------------------------------------------------- */
 
@@ -291,6 +302,7 @@ void tdo_sadb_put_tdo_sel(struct tdo_wr *w, const struct tdo_sel *sel);
 void tdo_sadb_put_tdo_sp(struct tdo_wr *w, const struct tdo_sadb_tdo_sp *sp);
 void tdo_sadb_put_tdo_late(struct tdo_wr *w, const struct tdo_late *late);
 void tdo_sadb_put_tdo_tfc(struct tdo_wr *w, const struct tdo_tfc *tfc);
+void tdo_sadb_put_tdo_why(struct tdo_wr *w, const struct tdo_sadb_tdo_why *why);
 
 /* ---- whole objects (pfkey_object.c) ------------------------------------------------- */
 

@@ -290,6 +290,40 @@ tdo_sadb_put_tdo_tfc(struct tdo_wr *w, const struct tdo_tfc *tfc)
 	tdo_wr_h16(w, tfc->dummies);
 }
 
+/* ---- TDO_WHY ------------------------------------------------------------------------ */
+
+static const char *
+decode_why(const struct tdo_sadb_ext *e, struct tdo_sadb_tdo_why *ret)
+{
+	struct tdo_rd r = body(e);
+
+	ret->ext = tdo_rd_h16(&r);
+	tdo_rd_h16(&r);
+	if (r.left == 0 || r.p[r.left - 1] != '\0')
+		return "text has no end";
+	ret->text = (const char *)r.p;
+	return NULL;
+}
+
+bool
+tdo_sadb_get_tdo_why(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_why *ret)
+{
+	return tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_WHY) &&
+	       !decode_why(&m->ext[TDO_SADB_X_EXT_TDO_WHY], ret);
+}
+
+void
+tdo_sadb_put_tdo_why(struct tdo_wr *w, const struct tdo_sadb_tdo_why *why)
+{
+	size_t text = strlen(why->text) + 1;
+
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_TDO_WHY, TDO_SADB_TDO_WHY_LEN + text);
+	tdo_wr_h16(w, why->ext);
+	tdo_wr_zero(w, 2);
+	tdo_wr_bytes(w, why->text, text);
+	tdo_sadb_put_padding(w, TDO_SADB_TDO_WHY_LEN + text);
+}
+
 /* ------------------------------------------------------------------------------------- */
 
 const char *
@@ -300,6 +334,7 @@ tdo_sadb_own_check(unsigned type, const struct tdo_sadb_ext *e, int *ret_err)
 		struct tdo_sadb_tdo_sp sp;
 		struct tdo_sel sel;
 		struct tdo_late late;
+		struct tdo_sadb_tdo_why why;
 	} u;
 
 	switch (type) {
@@ -311,6 +346,8 @@ tdo_sadb_own_check(unsigned type, const struct tdo_sadb_ext *e, int *ret_err)
 		return decode_sp(e, &u.sp);
 	case TDO_SADB_X_EXT_TDO_LATE:
 		return decode_late(e, &u.late);
+	case TDO_SADB_X_EXT_TDO_WHY:
+		return decode_why(e, &u.why);
 	default:
 		return NULL; /* any contents are legal */
 	}

@@ -98,7 +98,8 @@ enum tdo_sadb_ext_type {
 	TDO_SADB_X_EXT_TDO_SP = 42,   /* settings of a policy, reqids of 32 bits */
 	TDO_SADB_X_EXT_TDO_LATE = 43, /* how late the packets of an SA came */
 	TDO_SADB_X_EXT_TDO_TFC = 44,  /* what an SA hides of its traffic */
-	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_TFC
+	TDO_SADB_X_EXT_TDO_WHY = 45,  /* why a request was refused, as text */
+	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_WHY
 };
 
 /* Bytes of the base message and of the extensions' fixed parts, with their headers. */
@@ -126,6 +127,7 @@ enum {
 	TDO_SADB_TDO_SP_LEN = 16,  /* reqids follow */
 	TDO_SADB_TDO_LATE_LEN = 8, /* the counters follow */
 	TDO_SADB_TDO_TFC_LEN = 8,
+	TDO_SADB_TDO_WHY_LEN = 8, /* and the text */
 };
 
 /* BSD socket addresses: length byte, family byte, port, address. */

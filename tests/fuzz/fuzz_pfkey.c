@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/be.h"
+#include "base/rd.h"
 #include "daemon/hold.h"
 #include "fuzz.h"
 #include "mem.h"
@@ -77,6 +78,22 @@ read_back(const struct tdo_sadb_msg *m)
 	FUZZ_CHECK(tdo_sadb_type_name(m->base.type)[0] == 'S');
 }
 
+/* An error: the base message, which repeats what was asked, and maybe a text. */
+static void
+check_refusal(const uint8_t *msg, size_t len)
+{
+	struct tdo_rd r = tdo_rd_init(msg, len);
+
+	tdo_rd_bytes(&r, TDO_SADB_BASE_LEN);
+	if (r.left == 0)
+		return;
+	FUZZ_CHECK(tdo_rd_h16(&r) * (size_t)TDO_SADB_UNIT == len - TDO_SADB_BASE_LEN);
+	FUZZ_CHECK(tdo_rd_h16(&r) == TDO_SADB_X_EXT_TDO_WHY);
+	FUZZ_CHECK(tdo_rd_h16(&r) <= TDO_SADB_EXT_MAX);
+	FUZZ_CHECK(tdo_rd_h16(&r) == 0);
+	FUZZ_CHECK(r.left > 0 && r.p[0] != '\0' && msg[len - 1] == '\0');
+}
+
 static void
 check_output(const uint8_t *msg, size_t len)
 {
@@ -85,7 +102,7 @@ check_output(const uint8_t *msg, size_t len)
 
 	FUZZ_CHECK(tdo_sadb_base_read(msg, len, &b));
 	if (b.err != 0) {
-		FUZZ_CHECK(len == TDO_SADB_BASE_LEN);
+		check_refusal(msg, len);
 		return;
 	}
 	FUZZ_CHECK(tdo_sadb_parse(msg, len, &m, NULL) == 0);

@@ -195,6 +195,11 @@ SEEDS = {
                  policy(bytes(8)), policy(b"\x40" + request()[1:]), policy(struct.pack("<HHBBH", 16, 50, 2, 2, 0) + bytes(8)),
                  policy(struct.pack("<HHBBH", 40, 50, 2, 2, 0) + sockaddr(V4A) + bytes([16, 28]) + bytes(14)),
                  policy(struct.pack("<HHBBH", 56, 50, 2, 2, 0) + sockaddr(V4A) * 2 + bytes(16)))],
+    # reasons, in requests and in what is printed
+    "why": [msg(31), msg(ADD, 77), msg(DELETE, ESP, sa(0x1001), pair(V4A, V4B)),
+            add(0x1001, ext(45, struct.pack("<HH", 1, 0) + b"because\0")), add(0x1001),
+            msg(FLUSH, 0, ext(45, bytes(4) + b"12345678")), msg(FLUSH, 0, ext(45, bytes(4))),
+            msg(SPDGET, 0, policy(pid=99), ext(45, bytes(4) + b"x" * 99 + bytes(1)))],
 }
 
 

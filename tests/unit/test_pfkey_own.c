@@ -190,11 +190,14 @@ static const struct {
     {1, 43, -EINVAL, {0}},
     {1, 43, -EINVAL, {17}},
     {3, 43, -EINVAL, {1}},
+    /* TDO_WHY */
+    {1, 45, -EINVAL, {0}},
+    {2, 45, -EINVAL, {0, 0, 0, 0, 'n', 'o', ' ', 'e', 'n', 'd', '.', '.'}},
     /* the numbers between are nobody's */
     {1, 29, -EINVAL, {0}},
     {2, 39, -EINVAL, {0}},
     {2, 44, -EINVAL, {0}},
-    {2, 45, -EINVAL, {0}},
+    {2, 46, -EINVAL, {0}},
 };
 
 static void

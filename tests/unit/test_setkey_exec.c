@@ -22,12 +22,6 @@
 
 #define PID 4711
 
-#ifdef TDO_LEGACY
-#define REASON ""
-#else
-#define REASON ": " TDO_NO_LEGACY
-#endif
-
 struct fixture {
 	struct client client;
 	struct exec x;
@@ -145,10 +139,12 @@ run(struct fixture *t, const char *text)
 
 /* ---- the server's end --------------------------------------------------------------- */
 
+/* why: the daemon's words; NULL: it has none. */
 static void
-answer(struct fixture *t, uint8_t type, uint32_t seq, uint32_t pid, uint8_t err)
+answer_why(struct fixture *t, uint8_t type, uint32_t seq, uint32_t pid, uint8_t err,
+    const struct tdo_sadb_tdo_why *why)
 {
-	uint8_t buf[64];
+	uint8_t buf[1024];
 	struct tdo_wr w = tdo_wr_init(buf, sizeof(buf));
 	size_t len;
 
@@ -157,8 +153,16 @@ answer(struct fixture *t, uint8_t type, uint32_t seq, uint32_t pid, uint8_t err)
 			       .satype = type < TDO_SADB_X_PROMISC ? TDO_SATYPE_ESP : 0,
 			       .seq = seq,
 			       .pid = pid});
+	if (why)
+		tdo_sadb_put_tdo_why(&w, why);
 	len = tdo_sadb_end(&w);
 	assert_int_equal(send(t->peer, buf, len, 0), len);
+}
+
+static void
+answer(struct fixture *t, uint8_t type, uint32_t seq, uint32_t pid, uint8_t err)
+{
+	answer_why(t, type, seq, pid, err, NULL);
 }
 
 static struct tdo_sadb_msg
@@ -218,26 +222,39 @@ add_becomes_a_message(void **state)
 	assert_memory_equal(p.akey, "12345678901234567890", 20);
 }
 
-/* Who is refused what a build like this one does not have is told. */
+/* What the daemon says stands behind the usual words; too long a text is cut. */
 static void
-absence_has_a_reason(void **state)
+refusals_have_a_reason(void **state)
 {
 	struct fixture *t = *state;
+	char text[600], cut[EXEC_WHY_LEN];
 
-	answer(t, TDO_SADB_ADD, 1, PID, EOPNOTSUPP);
-	answer(t, TDO_SADB_ADD, 2, PID, EOPNOTSUPP);
-	answer(t, TDO_SADB_ADD, 3, PID, EOPNOTSUPP);
-	answer(t, TDO_SADB_ADD, 4, PID, EEXIST);
-	assert_int_equal(run(t, "add 10.0.0.1 10.0.0.2 esp 4096 -E des-cbc 0x0123456789abcdef;\n"
-				"add 10.0.0.1 10.0.0.2 ah 4096 -A hmac-md5 \"1234567890123456\";\n"
-				"add 10.0.0.1 10.0.0.2 esp-old 4096 -E null;\n"
-				"add 10.0.0.1 10.0.0.2 esp 4096 -E des-cbc 0x0123456789abcdef;\n"),
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	memcpy(cut, text, sizeof(cut));
+	cut[sizeof(cut) - 1] = '\0';
+	answer_why(t, TDO_SADB_DELETE, 1, PID, ENOENT,
+	    &(struct tdo_sadb_tdo_why){.text = "nobody has seen it"});
+	answer_why(t, TDO_SADB_DELETE, 2, PID, EINVAL,
+	    &(struct tdo_sadb_tdo_why){.ext = TDO_SADB_EXT_SA, .text = "is blue"});
+	answer(t, TDO_SADB_DELETE, 3, PID, ENOENT);
+	answer_why(t, TDO_SADB_DELETE, 4, PID, EINVAL, &(struct tdo_sadb_tdo_why){.text = text});
+	answer_why(
+	    t, TDO_SADB_DELETE, 5, PID, 0, &(struct tdo_sadb_tdo_why){.text = "all is well"});
+	assert_int_equal(run(t, "delete 10.0.0.1 10.0.0.2 esp 4096;\n"
+				"delete 10.0.0.1 10.0.0.2 esp 4096;\n"
+				"delete 10.0.0.1 10.0.0.2 esp 4096;\n"
+				"delete 10.0.0.1 10.0.0.2 esp 4096;\n"
+				"delete 10.0.0.1 10.0.0.2 esp 4096;\n"),
 	    0);
 	assert_int_equal(tdo_exec_wait(&t->x), 0);
-	printed(t, "The result of line 1: Operation not supported" REASON ".\n"
-		   "The result of line 2: Operation not supported" REASON ".\n"
-		   "The result of line 3: Operation not supported" REASON ".\n"
-		   "The result of line 4: File exists.\n");
+	snprintf(text, sizeof(text),
+	    "The result of line 1: No entry: nobody has seen it.\n"
+	    "The result of line 2: Invalid argument: SADB_EXT_SA: is blue.\n"
+	    "The result of line 3: No entry.\n"
+	    "The result of line 4: Invalid argument: %s.\n",
+	    cut);
+	printed(t, text);
 }
 
 static void
@@ -754,7 +771,7 @@ main(void)
 	    TEST(names_with_several_addresses),
 	    TEST(results_in_order_of_the_statements),
 	    TEST(without_line_numbers),
-	    TEST(absence_has_a_reason),
+	    TEST(refusals_have_a_reason),
 	    TEST(forward_copies_are_quiet),
 	    TEST(no_answer_is_silent),
 	    TEST(d35_long_runs_are_pipelined_and_show_progress),
