@@ -1,38 +1,18 @@
 """scapy builds AH packets that testudo opens, and opens what testudo builds: every algorithm that
 it has, both directions, transport and tunnel, IPv4 and IPv6, options and extension headers."""
-import logging
-import os
-import sys
-
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
+from packet_engine import Engine
+from packet_shapes import INNER, OUTER, SHAPES
+from peers import MACS
 
-logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.layers.inet import (ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_RR,  # noqa: E402
+from scapy.layers.inet import (ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_RR,
                                IPOption_Router_Alert)
-from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, IPv6,  # noqa: E402
+from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, IPv6,
                                 IPv6ExtHdrHopByHop, PadN)
-from scapy.layers.ipsec import AH, IPSecIntegrityError, SecurityAssociation  # noqa: E402
+from scapy.layers.ipsec import AH, IPSecIntegrityError, SecurityAssociation
 
 SPI = 0x12345
-# testudo's name, scapy's name, bytes of the key
-MACS = [("hmac-md5", "HMAC-MD5-96", 16), ("hmac-sha1", "HMAC-SHA1-96", 20),
-        ("hmac-sha256", "SHA2-256-128", 32), ("hmac-sha384", "SHA2-384-192", 48),
-        ("hmac-sha512", "SHA2-512-256", 64), ("aes-cmac", "AES-CMAC-96", 16)]
-BUILT = [name for name, *_ in Engine().algorithms()]
-MACS = [m for m in MACS if m[0] in BUILT]
-SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
-          ("tunnel", 4, 6), ("tunnel", 6, 4)]
-INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
-OUTER = {4: ("203.0.113.1", "203.0.113.2"), 6: ("2001:db8:a::1", "2001:db8:b::2")}
-
-
-# "default": what testudo takes when nothing is said.
-@pytest.fixture(params=os.environ["TDO_DRIVERS"].split())
-def driver(request):
-    return None if request.param == "default" else request.param
 
 
 def key(n):

@@ -1,31 +1,23 @@
 """scapy, and Python's zlib for IPComp, as the peer of AH and of bundles of AH, ESP and IPComp in all
 orders, one association after the other.  Those that Linux cannot take in both directions
 (docs/bundle-matrix.md) in every size; with TDO_FULL=1 all of them."""
+import functools
 import itertools
-import logging
 import os
 import struct
-import sys
-import zlib
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
-from packet_sizes import BIG, EDGES, LARGEST, MTUS, NOISE, REPEATED  # noqa: E402
+from packet_engine import Engine
+from packet_shapes import INNER, ah_inside, crossed
+from packet_sizes import BIG, EDGES, LARGEST, MTUS, NOISE, REPEATED
+from peers import MACS, deflate, inflate
 
-logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.layers.inet import IP  # noqa: E402
-from scapy.layers.inet6 import IPv6  # noqa: E402
-from scapy.layers.ipsec import AH, ESP, SecurityAssociation  # noqa: E402
-from scapy.packet import Raw, bind_layers, split_layers  # noqa: E402
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import AH, ESP, SecurityAssociation
+from scapy.packet import Raw, bind_layers, split_layers
 
-# testudo's name, scapy's, bytes of the key
-MACS = [("hmac-md5", "HMAC-MD5-96", 16), ("hmac-sha1", "HMAC-SHA1-96", 20), ("hmac-sha256", "SHA2-256-128", 32),
-        ("hmac-sha384", "SHA2-384-192", 48), ("hmac-sha512", "SHA2-512-256", 64), ("aes-cmac", "AES-CMAC-96", 16)]
-BUILT = [name for name, *_ in Engine().algorithms()]
-MACS = [m for m in MACS if m[0] in BUILT]
-INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
 OUTER = {4: "203.0.113.{}", 6: "2001:db8:a::{:x}"}
 TUNNELS, FAMILIES = (None, 4, 6), (4, 6)
 FULL = os.environ.get("TDO_FULL") == "1"
@@ -42,18 +34,6 @@ def esp_is_no_layer():
     yield
     bind_layers(IP, ESP, proto=50)
     bind_layers(IPv6, ESP, nh=50)
-
-
-def deflate(data):
-    z = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return z.compress(data) + z.flush()
-
-
-def inflate(stream):
-    z = zlib.decompressobj(-15)
-    data = z.decompress(stream)
-    assert z.eof and not z.unused_data, "not one whole stream"
-    return data
 
 
 def outermost(raw):
@@ -109,6 +89,7 @@ class Layer:
     def request(self):
         return f"{self.proto}/{self.mode}/{f'{self.src}-{self.dst}' if self.tunnel else ''}/unique:{self.number + 1}"
 
+    @functools.cached_property
     def association(self):
         header = None
         if self.tunnel:
@@ -120,7 +101,7 @@ class Layer:
     def seal(self, raw):
         self.seq += 1
         if self.proto != "ipcomp":
-            return bytes(self.association().encrypt(opaque(raw), seq_num=self.seq))
+            return bytes(self.association.encrypt(opaque(raw), seq_num=self.seq))
         af = raw[0] >> 4
         number, payload = (NUMBER[af], raw) if self.tunnel else (raw[9 if af == 4 else 6], raw[HEADER[af]:])
         packed = struct.pack("!BBH", number, 0, 0x1000 + self.number) + deflate(payload)
@@ -131,7 +112,7 @@ class Layer:
 
     def open(self, raw):
         if self.proto != "ipcomp":
-            return bytes(self.association().decrypt(outermost(raw), verify=True))
+            return bytes(self.association.decrypt(outermost(raw), verify=True))
         af = raw[0] >> 4
         number, payload = raw[9 if af == 4 else 6], raw[HEADER[af]:]
         # The header of another layer: this one has compressed nothing.
@@ -225,21 +206,6 @@ def test_ah(mac):
         both_ways([("ah", tunnel)], inner, [mac], FULL or (k + MACS.index(mac)) % 6 == 0)
 
 
-def crossed(kinds, inner):
-    """Transport mode on a tunnel of another family."""
-    family, other = inner, False
-    for _, tunnel in kinds:
-        if tunnel:
-            other, family = other or tunnel != family, tunnel
-        elif other:
-            return True
-    return False
-
-
-def ah_in_transport(kinds):
-    return any(a[0] == "ah" and b[0] != "ah" and not b[1] for a, b in zip(kinds, kinds[1:]))
-
-
 PAIRS = [list(k) for k in itertools.product(itertools.product(("esp", "ah", "ipcomp"), TUNNELS), repeat=2)]
 # The longer ones of tests/kernel.
 LONG = [[("ipcomp", t), ("esp", None), ("ah", None)] for t in TUNNELS] + [
@@ -257,7 +223,7 @@ def test_bundles(inner):
     for i, kinds in enumerate(PAIRS + LONG):
         if not HAS_IPCOMP and any(p == "ipcomp" for p, _ in kinds):
             continue
-        alone = crossed(kinds, inner) or ah_in_transport(kinds)
+        alone = crossed(kinds, inner) or ah_inside(kinds)
         both_ways(kinds, inner, [MACS[(i + k) % len(MACS)] for k in range(4)], FULL or alone)
         ran += 1
     assert ran == len(PAIRS + LONG) or not HAS_IPCOMP

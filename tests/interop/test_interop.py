@@ -1,22 +1,20 @@
 """scapy builds packets that testudo opens, and opens what testudo builds; tshark decrypts
 the latter with a good ICV.  Every algorithm that they have, both directions, transport and
 tunnel, IPv4 and IPv6, and all four family pairs of tunnels."""
-import logging
-import os
+import functools
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
+import packet_engine
+from packet_shapes import INNER, OUTER, SHAPES
+from peers import BUILT
 
-logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import (ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt,  # noqa: E402
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt,
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN)
-from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
-from scapy.utils import wrpcap  # noqa: E402
+from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.utils import wrpcap
 
 SPI = 0x12345
 
@@ -63,23 +61,12 @@ PAIRS = [(c, NONE) for c in AEADS] + \
     [(c, m) for c in CIPHERS for m in MACS
      if not c[4] and (m in (NONE, SHA256) or c[:3] == ("aes-cbc", "AES-CBC", 16) or c[0] == "null")]
 # Not every build has a driver for Twofish, or what is obsolete.
-BUILT = [name for name, *_ in Engine().algorithms()]
 PAIRS = [(c, m) for c, m in PAIRS if c[0] in BUILT and (m == NONE or m[0] in BUILT)]
 SCAPY = [(c, m) for c, m in PAIRS if c[1] and m[1]]
 TSHARK = [(c, m) for c, m in PAIRS if c[3] and m[3]]
-# (mode, inner family, outer family)
-SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
-          ("tunnel", 4, 6), ("tunnel", 6, 4)]
-INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
-OUTER = {4: ("203.0.113.1", "203.0.113.2"), 6: ("2001:db8:a::1", "2001:db8:b::2")}
 
 
-# "default": what testudo takes when nothing is said.
-@pytest.fixture(params=os.environ["TDO_DRIVERS"].split())
-def driver(request):
-    return None if request.param == "default" else request.param
-
-
+@functools.lru_cache
 def packets(af):
     src, dst = INNER[af]
     ip = (lambda **k: IP(src=src, dst=dst, ttl=33, tos=0x48, id=7, **k)) if af == 4 else \
@@ -107,9 +94,10 @@ def association(cipher, mac, shape):
 
 
 def engine_for(cipher, mac, shape, direction, driver, spi=SPI, options=()):
+    """The engine for that driver and direction, with this SA and policy alone."""
     mode, inner, outer = shape
     src, dst = OUTER[outer] if mode == "tunnel" else INNER[inner]
-    e = Engine(driver)
+    e = packet_engine.kept(driver, direction)
     e.ok("sa", src, dst, spi, mode, cipher[0], key(cipher[2], 1).hex() or "-", mac[0],
          key(mac[2], 99).hex() or "-", 64, *options)
     bits = 32 if inner == 4 else 128
@@ -117,7 +105,6 @@ def engine_for(cipher, mac, shape, direction, driver, spi=SPI, options=()):
     e.ok("sp", direction, f"{isrc}/{bits}", f"{idst}/{bits}", mode,
          *((src, dst) if mode == "tunnel" else ()))
     return e
-
 
 
 def name(cipher, mac):
@@ -143,7 +130,6 @@ def test_scapy_builds_testudo_opens(shape, driver):
             bad = bytearray(bytes(sa.encrypt(packets(shape[1])[0])))
             bad[-1] ^= 1
             assert e.packet("in", bad) == ("drop", "in-icv-mismatch"), name(cipher, mac)
-        e.close()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s[0]}-{s[1]}in{s[2]}")
@@ -162,7 +148,6 @@ def test_testudo_builds_scapy_opens(shape, driver):
                 assert opened == want, name(cipher, mac)
             else:
                 assert bytes(p.__class__(opened)) == want, name(cipher, mac)
-        e.close()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s[0]}-{s[1]}in{s[2]}")
@@ -181,7 +166,6 @@ def test_extended_numbers_of_aeads(shape, driver):
             assert word == "send" and wire[ESP].seq == number & 0xffffffff
             opened = bytes(sa.decrypt(wire, verify=True, esn_en=True, esn=number >> 32))
             assert bytes(p.__class__(opened)) == want, (name(cipher, NONE), number)
-        e.close()
         e = engine_for(cipher, NONE, shape, "in", driver, options=("esn",))
         for number in (2**31, near, near + 1, near + 2, near + 4, near + 5):  # scapy takes 0 for none
             low, high = number & 0xffffffff, number >> 32
@@ -189,7 +173,6 @@ def test_extended_numbers_of_aeads(shape, driver):
             assert (word, got) == ("drop", "in-icv-mismatch"), (name(cipher, NONE), number)
             word, got = e.packet("in", sa.encrypt(p, seq_num=low, esn_en=True, esn=high))
             assert word == "pass" and bytes(p.__class__(got)) == want, (name(cipher, NONE), number, got)
-        e.close()
 
 
 # Extension headers in the orders that RFC 8200 4.1 knows, and in others that occur: H hop-by-hop,
@@ -225,7 +208,6 @@ def test_esp_among_extension_headers(order):
     want, front = bytes(p), 40 + sum(len(bytes(h)) for h in headers(order[0])[:order[1]])
     e = engine_for(GCM, NONE, shape, "out", None)
     word, got = e.packet("out", p)
-    e.close()
     assert word == "send"
     assert int.from_bytes(got[front:front + 4], "big") == SPI
     # scapy 2.5 takes what ESP carries for what the fixed header announces: ESP stands alone for it.
@@ -234,7 +216,6 @@ def test_esp_among_extension_headers(order):
     assert opened[40:] == want[front:]
     e = engine_for(GCM, NONE, shape, "in", None)
     assert e.packet("in", association(GCM, NONE, shape).encrypt(p)) == ("pass", want)
-    e.close()
 
 
 def tshark(path, rows):
@@ -258,7 +239,6 @@ def test_tshark_decrypts(shape, tmp_path):
     for spi, (cipher, mac) in enumerate(TSHARK, SPI):
         e = engine_for(cipher, mac, shape, "out", None, spi)
         wires += [e.packet("out", p)[1] for p in plain]
-        e.close()
         ek, ak = key(cipher[2], 1).hex(), key(mac[2], 99).hex()
         uat.append((af, "*", "*", f"{spi:#010x}", cipher[3], "0x" + ek if ek else "", mac[3],
                     "0x" + ak if ak else ""))

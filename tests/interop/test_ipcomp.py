@@ -1,28 +1,22 @@
 """IPComp against two strangers: Python's zlib opens what testudo compresses and compresses what
 testudo opens, and tshark's dissector finds the packet inside by its own inflate."""
-import os
 import random
 import struct
 import subprocess
-import sys
 import zlib
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
+from packet_engine import Engine
+from packet_shapes import INNER, OUTER, SHAPES
+from peers import deflate, inflate
 
-from scapy.layers.inet import IP, UDP  # noqa: E402
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN  # noqa: E402
-from scapy.utils import wrpcap  # noqa: E402
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN
+from scapy.utils import wrpcap
 
 IPCOMP, MIN = 108, 90
 NUMBER = {4: 4, 6: 41}
-INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
-OUTER = {4: ("203.0.113.1", "203.0.113.2"), 6: ("2001:db8:a::1", "2001:db8:b::2")}
-# (mode, inner family, outer family)
-SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
-          ("tunnel", 4, 6), ("tunnel", 6, 4)]
 # What zlib can be told: level, strategy, size of its window.
 WAYS = [(level, strategy, window) for level in (0, 1, 6, 9)
         for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED)
@@ -65,18 +59,6 @@ def packet(af, content):
     src, dst = INNER[af]
     ip = IP(src=src, dst=dst, ttl=33, id=7) if af == 4 else IPv6(src=src, dst=dst, hlim=33)
     return bytes(ip / UDP(sport=1000, dport=2000) / content)
-
-
-def deflate(data, way=(9, zlib.Z_DEFAULT_STRATEGY, 15)):
-    z = zlib.compressobj(way[0], zlib.DEFLATED, -way[2], 9, way[1])
-    return z.compress(data) + z.flush()
-
-
-def inflate(stream):
-    z = zlib.decompressobj(-15)
-    data = z.decompress(stream)
-    assert z.eof and not z.unused_data, "not one whole stream"
-    return data
 
 
 def split(wire):
@@ -143,7 +125,7 @@ def test_testudo_opens_what_zlib_compresses(shape):
         plain = packet(inner, content)
         payload = plain if mode == "tunnel" else plain[HEADER[inner]:]
         for way in WAYS if len(plain) < 10000 else WAYS[n % 5::7]:
-            stream = deflate(payload, way)
+            stream = deflate(payload, *way)
             if len(stream) > 65000:
                 continue
             for tail in (b"", b"\0"):  # old zlibs wanted to see one byte more

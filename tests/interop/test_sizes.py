@@ -5,18 +5,16 @@ scapy's with explicit ones: here the IV is taken out of its packets, or put in.
 With TDO_FULL=1 every pair of algorithms in every shape and with every driver; else they take turns."""
 import os
 import struct
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
-from packet_sizes import BIG, EDGES, LARGEST, MTUS, NOISE  # noqa: E402
-from test_interop import (BUILT, CIPHERS, INNER, NONE, SCAPY, SHA256, SHAPES, association,  # noqa: E402
-                          driver, engine_for, name)  # noqa: F401 (driver is a fixture)
+from packet_engine import Engine
+from packet_shapes import INNER, SHAPES
+from packet_sizes import BIG, EDGES, LARGEST, MTUS, NOISE
+from test_interop import BUILT, CIPHERS, NONE, SCAPY, SHA256, association, engine_for, name
 
-from scapy.layers.inet import IP  # noqa: E402
-from scapy.layers.inet6 import IPv6  # noqa: E402
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
 
 FULL = os.environ.get("TDO_FULL") == "1"
 DRIVERS = [None if d == "default" else d for d in os.environ["TDO_DRIVERS"].split()]
@@ -82,7 +80,7 @@ def sizes(e, af, largest):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s[0]}-{s[1]}in{s[2]}")
-def test_every_size_and_key_length(shape, driver):  # noqa: F811
+def test_every_size_and_key_length(shape, driver):
     turns = [(s, d) for d in DRIVERS for s in SHAPES]
     for k, (cipher, mac) in enumerate(PAIRS):
         if not FULL and turns[k % len(turns)] != (shape, driver):
@@ -102,8 +100,6 @@ def test_every_size_and_key_length(shape, driver):  # noqa: F811
             assert got == ("pass", bytes(p)), where
             assert len(theirs) == len(wire), where
             assert mtu is None or (len(wire) > mtu) == too_long, (where, len(wire))
-        out.close()
-        into.close()
 
 
 def test_every_key_length_is_there():

@@ -1,24 +1,18 @@
 """Traffic-flow confidentiality (RFC 4303 2.6, 2.7) with scapy as the peer: it finds the packet in front of the
 padding and the next header of dummies; testudo cuts off what scapy puts behind a packet, and drops its dummies."""
-import logging
 import os
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from packet_engine import Engine  # noqa: E402
+from packet_engine import Engine
+from packet_shapes import INNER, OUTER, SHAPES
 
-logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.layers.inet import IP, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import IPv6  # noqa: E402
-from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
-from scapy.packet import NoPayload, Padding, Raw  # noqa: E402
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.packet import NoPayload, Padding, Raw
 
 SPI, NONE = 0x12345, 59
-INNER = {4: ("192.0.2.1", "198.51.100.9"), 6: ("2001:db8:1::1", "2001:db8:2::9")}
-OUTER = {4: ("203.0.113.1", "203.0.113.2"), 6: ("2001:db8:a::1", "2001:db8:b::2")}
-SHAPES = [(m, i, o) for m in ("transport", "tunnel") for i in (4, 6) for o in (4, 6) if m == "tunnel" or i == o]
 # setkey's words, scapy's name and key, scapy's MAC and key
 ALGS = [("aes-gcm-16", "AES-GCM", 20, None, 0), ("aes-cbc", "AES-CBC", 16, "HMAC-SHA1-96", 20)]
 

@@ -22,10 +22,6 @@ MIDDLE = 2**31
 # as many as it has PARTs, or for all.
 WINDOW, PART = 16, 2048
 
-# (mode, inner family, outer family)
-SHAPES = [("transport", 4, 4), ("transport", 6, 6), ("tunnel", 4, 4), ("tunnel", 6, 6),
-          ("tunnel", 4, 6), ("tunnel", 6, 4)]
-
 
 def shape_name(shape):
     mode, inner, outer = shape

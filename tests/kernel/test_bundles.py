@@ -8,6 +8,7 @@ import packets as pk
 import pytest
 import sizes
 from algorithms import MACS, Pair
+from packet_shapes import ah_inside, crossed
 from stack import COMPRESSIBLE, Layer, Stack, mac
 from test_matrix import FULL, Tally, sizes_text, without_release
 
@@ -52,18 +53,7 @@ CROSSED = "no transport mode on a tunnel of another family (XfrmInStateMismatch)
 
 def why_not(kinds, inner):
     """Why Linux cannot be asked; None if it can."""
-    crossed, family = False, inner
-    for _, tunnel in kinds:
-        if tunnel:
-            crossed, family = crossed or tunnel != family, tunnel
-        elif crossed:
-            return CROSSED
-    return None
-
-
-def only_sends(kinds):
-    """AH and then ESP or IPComp on one IP header: WHY_SENDS, below."""
-    return any(a[0] == "ah" and b[0] != "ah" and not b[1] for a, b in zip(kinds, kinds[1:]))
+    return CROSSED if crossed(kinds, inner) else None
 
 
 def name(kinds):
@@ -154,7 +144,7 @@ def test_bundles(lab, tally, esn):
     """Every sequence of two headers in all modes and families, and longer ones."""
     turns, bad = Turns(macs_of(lab)), []
     for compressed in (False, True):
-        asked = [(k, inner) for k, inner in KINDS if why_not(k, inner) is None and not only_sends(k) and
+        asked = [(k, inner) for k, inner in KINDS if why_not(k, inner) is None and not ah_inside(k) and
                  (k[0][0] == "ipcomp") == compressed]
         bad += both(lab, tally, lambda i: turns.stack(*asked[i], esn), [(name(k), inner, esn) for k, inner in asked],
                     COMPRESSIBLE if compressed else QUESTIONS, compressed)
@@ -165,7 +155,7 @@ def test_bundles(lab, tally, esn):
 def test_what_linux_only_sends(wide_lab, tally, esn):
     """It takes the questions in clear, and answers with protection.  Why: test_ah_in_transport.py."""
     lab, turns = wide_lab, Turns(macs_of(wide_lab))
-    asked = [(k, inner) for k, inner in KINDS if why_not(k, inner) is None and only_sends(k)]
+    asked = [(k, inner) for k, inner in KINDS if why_not(k, inner) is None and ah_inside(k)]
     cells, questions = [turns.stack(k, inner, esn) for k, inner in asked], sizes.every()
     lab.place(cells)
     lab.guest.ip([f"xfrm policy delete src {c.us} dst {c.guest} dir in" for c in cells])

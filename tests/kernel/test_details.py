@@ -5,7 +5,8 @@ import struct
 import packets as pk
 import pytest
 from algorithms import Pair
-from lab import NEAR, SHAPES, Cell, damage
+from lab import NEAR, Cell, damage
+from packet_shapes import SHAPES
 
 GCM = Pair("aes-gcm-16", 160)
 CBC = Pair("aes-cbc", 128, "hmac-sha256", 256)

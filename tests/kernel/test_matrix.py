@@ -14,7 +14,8 @@ import packet_sizes
 import packets as pk
 import pytest
 import sizes
-from lab import SHAPES, Cell
+from lab import Cell
+from packet_shapes import SHAPES
 
 DOCUMENT = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "kernel-matrix.md")
 FULL = os.environ.get("TDO_FULL") == "1"

@@ -7,7 +7,8 @@ import packets as pk
 import pytest
 import sizes
 from algorithms import Pair
-from lab import SHAPES, Cell, damage
+from lab import Cell, damage
+from packet_shapes import SHAPES
 
 PAIRS = [Pair("aes-gcm-16", 160), Pair("aes-gcm-16", 288), Pair("chacha20-poly1305", 288), Pair("aes-ccm-8", 152),
          Pair("aes-gmac", 160), Pair("aes-cbc", 128, "hmac-sha256", 256), Pair("aes-ctr", 160, "aes-xcbc-mac", 128),

@@ -55,3 +55,20 @@ class Engine:
         self.p.stdin.close()
         assert self.p.wait(timeout=30) == 0
         self.p.stdout.close()
+
+
+KEPT = {}
+
+
+def kept(driver, use):
+    """An engine without SAs and policies: the same one for each driver and use, as starting one takes a while."""
+    if (driver, use) not in KEPT:
+        KEPT[driver, use] = Engine(driver)
+    e = KEPT[driver, use]
+    e.ok("flush")
+    return e
+
+
+def close_kept():
+    while KEPT:
+        KEPT.popitem()[1].close()
