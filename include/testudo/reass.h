@@ -17,6 +17,7 @@
 #include "testudo/types.h"
 
 struct tdo_reass;
+struct tdo_reass_datagram;
 
 struct tdo_reass_limits {
 	size_t bytes;       /* memory for fragments that wait; 0: none are taken */
@@ -30,7 +31,12 @@ struct tdo_reass_config {
 	void *random_ctx;
 	/* n fragments were dropped, the one just given or such as waited.  May be NULL. */
 	void (*lost)(void *ctx, enum tdo_reason r, unsigned n);
-	void *lost_ctx;
+	/*
+	 * A datagram is given up because its time is over, while its first fragment is there.  Its
+	 * source may be told (RFC 1122 3.3.2, RFC 8200 4.5).  May be NULL.
+	 */
+	void (*late)(void *ctx, const struct tdo_reass_datagram *d);
+	void *lost_ctx; /* of both */
 };
 
 /* Returns 0 or -ENOMEM.  It takes nothing before tdo_reass_limit(). */
@@ -61,6 +67,12 @@ struct tdo_reass_whole {
  */
 TDO_MUST_CHECK enum tdo_reass_result tdo_reass_add(struct tdo_reass *r, const void *packet,
     size_t len, uint64_t way, tdo_ns now, struct tdo_pkt *out, struct tdo_reass_whole *ret);
+
+/*
+ * In late(): writes the first fragment to out, at its off, as it came, and parses it.  False: there
+ * is no room.
+ */
+TDO_MUST_CHECK bool tdo_reass_first(const struct tdo_reass_datagram *d, struct tdo_pkt *out);
 
 /*
  * Gives up what waited too long, and memory that is not needed.  When to call it again;

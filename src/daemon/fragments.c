@@ -27,11 +27,36 @@ lost_in(void *ctx, enum tdo_reason r, unsigned n)
 	tdo_worker_count_drop(f->handle, TDO_AT_IN, r, n);
 }
 
+/* What is whole is written to the same memory, but later. */
+static void
+tell(struct tdo_fragments *f, const struct tdo_reass_datagram *d, bool in)
+{
+	struct tdo_pkt first = {.buf = f->mem, .cap = WHOLE_CAP, .off = TDO_HEADROOM};
+
+	if (f->late != NULL && tdo_reass_first(d, &first))
+		f->late(f->late_ctx, &first, in, f->now);
+}
+
+static void
+late_out(void *ctx, const struct tdo_reass_datagram *d)
+{
+	tell(ctx, d, false);
+}
+
+static void
+late_in(void *ctx, const struct tdo_reass_datagram *d)
+{
+	tell(ctx, d, true);
+}
+
 int
 tdo_fragments_init(struct tdo_fragments *f, struct tdo_engine *engine, struct tdo_worker *handle)
 {
-	struct tdo_reass_config cfg = {
-	    .mem = tdo_heap, .random = tdo_provide_random, .lost = lost_out, .lost_ctx = f};
+	struct tdo_reass_config cfg = {.mem = tdo_heap,
+	    .random = tdo_provide_random,
+	    .lost = lost_out,
+	    .late = late_out,
+	    .lost_ctx = f};
 	int rc;
 
 	*f = (struct tdo_fragments){.engine = engine, .handle = handle};
@@ -40,6 +65,7 @@ tdo_fragments_init(struct tdo_fragments *f, struct tdo_engine *engine, struct td
 		return -ENOMEM;
 	rc = tdo_reass_new(&cfg, &f->out);
 	cfg.lost = lost_in;
+	cfg.late = late_in;
 	if (rc == 0)
 		rc = tdo_reass_new(&cfg, &f->in);
 	if (rc == 0)
@@ -73,6 +99,7 @@ add(struct tdo_fragments *f, struct tdo_reass *r, const struct tdo_pkt *p, uint6
 	struct tdo_reass_limits lim = limits(f, p->ip.flow.src.af);
 
 	tdo_reass_limit(r, &lim);
+	f->now = now;
 	f->whole = (struct tdo_pkt){.buf = f->mem, .cap = WHOLE_CAP, .off = TDO_HEADROOM};
 	tdo_worker_count(f->handle, TDO_STAT_REASS_FRAGMENTS, 1);
 	if (tdo_reass_add(r, tdo_pkt_data(p), p->len, way, now, &f->whole, ret) != TDO_REASS_WHOLE)
@@ -118,8 +145,11 @@ bool
 tdo_fragments_look(struct tdo_fragments *f, tdo_ns now)
 {
 	struct tdo_reass_limits lim = limits(f, TDO_AF_INET);
-	tdo_ns out = tdo_reass_expire(f->out, now), in = tdo_reass_expire(f->in, now);
+	tdo_ns out, in;
 
+	f->now = now;
+	out = tdo_reass_expire(f->out, now);
+	in = tdo_reass_expire(f->in, now);
 	tdo_worker_reassembles(f->handle, lim.bytes > 0);
 	return out != UINT64_MAX || in != UINT64_MAX;
 }

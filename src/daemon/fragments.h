@@ -9,13 +9,22 @@
 #include "testudo/engine.h"
 #include "testudo/reass.h"
 
+/*
+ * The other fragments of a datagram did not come; this is the first one, good until it returns. in:
+ * it came protected.
+ */
+typedef void (*tdo_fragments_late_fn)(void *ctx, const struct tdo_pkt *first, bool in, tdo_ns now);
+
 struct tdo_fragments {
 	struct tdo_engine *engine; /* borrowed */
 	struct tdo_worker *handle;
 	struct tdo_reass *out, *in;
-	struct tdo_pkt whole; /* what was put together last */
-	uint8_t *mem;         /* of whole */
-	bool waiting;         /* what tdo_fragments_look() said last */
+	struct tdo_pkt whole;       /* what was put together last */
+	uint8_t *mem;               /* of whole */
+	bool waiting;               /* what tdo_fragments_look() said last */
+	tdo_ns now;                 /* of the call that is at work */
+	tdo_fragments_late_fn late; /* or NULL; set by who makes it */
+	void *late_ctx;
 };
 
 /* 0 or -ENOMEM; in both cases tdo_fragments_fini() frees. */

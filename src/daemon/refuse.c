@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Telling senders behind this gateway how large their packets may be (D27). */
+/*
+ * Telling senders behind this gateway how large their packets may be (D27), and that fragments of
+ * them did not come.
+ */
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "daemon/worker.h"
 #include "engine/engine.h"
+#include "engine/icmp.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
 
@@ -36,17 +40,23 @@ send_icmp(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
 	       0;
 }
 
+/* Only what is sent counts against the rate. */
+static bool
+may_send(struct tdo_packet_worker *w, tdo_ns now)
+{
+	uint32_t rate = (uint32_t)tdo_knob(w->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
+
+	return tdo_bucket_take(&w->refusals, rate, now);
+}
+
 /* True when the sender of p was told. */
 static bool
 tell(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
 {
-	uint32_t rate = (uint32_t)tdo_knob(w->engine, TDO_KNOB_ICMP_LIMIT, TDO_AF_INET);
 	uint8_t room[ICMP_ROOM];
 	struct tdo_pkt icmp = {.buf = room, .cap = sizeof(room)};
 
-	/* Only what is sent counts against the rate. */
-	return tdo_icmp_too_big(p, mtu, &icmp) && tdo_bucket_take(&w->refusals, rate, w->now) &&
-	       send_icmp(w, &icmp);
+	return tdo_icmp_too_big(p, mtu, &icmp) && may_send(w, w->now) && send_icmp(w, &icmp);
 }
 
 void
@@ -55,4 +65,33 @@ tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint3
 	enum tdo_reason r = tell(w, p, mtu) ? TDO_REASON_TOO_BIG : TDO_REASON_TOO_BIG_UNTOLD;
 
 	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
+}
+
+/* True when a policy protects what an ICMP error quotes, and so the error. */
+static bool
+is_protected(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
+{
+	struct tdo_spd_hit hit;
+	struct tdo_flow f;
+
+	if (!tdo_icmp_stands_for(w->engine, icmp, &f))
+		return false;
+	hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &f);
+	return !hit.uncertain && hit.sp && hit.sp->param.type == TDO_POLICY_IPSEC;
+}
+
+void
+tdo_refuse_late(void *ctx, const struct tdo_pkt *first, bool in, tdo_ns now)
+{
+	struct tdo_packet_worker *w = ctx;
+	uint8_t room[ICMP_ROOM];
+	struct tdo_pkt icmp = {.buf = room, .cap = sizeof(room)};
+
+	if (tdo_is_local(w->engine, &first->ip.flow.src) || !tdo_icmp_late(first, &icmp))
+		return;
+	/* What came protected is quoted under protection, or not at all. */
+	if (in && !is_protected(w, &icmp))
+		return;
+	if (may_send(w, now))
+		(void)send_icmp(w, &icmp);
 }

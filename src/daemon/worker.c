@@ -143,6 +143,8 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 		rc = make_receivers(w);
 	if (rc == 0)
 		rc = tdo_fragments_init(&w->fragments, engine, w->handle);
+	w->fragments.late = tdo_refuse_late;
+	w->fragments.late_ctx = w;
 	if (rc != 0) {
 		tdo_packet_worker_free(w, false);
 		return rc;

@@ -135,6 +135,8 @@ uint32_t tdo_outbound_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p,
 /* p came from a peer whose path is watched. */
 void tdo_inbound_tcp(
     struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *peer);
+/* refuse.c: a datagram is given up because fragments of it are missing; tdo_fragments_late_fn. */
+void tdo_refuse_late(void *ctx, const struct tdo_pkt *first, bool in, tdo_ns now);
 /* measured.c: p was dropped as a path MTU probe: answers it, or learns from the answer. */
 void tdo_inbound_probe(struct tdo_packet_worker *w, const struct tdo_pkt *p);
 /* A send was refused (tdo_raw_refused_fn); ctx is the worker. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Telling a sender that its packets are too big: see icmp.h. */
+/* Telling a sender what became of its packets: see icmp.h. */
 #include "wire/icmp.h"
 
 #include "base/addr.h"
@@ -12,7 +12,10 @@ enum {
 	ICMP4_MAX = 576,      /* RFC 1812 4.3.2.3: the whole error message */
 	ICMP4_UNREACH = 3,    /* RFC 792 */
 	ICMP4_NEEDFRAG = 4,   /* RFC 1191 4 */
+	ICMP4_EXCEEDED = 11,  /* RFC 792 */
 	ICMP6_TOO_BIG = 2,    /* RFC 4443 3.2 */
+	ICMP6_EXCEEDED = 3,   /* RFC 4443 3.3 */
+	REASSEMBLY = 1,       /* code of both */
 	ICMP6_INFO_MIN = 128, /* RFC 4443 2.1: informational messages from here on */
 	ICMP6_REDIRECT = 137, /* RFC 4861 4.5; RFC 4443 2.4 (e.2) counts it among the errors */
 	TTL = 64,
@@ -60,8 +63,9 @@ may_answer(const struct tdo_ip_info *ip)
 	       !is_no_host(&ip->flow.dst);
 }
 
-bool
-tdo_icmp_too_big(const struct tdo_pkt *p, uint32_t mtu, struct tdo_pkt *out)
+/* The error of this type about p; rest: what stands behind its checksum. */
+static bool
+build(const struct tdo_pkt *p, uint8_t type, uint8_t code, uint32_t rest, struct tdo_pkt *out)
 {
 	bool v6 = p->ip.flow.src.af == TDO_AF_INET6;
 	uint32_t hlen = tdo_ip_hlen(p->ip.flow.src.af), sum = 0;
@@ -81,15 +85,31 @@ tdo_icmp_too_big(const struct tdo_pkt *p, uint32_t mtu, struct tdo_pkt *out)
 		return false;
 	tdo_ip_build(tdo_pkt_data(out), &h, ICMP_HLEN + quote);
 	icmp = tdo_pkt_data(out) + hlen;
-	icmp[0] = v6 ? ICMP6_TOO_BIG : ICMP4_UNREACH;
-	icmp[1] = v6 ? 0 : ICMP4_NEEDFRAG;
+	icmp[0] = type;
+	icmp[1] = code;
 	tdo_put_be16(icmp + 2, 0);
-	/* RFC 1191 4: 16 bits behind 16 unused ones; RFC 4443 3.2: 32 bits. */
-	tdo_put_be32(icmp + 4, v6 || mtu <= UINT16_MAX ? mtu : UINT16_MAX);
+	tdo_put_be32(icmp + 4, rest);
 	memcpy(icmp + ICMP_HLEN, tdo_pkt_data(p), quote);
 	if (v6)
 		sum = tdo_csum_pseudo(&h.src, &h.dst, h.proto, ICMP_HLEN + quote);
 	sum = tdo_csum_add(sum, icmp, ICMP_HLEN + quote);
 	tdo_put_be16(icmp + 2, tdo_csum_fold(sum));
 	return tdo_ip_parse(tdo_pkt_data(out), out->len, &out->ip) == TDO_REASON_NONE;
+}
+
+bool
+tdo_icmp_too_big(const struct tdo_pkt *p, uint32_t mtu, struct tdo_pkt *out)
+{
+	if (p->ip.flow.src.af == TDO_AF_INET6)
+		return build(p, ICMP6_TOO_BIG, 0, mtu, out);
+	/* RFC 1191 4: 16 bits behind 16 unused ones; RFC 4443 3.2: 32 bits. */
+	return build(p, ICMP4_UNREACH, ICMP4_NEEDFRAG, mtu <= UINT16_MAX ? mtu : UINT16_MAX, out);
+}
+
+bool
+tdo_icmp_late(const struct tdo_pkt *p, struct tdo_pkt *out)
+{
+	bool v6 = p->ip.flow.src.af == TDO_AF_INET6;
+
+	return build(p, v6 ? ICMP6_EXCEEDED : ICMP4_EXCEEDED, REASSEMBLY, 0, out);
 }

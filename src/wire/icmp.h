@@ -15,6 +15,9 @@
  */
 TDO_MUST_CHECK bool tdo_icmp_too_big(const struct tdo_pkt *p, uint32_t mtu, struct tdo_pkt *out);
 
+/* The same for "fragment reassembly time exceeded" (11/1, ICMPv6 3/1) about a first fragment. */
+TDO_MUST_CHECK bool tdo_icmp_late(const struct tdo_pkt *p, struct tdo_pkt *out);
+
 /* True when a flow is, or may be, of ICMP errors or redirects: they are never answered. */
 bool tdo_icmp_is_error(const struct tdo_flow *f);
 

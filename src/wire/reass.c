@@ -294,6 +294,26 @@ complete(struct tdo_reass *r, struct tdo_reass_datagram *d, struct tdo_pkt *out,
 	return TDO_REASS_WHOLE;
 }
 
+bool
+tdo_reass_first(const struct tdo_reass_datagram *d, struct tdo_pkt *out)
+{
+	uint32_t frag = d->key.src.af == TDO_AF_INET6 ? TDO_IP6_FRAGLEN : 0;
+	uint32_t len = d->head_len + frag + d->first->len;
+	uint8_t *p;
+
+	if (!tdo_out_begin(out, len, 0))
+		return false;
+	p = tdo_pkt_data(out);
+	tdo_reass_load(d->head, p, d->head_len);
+	p += d->head_len;
+	if (frag) {
+		tdo_put_be32(p, (uint32_t)d->proto << 24 | 1); /* offset 0, more to come */
+		tdo_put_be32(p + 4, d->key.id);
+	}
+	tdo_reass_load(d->first, p + frag, d->first->len);
+	return tdo_ip_parse(tdo_pkt_data(out), len, &out->ip) == TDO_REASON_NONE;
+}
+
 /* ---- the outside -------------------------------------------------------------------------- */
 
 int
@@ -347,6 +367,8 @@ expire(struct tdo_reass *r, tdo_ns now)
 		if (now < d->when || now - d->when < r->lim.timeout)
 			return d->when + r->lim.timeout;
 		tdo_reass_lost(r, TDO_REASON_REASS_TIMEOUT, d->nfrags);
+		if (r->cfg.late && d->head)
+			r->cfg.late(r->cfg.lost_ctx, d);
 		tdo_reass_end(r, d);
 	}
 	return UINT64_MAX;

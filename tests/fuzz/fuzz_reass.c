@@ -72,11 +72,23 @@ give(struct tdo_reass *r, const uint8_t *data, size_t len, uint8_t how, tdo_ns n
 	return res == TDO_REASS_NONE ? 1 : res == TDO_REASS_WHOLE ? from.fragments : 0;
 }
 
+static void
+late(void *ctx, const struct tdo_reass_datagram *d)
+{
+	static uint8_t mem[70000];
+	struct tdo_pkt first = {.buf = mem, .cap = sizeof(mem)};
+
+	FUZZ_CHECK(tdo_reass_first(d, &first));
+	FUZZ_CHECK(first.ip.frag && !first.ip.frag_later && first.ip.total_len == first.len);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct tdo_reass_config cfg = {
-	    .mem = {mem_alloc, mem_free, NULL}, .random = random_bytes, .lost = count};
+	struct tdo_reass_config cfg = {.mem = {mem_alloc, mem_free, NULL},
+	    .random = random_bytes,
+	    .lost = count,
+	    .late = late};
 	struct tdo_reass_limits lim = {BYTES, DATAGRAMS, 30 * TDO_SEC};
 	unsigned given = 0, used = 0;
 	tdo_ns now = TDO_SEC;

@@ -27,6 +27,9 @@ static struct {
 	struct tdo_reass_whole from;
 	uint64_t way;
 	tdo_ns now;
+	unsigned late;               /* datagrams whose first fragment ... */
+	uint8_t first[FRAGMENT_MAX]; /* ... was this */
+	uint32_t first_len;
 } t;
 
 static void *
@@ -61,6 +64,19 @@ lost(void *ctx, enum tdo_reason r, unsigned n)
 }
 
 static void
+late(void *ctx, const struct tdo_reass_datagram *d)
+{
+	struct tdo_pkt p = {.buf = t.first, .cap = sizeof(t.first)}, small = {.buf = t.first};
+
+	assert_true(tdo_reass_first(d, &p));
+	t.first_len = p.len;
+	small.cap = p.len - 1;
+	assert_false(tdo_reass_first(d, &small));
+	assert_true(p.ip.frag && !p.ip.frag_later);
+	t.late++;
+}
+
+static void
 limit(size_t bytes, unsigned datagrams)
 {
 	tdo_reass_limit(t.r, &(struct tdo_reass_limits){bytes, datagrams, TIMEOUT * TDO_SEC});
@@ -70,7 +86,7 @@ static int
 set_up(void **state)
 {
 	struct tdo_reass_config cfg = {
-	    .mem = {mem_alloc, mem_free, NULL}, .random = random_bytes, .lost = lost};
+	    .mem = {mem_alloc, mem_free, NULL}, .random = random_bytes, .lost = lost, .late = late};
 
 	memset(&t, 0, sizeof(t));
 	t.rng.state = 5;
@@ -463,6 +479,71 @@ test_too_many_fragments(void **state)
 	drop(V4(.at = 8 * 256, .len = 8, .proto = 254), TDO_REASON_REASS_MANY, 257);
 }
 
+/* The first fragment is there as it came, with all of its headers. */
+static void
+test_late_with_first_fragment(void **state)
+{
+	static const uint32_t len[] = {STEP, 8, 40000};
+
+	for (unsigned v6 = 0; v6 < 2; v6++)
+		for (unsigned i = 0; i < 12; i++) {
+			struct fragment f = {.v6 = v6,
+			    .src = 7,
+			    .id = 0x10 + i,
+			    .proto = TDO_IPPROTO_UDP,
+			    .df = i & 1,
+			    .options = i & 1 ? 16 : 0,
+			    .data = t.data,
+			    .more = true,
+			    .at = 0,
+			    .len = len[i / 4]};
+			unsigned before = t.late;
+			uint8_t *sent = t.packet;
+
+			if (i & 2) { /* the others came first */
+				f.at = 50000;
+				f.len = 800;
+				assert_int_equal(give(&f), TDO_REASS_WAITS);
+				f.at = 0;
+				f.len = len[i / 4];
+			}
+			assert_int_equal(give(&f), TDO_REASS_WAITS);
+			t.now += TIMEOUT * TDO_SEC;
+			assert_true(tdo_reass_expire(t.r, t.now) == UINT64_MAX);
+			assert_int_equal(t.late, before + 1);
+			assert_int_equal(t.first_len, fragment_make(&f, sent));
+			assert_memory_equal(t.first, sent, t.first_len);
+		}
+}
+
+/* Without it there is nothing to say, nor about what was spoilt, or took the place of others. */
+static void
+test_late_without(void **state)
+{
+	struct fragment f = {.src = 7,
+	    .id = 1,
+	    .proto = TDO_IPPROTO_UDP,
+	    .data = t.data,
+	    .more = true,
+	    .at = 8,
+	    .len = 800};
+
+	assert_int_equal(give(&f), TDO_REASS_WAITS);
+	f.id = 2;
+	f.at = 0;
+	assert_int_equal(give(&f), TDO_REASS_WAITS);
+	f.at = 16;
+	assert_int_equal(give(&f), TDO_REASS_DROPPED);
+	f.at = 0;
+	for (f.id = 100; f.id < 100 + MAX_DATAGRAMS; f.id++)
+		assert_int_equal(give(&f), TDO_REASS_WAITS);
+	assert_true(t.lost[TDO_REASON_REASS_EVICTED] > 0);
+	assert_int_equal(t.late, 0);
+	t.now += TIMEOUT * TDO_SEC;
+	assert_true(tdo_reass_expire(t.r, t.now) == UINT64_MAX);
+	assert_int_equal(t.late, MAX_DATAGRAMS / 4);
+}
+
 static void
 test_timeout(void **state)
 {
@@ -674,6 +755,8 @@ main(void)
 	    T(test_ecn),
 	    T(test_too_many_fragments),
 	    T(test_timeout),
+	    T(test_late_with_first_fragment),
+	    T(test_late_without),
 	    T(test_one_source_floods),
 	    T(test_ipv6_network_floods),
 	    T(test_some_sources_flood),
