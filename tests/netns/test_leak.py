@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import time
+import types
 
 import pytest
 
@@ -185,6 +186,35 @@ def test_forwarded_fragments(lab, conntrack, policy, shape):
     elif policy != "any":
         assert g2.stat("reass-whole") >= 2 and g1.stat("reass-whole") >= (2 if policy == "udp-port" else 0)
         assert not [r for r in ("reass-timeout", "reass-overlap", "in-fragment-opaque") if g1.drops(r) + g2.drops(r)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_missing_fragments(lab, answers):
+    """Who sent a datagram that stays incomplete is told; what came protected is not quoted in clear, also
+    where the answers to it would be in clear."""
+    w, (g1, g2), (h1, h2) = netlab.two_gateways(lab)
+    for g in (g1, g2):
+        g.start()
+        g.run(netlab.TESTUDO, "sysctl", "net.inet.ipsec.reass_timeout=1")
+        g.run(netlab.TESTUDO, "sysctl", "net.inet6.ipsec6.reass_timeout=1")
+    nets = (("10.0.1.0/24", "10.0.2.0/24", "20.0.0.1", "20.0.0.2", 0x2000),
+            ("fd01::/64", "fd02::/64", "fd20::1", "fd20::2", 0x2010))
+    for n1, n2, gw1, gw2, spi in nets:
+        sas, p1, _ = keys.tunnel(n1, n2, gw1, gw2, spi=spi)
+        # g1 sends whatever it gets, g2 looks at ports, and so puts together.
+        g1.setkey(sas + p1)
+        g2.setkey(sas + f"spdadd {n1} {n2}[9] udp -P in ipsec esp/tunnel/{gw1}-{gw2}/require;\n" + (
+            f"spdadd {n2}[9] {n1} udp -P out ipsec esp/tunnel/{gw2}-{gw1}/require;\n" if answers else ""))
+    inside = types.SimpleNamespace(dev="lan", ip=g1.ip)
+    with w.capture() as c:
+        for src, dst in (("10.0.1.5", "10.0.2.5"), ("fd01::5", "fd02::5")):
+            whole = forge.ip(src, dst) / forge.UDP(sport=1000, dport=9) / (b"secret" * 400)
+            forge.send_ip(g1.lan, inside, h1, forge.fragments(whole, 1200)[0])
+        wait_for("timeouts", lambda: g2.drops("reass-timeout") == 2)
+        time.sleep(0.5)
+    assert not [p for p in c.packets() if b"secretsecret" in p.raw]
+    back = [p for p in c.esp(["20.0.0.1", "20.0.0.2", "fd20::1", "fd20::2"]) if p.src in ("20.0.0.2", "fd20::2")]
+    assert len(back) == (2 if answers else 0)
 
 
 @SHAPES
