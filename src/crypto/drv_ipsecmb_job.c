@@ -30,9 +30,9 @@ struct mb_job {
 	IMB_CIPHER_DIRECTION direction;
 	IMB_HASH_ALG hash_alg;
 	IMB_CHAIN_ORDER order;
-	struct tdo_nonce nonce;
-	bool encrypt, esn, aead, hash; /* hash: the library makes a tag */
-	uint8_t iv_source, iv_len;     /* iv_len: in the packet */
+	struct tdo_nonce nonce;    /* of ciphers without salt, esn only */
+	bool encrypt, aead, hash;  /* hash: the library makes a tag */
+	uint8_t iv_source, iv_len; /* iv_len: in the packet */
 	uint8_t key_len, job_iv_len, block;
 	uint8_t icv_len, tag_len; /* tag_len: what the library writes */
 	uint8_t suite;            /* suite_of() */
@@ -42,6 +42,10 @@ struct mb_job {
 #endif
 	_Alignas(KEY_ALIGN) uint8_t own[];
 };
+
+#if IMB_VERSION_NUM < IMB_VERSION(1, 4, 0)
+_Static_assert(sizeof(struct mb_job) == 64, "there may be a million");
+#endif
 
 /* ---- what there is ------------------------------------------------------------------ */
 
@@ -214,7 +218,7 @@ fill_mac(const struct mb_job *c, IMB_JOB *job, struct tdo_op *op, struct aside *
 	uint32_t len = op->hdr_len + c->iv_len + op->text_len;
 	uint8_t *icv = op->data + len;
 
-	if (c->esn) {
+	if (c->nonce.esn) {
 		/*
 		 * RFC 4303 2.2.1: the MAC goes on over esn_hi, which is not sent.  It stands
 		 * where the ICV is until the tag is written; the ICV is longer.
@@ -236,7 +240,7 @@ fill_aead(const struct mb_job *c, IMB_JOB *job, const struct tdo_op *op, struct 
 	const uint8_t *aad = op->data;
 	uint64_t len = op->hdr_len;
 
-	if (c->esn) {
+	if (c->nonce.esn) {
 		tdo_esn_aad(op, a->aad);
 		aad = a->aad;
 		len = sizeof(a->aad);
@@ -651,8 +655,8 @@ tdo_mb_job_init(IMB_MGR *m, const struct tdo_session_param *p, struct tdo_sessio
 
 	s->process = process;
 	c->encrypt = p->encrypt;
-	c->esn = p->esn;
 	init_cipher(p, cipher, c);
+	c->nonce.esn = p->esn;
 	init_hash(p, hash, c);
 	init_suite(m, c);
 	if (twin) {
