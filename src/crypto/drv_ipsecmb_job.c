@@ -382,6 +382,18 @@ op_ok(const struct mb_job *c, const struct tdo_op *op)
 	       (c->iv_source != IV_HALF || op->hdr_len == TDO_HALF_IV_HLEN);
 }
 
+static void
+run_chunk(unsigned worker, struct tdo_op **op, unsigned n, bool mixed)
+{
+	const struct mb_state *st = op[0]->session->slot->state;
+	IMB_MGR *m = st->worker[worker].mgr;
+
+	if (mixed || job_of(op[0])->suite == SUITE_NONE)
+		run_mixed(m, op, n);
+	else
+		run_suite(m, op, n);
+}
+
 /* Packets of all SAs share the lanes. */
 static void
 process(unsigned worker, struct tdo_op *ops, unsigned n)
@@ -391,21 +403,16 @@ process(unsigned worker, struct tdo_op *ops, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct mb_job *c = job_of(&ops[i]);
-		const struct mb_state *st = ops[i].session->slot->state;
-		IMB_MGR *m = st->worker[worker].mgr;
 
 		ops[i].status = TDO_OP_ERROR;
 		if (op_ok(c, &ops[i])) {
 			chunk[fill++] = &ops[i];
 			mixed |= c->suite ^ job_of(chunk[0])->suite;
 		}
-		if (fill < MB_CHUNK && i + 1 < n)
-			continue;
-		if (fill > 0 && (mixed || job_of(chunk[0])->suite == SUITE_NONE))
-			run_mixed(m, chunk, fill);
-		else if (fill > 0)
-			run_suite(m, chunk, fill);
-		fill = mixed = 0;
+		if (fill == MB_CHUNK || (fill > 0 && i + 1 == n)) {
+			run_chunk(worker, chunk, fill, mixed);
+			fill = mixed = 0;
+		}
 	}
 }
 
