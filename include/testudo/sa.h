@@ -112,6 +112,7 @@ struct tdo_sa_param {
 	struct tdo_sel sel; /* of the packets inside */
 	struct tdo_natt natt;
 	struct tdo_tfc tfc;
+	uint16_t mtu; /* no packet of it leaves longer; 0: as its path says */
 	uint16_t cpu; /* RFC 9611: preferred by worker cpu - 1; 0 = by none */
 	/* tdo_sa_update() only: the addresses from now on (D44); af NONE: as they are. */
 	struct tdo_addr new_src, new_dst;

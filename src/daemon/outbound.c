@@ -402,6 +402,7 @@ roomy(struct tdo_packet_worker *w, struct tdo_pkt *p)
 struct size {
 	uint32_t limit;
 	uint16_t mss;                  /* of the segments into which it is cut */
+	bool fixed;                    /* an SA says it, whatever its path carries */
 	uint32_t longer, longer_limit; /* as path MTU and limit, for the first segment; or 0 */
 	bool tunnel;                   /* see tdo_size_fit() */
 	bool may_cut; /* no SA protects the datagram itself: see tdo_size_cut_first() */
@@ -502,12 +503,22 @@ dispatch(struct tdo_packet_worker *w, enum way way, struct tdo_pkt *p, struct si
 	}
 }
 
+/* An SA may say that its packets are no longer. */
+static uint32_t
+capped(const struct tdo_pkt *p, uint32_t mtu)
+{
+	for (unsigned i = 0; i < p->nsas; i++)
+		if (p->sas[i]->mtu != 0 && p->sas[i]->mtu < mtu)
+			mtu = p->sas[i]->mtu;
+	return mtu;
+}
+
 /* A path is tried: with this packet, or with the first segment of a super-packet. */
 static void
 use_sight(
     struct tdo_packet_worker *w, struct tdo_pkt *p, const struct tdo_addr *dst, struct size *z)
 {
-	uint16_t mtu = packet_mtu(tdo_outbound_tcp(w, p, dst, p->path_mtu, z->limit));
+	uint16_t mtu = packet_mtu(tdo_outbound_tcp(w, p, dst, p->path_mtu, z->limit, z->fixed));
 
 	if (mtu > p->path_mtu && p->gso != TDO_GSO_NONE) {
 		z->longer = mtu;
@@ -526,13 +537,15 @@ protect(struct tdo_packet_worker *w, struct tdo_pkt *p)
 	const struct tdo_sa_id *outer = &p->sas[p->nsas - 1]->id;
 	/* Probes are ESP: who is to see another header outside shall not see them. */
 	static const struct tdo_addr nobody;
-	uint32_t mtu;
+	uint32_t path, mtu;
 
 	p->flags &= (uint8_t)~TDO_PKT_UDP_CSUM;
 	if (leaves_in_rows(w, p))
 		p->flags |= TDO_PKT_UDP_CSUM;
-	mtu = tdo_pmtu_for(&w->pmtu, outer->proto == TDO_IPPROTO_ESP ? &outer->src : &nobody,
+	path = tdo_pmtu_for(&w->pmtu, outer->proto == TDO_IPPROTO_ESP ? &outer->src : &nobody,
 	    &outer->dst, p->len, w->now);
+	mtu = capped(p, path);
+	z.fixed = mtu < path;
 	p->path_mtu = packet_mtu(mtu);
 	w->out.pads = tdo_out_pads(w->handle, p);
 	z.limit = tdo_out_inner_mtu(p, p->path_mtu);

@@ -92,7 +92,7 @@ look_at_trouble(struct tdo_packet_worker *w, const struct tdo_pkt *p, const stru
 
 uint32_t
 tdo_outbound_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *dst,
-    uint32_t mtu, uint32_t inner)
+    uint32_t mtu, uint32_t inner, bool fixed)
 {
 	uint32_t hlen = headers(p), size = 0, longer;
 	struct tdo_segment s, whole;
@@ -112,7 +112,7 @@ tdo_outbound_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p, const str
 		return mtu;
 	whole = first_segment(p, hlen, mtu + p->len - inner, p->len);
 	longer = tdo_paths_tcp_sent(
-	    w->paths, dst, &s, size == 0 && whole.end != s.end ? &whole : NULL, w->now);
+	    w->paths, dst, &s, size == 0 && !fixed && whole.end != s.end ? &whole : NULL, w->now);
 	return longer != 0 ? longer : mtu;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "os/clock.h"
 
 #define IN_POOL           (1u << 18) /* TDO_TUN_READ_BYTES and one packet more, with their room */
@@ -99,6 +100,17 @@ make_receivers(struct tdo_packet_worker *w)
 	return 0;
 }
 
+/* What device and route carry, unless it shall be less. */
+static uint32_t
+ask_peer_mtu(void *ctx, const struct tdo_addr *dst)
+{
+	struct tdo_packet_worker *w = ctx;
+	uint32_t most = (uint32_t)tdo_knob(w->engine, TDO_KNOB_PMTU_MAX, dst->af);
+	uint32_t mtu = tdo_raw_ask_mtu(&w->mtu, dst);
+
+	return most != 0 && (mtu == 0 || most < mtu) ? most : mtu;
+}
+
 int
 tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct tdo_worker_fds *fds,
     tdo_ns busy_poll, const struct tdo_worker_shared *shared, struct tdo_packet_worker **ret)
@@ -124,7 +136,7 @@ tdo_packet_worker_new(struct tdo_engine *engine, unsigned index, const struct td
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = w->wake < 0 ? -errno : 0;
 	if (rc == 0)
-		rc = tdo_pmtu_init(&w->pmtu, TDO_PMTU_PEERS, tdo_raw_ask_mtu, &w->mtu);
+		rc = tdo_pmtu_init(&w->pmtu, TDO_PMTU_PEERS, ask_peer_mtu, w);
 	if (rc == 0)
 		rc = tdo_pmtu_init(&w->pmtu_clear, TDO_PMTU_STRANGERS, tdo_raw_ask_mtu, &w->mtu);
 	if (rc == 0)

@@ -128,10 +128,10 @@ void tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, 
 /*
  * sight.c: a TCP packet is about to be protected and sent to dst, where the path has this MTU and
  * carries inner bytes in its SAs.  The MTU that holds for this packet: another one where a path
- * is tried (witness.h).
+ * is tried (witness.h), but not a larger one if it is fixed.
  */
 uint32_t tdo_outbound_tcp(struct tdo_packet_worker *w, const struct tdo_pkt *p,
-    const struct tdo_addr *dst, uint32_t mtu, uint32_t inner);
+    const struct tdo_addr *dst, uint32_t mtu, uint32_t inner, bool fixed);
 /* p came from a peer whose path is watched. */
 void tdo_inbound_tcp(
     struct tdo_packet_worker *w, const struct tdo_pkt *p, const struct tdo_addr *peer);

@@ -143,6 +143,8 @@ make(struct tdo_worker *w, struct tdo_sa *sa, tdo_dummy_mtu_fn mtu, void *ctx, s
 {
 	uint32_t fits = mtu(ctx, &sa->id.src, &sa->id.dst);
 
+	if (sa->mtu != 0 && sa->mtu < fits)
+		fits = sa->mtu;
 	p->path_mtu = fits > TDO_PKT_MAXLEN ? TDO_PKT_MAXLEN : (uint16_t)fits;
 	p->verdict = TDO_VERDICT_PROTECT;
 	p->flags = TDO_PKT_DF;

@@ -145,6 +145,7 @@ set_constants(struct tdo_sa *sa, const struct tdo_sa_param *p)
 	sa->flags = p->flags;
 	sa->tunnel = p->tunnel;
 	sa->tfc = p->tfc.pad;
+	sa->mtu = p->mtu;
 	sa->param = *p;
 	sa->param.ekey = sa->param.akey = NULL;
 	if (p->has_sel) {

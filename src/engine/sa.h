@@ -123,6 +123,7 @@ struct tdo_sa {
 	uint32_t flags;           /* TDO_SAF_... */
 	struct tdo_encap *encap;  /* ESP in UDP; else NULL */
 	uint16_t tfc;             /* payloads are padded to so many bytes; see fmt.tfc */
+	uint16_t mtu;             /* see struct tdo_sa_param */
 	struct tdo_comp_sa *comp; /* IPComp, unless larval; else NULL */
 	_Atomic bool alert_use;   /* who uses it first tells the control thread */
 	_Atomic bool grow_asked;  /* it is on the stack of grow.c ... */

@@ -8,6 +8,9 @@
 #include "engine/encap.h"
 #include "engine/engine.h"
 #include "engine/protocol.h"
+#include "wire/ip.h"
+
+#define IP4_MTU_MIN 552u
 
 static int
 check_name(struct tdo_engine *e, const struct tdo_sa_key *k, struct tdo_err *err)
@@ -65,6 +68,13 @@ check_built(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 	return tdo_refuse(e, err, -EOPNOTSUPP, "%s is refused: %s", what, why);
 }
 
+/* As little as is ever believed of a path (Linux' min_pmtu, RFC 8201 4). */
+static uint16_t
+least_mtu(uint8_t af)
+{
+	return af == TDO_AF_INET6 ? TDO_IP6_MTU_MIN : IP4_MTU_MIN;
+}
+
 static int
 check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
@@ -84,6 +94,9 @@ check_flags(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *
 	    (p->key.satype != TDO_SATYPE_ESP || (p->flags & TDO_SAF_OLD)))
 		return tdo_refuse(e, err, -EINVAL,
 		    "only the ESP of RFC 4303 hides the length of packets, or has dummy packets");
+	if (p->mtu != 0 && p->mtu < least_mtu(p->key.dst.af))
+		return tdo_refuse(e, err, -EINVAL, "packets of %u bytes; at least %u may leave",
+		    (unsigned)p->mtu, (unsigned)least_mtu(p->key.dst.af));
 	if (p->replay > TDO_REPLAY_MAX)
 		return tdo_refuse(e, err, -EINVAL, "replay window of %u packets; at most %u",
 		    (unsigned)p->replay, TDO_REPLAY_MAX);

@@ -164,6 +164,8 @@ keep_unsaid(const struct tdo_pfkey_call *call, struct tdo_sa_param *p)
 	}
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_TFC))
 		p->tfc = old.param.tfc;
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_MTU))
+		p->mtu = old.param.mtu;
 	keep_natt(m, &p->natt, &old.param.natt);
 	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_SEL)) {
 		p->has_sel = old.param.has_sel;

@@ -187,6 +187,7 @@ put_settings(FILE *f, const struct tdo_sadb_msg *m)
 	o = (struct stmt_opt){
 	    .tunnel = own.tunnel, .adaptive = own.adaptive, .cpu = own.cpu, .align = own.align};
 	(void)tdo_sadb_get_tdo_tfc(m, &o.tfc);
+	(void)tdo_sadb_get_tdo_mtu(m, &o.mtu);
 	if (!tdo_option_none(&o)) {
 		fputs("\toptions:", f);
 		tdo_option_print(f, " ", &o);

@@ -34,6 +34,7 @@ static const struct word pfp[] = {
 };
 
 #define DSCP_MAX 63
+#define MTU_MIN  552u /* of IPv4; the daemon knows what holds for IPv6 */
 
 static bool
 word_value(const struct word *w, const char *s, size_t len, uint8_t *ret)
@@ -172,6 +173,17 @@ take_dummies(const char *s, struct stmt_opt *o)
 }
 
 static bool
+take_mtu(const char *s, struct stmt_opt *o)
+{
+	unsigned n;
+
+	if (!number(s, MTU_MIN, UINT16_MAX, &n))
+		return false;
+	o->mtu = (uint16_t)n;
+	return true;
+}
+
+static bool
 take_hold(const char *s, struct stmt_opt *o)
 {
 	(void)s;
@@ -218,6 +230,7 @@ static const struct option {
     {"align", SA, true, take_align},
     {"tfc", SA, true, take_tfc},
     {"dummies", SA, true, take_dummies},
+    {"mtu", SA, true, take_mtu},
     {"hold", SP, false, take_hold},
     {"pfp", SP, true, take_pfp},
 };
@@ -259,7 +272,8 @@ tdo_option_none(const struct stmt_opt *o)
 	const struct tdo_tunnel_opt *t = &o->tunnel;
 
 	return !t->ecn && !t->df && !t->dscp && !t->hop_limit && !t->flow_label && !o->adaptive &&
-	       !o->cpu && !o->align && !o->tfc.pad && !o->tfc.dummies && !o->hold && !o->pfp;
+	       !o->cpu && !o->align && !o->tfc.pad && !o->tfc.dummies && !o->mtu && !o->hold &&
+	       !o->pfp;
 }
 
 static void
@@ -306,6 +320,8 @@ tdo_option_print(FILE *f, const char *before, const struct stmt_opt *o)
 		fprintf(f, "%stfc=%u", before, (unsigned)o->tfc.pad);
 	if (o->tfc.dummies)
 		fprintf(f, "%sdummies=%u", before, (unsigned)o->tfc.dummies);
+	if (o->mtu)
+		fprintf(f, "%smtu=%u", before, (unsigned)o->mtu);
 	if (o->hold)
 		fprintf(f, "%shold", before);
 	if (o->pfp)

@@ -226,6 +226,7 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	struct tdo_late late;
 	struct tdo_tfc tfc;
 	struct tdo_sadb_tdo_why why;
+	uint16_t mtu;
 
 	if (ext == TDO_SADB_X_EXT_TDO_SA && tdo_sadb_get_tdo_sa(m, &sa)) {
 		print_tunnel(f, "sadb_x_tdo_sa", &sa.tunnel);
@@ -246,6 +247,8 @@ print_own(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 		    (unsigned)tfc.dummies);
 	} else if (ext == TDO_SADB_X_EXT_TDO_WHY && tdo_sadb_get_tdo_why(m, &why)) {
 		fprintf(f, "sadb_x_tdo_why{ ext=%u \"%s\" }\n", why.ext, why.text);
+	} else if (ext == TDO_SADB_X_EXT_TDO_MTU && tdo_sadb_get_tdo_mtu(m, &mtu)) {
+		fprintf(f, "sadb_x_tdo_mtu{ mtu=%u }\n", (unsigned)mtu);
 	}
 }
 
@@ -292,6 +295,7 @@ print_ext(FILE *f, const struct tdo_sadb_msg *m, enum tdo_sadb_ext_type ext)
 	case TDO_SADB_X_EXT_TDO_LATE:
 	case TDO_SADB_X_EXT_TDO_TFC:
 	case TDO_SADB_X_EXT_TDO_WHY:
+	case TDO_SADB_X_EXT_TDO_MTU:
 		print_own(f, m, ext);
 		break;
 	default:

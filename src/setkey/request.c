@@ -81,6 +81,7 @@ sa_param(const struct stmt *s, const struct tdo_addr *src, const struct tdo_addr
 	    .cpu = a->opt.cpu,
 	    .align = a->opt.align,
 	    .tfc = a->opt.tfc,
+	    .mtu = a->opt.mtu,
 	    .has_sel = a->has_sel,
 	    .sel = a->sel,
 	    .natt = natt_of(s),

@@ -55,6 +55,7 @@ struct stmt_opt {
 	uint16_t cpu;
 	uint8_t align;
 	struct tdo_tfc tfc;
+	uint16_t mtu;
 	bool hold; /* policies only */
 	uint8_t pfp;
 };

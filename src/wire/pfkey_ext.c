@@ -331,6 +331,7 @@ static const struct format formats[TDO_SADB_EXT_MAX + 1] = {
     [TDO_SADB_X_EXT_TDO_LATE] = {"SADB_X_EXT_TDO_LATE", TDO_SADB_TDO_LATE_LEN, false},
     [TDO_SADB_X_EXT_TDO_TFC] = {"SADB_X_EXT_TDO_TFC", TDO_SADB_TDO_TFC_LEN, true},
     [TDO_SADB_X_EXT_TDO_WHY] = {"SADB_X_EXT_TDO_WHY", TDO_SADB_TDO_WHY_LEN, false},
+    [TDO_SADB_X_EXT_TDO_MTU] = {"SADB_X_EXT_TDO_MTU", TDO_SADB_TDO_MTU_LEN, true},
 };
 
 bool

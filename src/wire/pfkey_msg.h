@@ -55,6 +55,10 @@
  *	    0  length, type
  *	    4  ext, 0            u16, u16: type of the extension that is wrong, 0: none of them
  *	    8  text              ends with one or more zeros, padded to 8
+ *
+ *	46 TDO_MTU, 8 bytes
+ *	    0  length, type
+ *	    4  mtu, 0            u16, u16: no packet of the SA is longer; 0: as its path says
  */
 #ifndef TDO_WIRE_PFKEY_MSG_H
 #define TDO_WIRE_PFKEY_MSG_H
@@ -264,6 +268,7 @@ bool tdo_sadb_get_tdo_sp(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_sp *r
 bool tdo_sadb_get_tdo_late(const struct tdo_sadb_msg *m, struct tdo_late *ret);
 bool tdo_sadb_get_tdo_tfc(const struct tdo_sadb_msg *m, struct tdo_tfc *ret);
 bool tdo_sadb_get_tdo_why(const struct tdo_sadb_msg *m, struct tdo_sadb_tdo_why *ret);
+bool tdo_sadb_get_tdo_mtu(const struct tdo_sadb_msg *m, uint16_t *ret);
 
 /* ---- building (pfkey_build.c) ------------------------------------------------------- */
 
@@ -303,6 +308,7 @@ void tdo_sadb_put_tdo_sp(struct tdo_wr *w, const struct tdo_sadb_tdo_sp *sp);
 void tdo_sadb_put_tdo_late(struct tdo_wr *w, const struct tdo_late *late);
 void tdo_sadb_put_tdo_tfc(struct tdo_wr *w, const struct tdo_tfc *tfc);
 void tdo_sadb_put_tdo_why(struct tdo_wr *w, const struct tdo_sadb_tdo_why *why);
+void tdo_sadb_put_tdo_mtu(struct tdo_wr *w, uint16_t mtu);
 
 /* ---- whole objects (pfkey_object.c) ------------------------------------------------- */
 
@@ -338,7 +344,8 @@ TDO_MUST_CHECK int tdo_sadb_get_sa_param(
 /*
  * Extensions of ADD and UPDATE in the order of setkey: SA SA2 [LIFETIME_HARD]
  * [LIFETIME_SOFT] [KEY_ENCRYPT] [KEY_AUTH] SRC DST [SA_REPLAY] [NEW_ADDRESS_SRC]
- * [NEW_ADDRESS_DST] [TDO_SA] [TDO_SEL] [TDO_TFC].
+ * [NEW_ADDRESS_DST] [TDO_SA] [TDO_SEL] [TDO_TFC]
+ * [TDO_MTU].
  */
 void tdo_sadb_put_sa_param(struct tdo_wr *w, const struct tdo_sa_param *p);
 

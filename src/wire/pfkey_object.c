@@ -197,6 +197,7 @@ get_sa_extra(const struct tdo_sadb_msg *m, struct tdo_sa_param *p)
 	}
 	p->has_sel = tdo_sadb_get_tdo_sel(m, &p->sel);
 	(void)tdo_sadb_get_tdo_tfc(m, &p->tfc);
+	(void)tdo_sadb_get_tdo_mtu(m, &p->mtu);
 }
 
 int
@@ -302,7 +303,9 @@ put_sa_own(struct tdo_wr *w, const struct tdo_sa_param *p, uint32_t window)
 		tdo_sadb_put_tdo_sel(w, &p->sel);
 	if (tfc)
 		tdo_sadb_put_tdo_tfc(w, &p->tfc);
-	return needed || p->has_sel || tfc;
+	if (p->mtu != 0)
+		tdo_sadb_put_tdo_mtu(w, p->mtu);
+	return needed || p->has_sel || tfc || p->mtu != 0;
 }
 
 static void

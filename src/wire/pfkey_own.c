@@ -324,6 +324,28 @@ tdo_sadb_put_tdo_why(struct tdo_wr *w, const struct tdo_sadb_tdo_why *why)
 	tdo_sadb_put_padding(w, TDO_SADB_TDO_WHY_LEN + text);
 }
 
+/* ---- TDO_MTU ------------------------------------------------------------------------ */
+
+bool
+tdo_sadb_get_tdo_mtu(const struct tdo_sadb_msg *m, uint16_t *ret)
+{
+	struct tdo_rd r;
+
+	if (!tdo_sadb_has(m, TDO_SADB_X_EXT_TDO_MTU))
+		return false;
+	r = body(&m->ext[TDO_SADB_X_EXT_TDO_MTU]);
+	*ret = tdo_rd_h16(&r);
+	return true;
+}
+
+void
+tdo_sadb_put_tdo_mtu(struct tdo_wr *w, uint16_t mtu)
+{
+	tdo_sadb_put_header(w, TDO_SADB_X_EXT_TDO_MTU, TDO_SADB_TDO_MTU_LEN);
+	tdo_wr_h16(w, mtu);
+	tdo_wr_zero(w, 2);
+}
+
 /* ------------------------------------------------------------------------------------- */
 
 const char *

@@ -99,7 +99,8 @@ enum tdo_sadb_ext_type {
 	TDO_SADB_X_EXT_TDO_LATE = 43, /* how late the packets of an SA came */
 	TDO_SADB_X_EXT_TDO_TFC = 44,  /* what an SA hides of its traffic */
 	TDO_SADB_X_EXT_TDO_WHY = 45,  /* why a request was refused, as text */
-	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_WHY
+	TDO_SADB_X_EXT_TDO_MTU = 46,  /* how long the packets of an SA may be */
+	TDO_SADB_EXT_MAX = TDO_SADB_X_EXT_TDO_MTU
 };
 
 /* Bytes of the base message and of the extensions' fixed parts, with their headers. */
@@ -128,6 +129,7 @@ enum {
 	TDO_SADB_TDO_LATE_LEN = 8, /* the counters follow */
 	TDO_SADB_TDO_TFC_LEN = 8,
 	TDO_SADB_TDO_WHY_LEN = 8, /* and the text */
+	TDO_SADB_TDO_MTU_LEN = 8,
 };
 
 /* BSD socket addresses: length byte, family byte, port, address. */

@@ -119,6 +119,23 @@ print("%.3f" % max(worst, time.monotonic() - last), flush=True)
 """
 
 
+COUNT = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+s.bind((sys.argv[1], int(sys.argv[2])))
+print("up", flush=True)
+s.settimeout(1.2)
+n = 0
+try:
+    while True:
+        s.recv(1 << 16)
+        n += 1
+except socket.timeout:
+    print(n, flush=True)
+"""
+
+
 def port_of(dst):
     return 5005 if "." in dst else 5006
 
@@ -292,6 +309,42 @@ def test_black_hole_udp(lab):
         for (dst, size, df), f in futures.items():
             print(f"recovery of UDP, {size} bytes, {df}, to {dst}: {f.result()} s")
             assert f.result() < 8
+
+
+def arrivals(road, dst, size, port):
+    """How many of 40 datagrams of this size with DF arrive."""
+    p = road.b.python_bg(COUNT, dst, port, stdout=subprocess.PIPE)
+    assert p.stdout.readline().strip() == b"up"
+    road.a.python_bg(BLAST, dst, port, size, 0.2, "df").wait(timeout=30)
+    return int(p.stdout.readline())
+
+
+def test_a_fixed_mtu_is_a_remedy(lab):
+    """Datagrams alone, to a peer that answers nothing, by a path that says nothing: it has to be said."""
+    road = Road(lab, icmp=False, probes=False)
+    road.narrow(1300)
+    for dst, me, knob, spi, least in ((B, A, "net.inet.ipsec.pmtu_max", 0x1000, 552),
+                                      (B6, A6, "net.inet6.ipsec6.pmtu_max", 0x1010, 1280)):
+        sizes = [1350, 8192] if ":" in dst else [1350]  # outer fragments of IPv4 have no DF
+        assert [arrivals(road, dst, n, 7100) for n in sizes] == [0] * len(sizes)
+        # For all peers ...
+        road.a.run(netlab.TESTUDO, "sysctl", f"{knob}=1300")
+        wait_for("the setting", lambda: arrivals(road, dst, 1350, 7101) > 10)
+        with road.near.capture() as c:
+            assert min(arrivals(road, dst, n, 7102) for n in sizes) > 10
+        assert 1200 < max(len(p.raw) for p in c.packets() if p.src == me) <= 1300 + 14
+        road.a.run(netlab.TESTUDO, "sysctl", f"{knob}=1")
+        wait_for("the least", lambda: arrivals(road, dst, 1350, 7103) > 10 and
+                 road.mtu(dst) == least)
+        road.a.run(netlab.TESTUDO, "sysctl", f"{knob}=0")
+        wait_for("no setting", lambda: arrivals(road, dst, 1350, 7104) == 0)
+        # ... and for one SA.
+        road.a.setkey(f"update {me} {dst} esp {spi} -o mtu=1290;")
+        with road.near.capture() as c:
+            assert min(arrivals(road, dst, n, 7105) for n in sizes) > 10
+        assert 1200 < max(len(p.raw) for p in c.packets() if p.src == me) <= 1290 + 14
+        assert road.mtu(dst) == 1500
+        tcp(road.a, road.b, dst, size=200_000)
 
 
 def test_icmp_is_believed(lab):

@@ -80,6 +80,7 @@ static const struct row {
     {TDO_KNOB_ICMP_PMTU, BOTH("icmp_pmtu"), RANGE, 1, 0, 1},
     {TDO_KNOB_ICMP_LIMIT, IP("icmp_limit"), "", RANGE, 100, 0, 100000},
     {TDO_KNOB_ICMP_QUOTE, BOTH("icmp_quote"), RANGE, 1, 0, 1},
+    {TDO_KNOB_PMTU_MAX, BOTH("pmtu_max"), RANGE, 0, 0, 65535},
     {TDO_KNOB_PMTU_PROBE, IP("pmtu_probe"), "", RANGE, 1, 0, 1},
     {TDO_KNOB_REASS_BYTES, IP("reass_bytes"), "", RANGE, 4 << 20, 0, 1 << 30},
     {TDO_KNOB_REASS_DATAGRAMS, IP("reass_datagrams"), "", RANGE, 1024, 4, 65536},

@@ -198,6 +198,7 @@ static const struct {
     {2, 39, -EINVAL, {0}},
     {2, 44, -EINVAL, {0}},
     {2, 46, -EINVAL, {0}},
+    {1, 47, -EINVAL, {0}},
 };
 
 static void

@@ -200,6 +200,34 @@ settings_and_selectors_of_an_sa(void **state)
 	assert_null(strstr(strstr(w->out, "options:") + 1, "options:"));
 }
 
+#define GCM_KEY " -E aes-gcm-16 0x000102030405060708090a0b0c0d0e0f10111213;"
+
+static void
+a_fixed_mtu_of_an_sa(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 esp 4096 -o mtu=1300" GCM_KEY
+				"add 10.0.0.1 10.0.0.2 esp 4097" GCM_KEY),
+	    0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 2);
+	dumped(w, "\toptions: mtu=1300\n");
+	assert_null(strstr(strstr(w->out, "options:") + 1, "options:"));
+	/* An update that says nothing of it leaves it; one that does changes it. */
+	assert_int_equal(run(w, "update 10.0.0.1 10.0.0.2 esp 4096 -lh 100;"), 0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 2);
+	dumped(w, "\toptions: mtu=1300\n");
+	assert_int_equal(run(w, "update 10.0.0.1 10.0.0.2 esp 4096 -o mtu=552;"), 0);
+	assert_int_equal(dump(w, TDO_SADB_DUMP), 2);
+	dumped(w, "\toptions: mtu=552\n");
+	/* Less is never believed of a path of IPv6. */
+	assert_int_equal(run(w, "add ::1 ::2 esp 4096 -o mtu=1279" GCM_KEY), EINVAL);
+	assert_int_equal(run(w, "add ::1 ::2 esp 4096 -o mtu=1280" GCM_KEY), 0);
+	assert_int_equal(run(w, "add 10.0.0.1 10.0.0.2 ah 4096 -o mtu=1500 -A hmac-sha1"
+				" 0x000102030405060708090a0b0c0d0e0f10111213;"),
+	    0);
+}
+
 static void
 d41_ranges_and_type_0_in_policies(void **state)
 {
@@ -402,6 +430,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(settings_and_selectors_of_an_sa, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_fixed_mtu_of_an_sa, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d41_ranges_and_type_0_in_policies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(settings_of_a_policy, setup, teardown),
 	    cmocka_unit_test_setup_teardown(d11_long_request_ids_are_in_dumps, setup, teardown),
