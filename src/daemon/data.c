@@ -62,66 +62,12 @@ log_line(void *ctx, enum tdo_log_level level, const char *line)
 
 /* ---- cover -------------------------------------------------------------------------- */
 
-static struct tdo_covered *
-side_of(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
-{
-	return &d->covered[dir == TDO_DIR_OUT][sel->src.af == TDO_AF_INET6];
-}
-
-static struct tdo_ipc_cover
-cover_of(uint8_t dir, const struct tdo_sel *sel)
-{
-	struct tdo_ipc_cover c;
-
-	memset(&c, 0, sizeof(c)); /* padding too: it goes to another process */
-	c.dir = dir;
-	c.sel = *sel;
-	return c;
-}
-
-static int
-widen(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
-{
-	struct tdo_covered *side = side_of(d, dir, sel);
-	struct tdo_ipc_cover c;
-	int r;
-
-	/* Covers of a side that covers everything are all the same. */
-	if (side->all) {
-		side->untold++;
-		return 0;
-	}
-	c = cover_of(dir, sel);
-	r = tdo_parentlink_ask(&d->parent, TDO_IPC_COVER_ADD, &c, sizeof(c));
-	if (r < 0)
-		return r;
-	side->told++;
-	side->all = r > 0;
-	return 0;
-}
-
-static void
-narrow(struct tdo_process *d, uint8_t dir, const struct tdo_sel *sel)
-{
-	struct tdo_covered *side = side_of(d, dir, sel);
-	struct tdo_ipc_cover c;
-
-	if (side->untold > 0) {
-		side->untold--;
-		return;
-	}
-	c = cover_of(dir, sel);
-	/* Not waited for: a cover that stays is no leak, only more packets to look at. */
-	(void)tdo_parentlink_tell(&d->parent, TDO_IPC_COVER_DEL, &c, sizeof(c));
-	/* With the last one the side becomes exact again. */
-	if (side->told > 0 && --side->told == 0)
-		side->all = false;
-}
-
 static int
 cover_widen(void *ctx, const struct tdo_sp_param *sp)
 {
-	return tdo_cover_needed(sp) ? widen(ctx, sp->dir, &sp->sel) : 0;
+	struct tdo_process *d = ctx;
+
+	return tdo_cover_needed(sp) ? tdo_covering_widen(&d->covering, sp->dir, &sp->sel) : 0;
 }
 
 static void
@@ -131,7 +77,7 @@ cover_narrow(void *ctx, const struct tdo_sp_param *sp)
 
 	tdo_journal_sp_gone(&d->journal, sp);
 	if (tdo_cover_needed(sp))
-		narrow(d, sp->dir, &sp->sel);
+		tdo_covering_narrow(&d->covering, sp->dir, &sp->sel);
 }
 
 static int
@@ -194,7 +140,7 @@ static int
 bare_add(void *ctx, const struct tdo_sel *sel)
 {
 	struct tdo_process *d = ctx;
-	int r = widen(d, TDO_DIR_IN, sel);
+	int r = tdo_covering_widen(&d->covering, TDO_DIR_IN, sel);
 
 	if (r == 0 && sel->src.af == TDO_AF_INET6 && d->bare_ip6++ == 0)
 		bare_reassemble(d);
@@ -206,7 +152,7 @@ bare_del(void *ctx, const struct tdo_sel *sel)
 {
 	struct tdo_process *d = ctx;
 
-	narrow(d, TDO_DIR_IN, sel);
+	tdo_covering_narrow(&d->covering, TDO_DIR_IN, sel);
 	if (sel->src.af == TDO_AF_INET6 && --d->bare_ip6 == 0)
 		bare_reassemble(d);
 }
@@ -276,6 +222,23 @@ high_slot(void *ctx, const struct tdo_sa_param *sa)
 }
 
 /* ---- hooks of the PF_KEY server ----------------------------------------------------- */
+
+/* Policies that come together are covered together. */
+static void
+row_begins(void *ctx, const uint8_t *row, size_t len)
+{
+	struct tdo_process *d = ctx;
+
+	tdo_covering_expect_row(&d->covering, row, len);
+}
+
+static void
+row_ends(void *ctx)
+{
+	struct tdo_process *d = ctx;
+
+	tdo_covering_end(&d->covering);
+}
 
 static void
 messages_processed(void *ctx)
@@ -426,7 +389,8 @@ make_engine(struct tdo_process *d)
 static int
 make_servers(struct tdo_process *d)
 {
-	struct tdo_keyserver_hooks hooks = {messages_processed, spd_changed, spd_client_gone, d};
+	struct tdo_keyserver_hooks hooks = {
+	    row_begins, row_ends, messages_processed, spd_changed, spd_client_gone, d};
 	struct tdo_pfkey_config pc = {
 	    .mem = tdo_heap, .engine = d->engine, .wake = tdo_keyserver_wake};
 	int rc;
@@ -673,6 +637,7 @@ loop(struct tdo_process *d)
 		tdo_probing_tick(&d->probing, tdo_clock_now());
 		tdo_keyserver_flush(d->keys);
 		tdo_ctlserver_reap(d->ctl);
+		tdo_covering_flush(&d->covering);
 	}
 }
 
@@ -709,6 +674,7 @@ tdo_data_main(const struct tdo_data_env *env)
 	d->env = env;
 	d->epfd = -1;
 	d->started = tdo_clock_now();
+	tdo_covering_init(&d->covering, &d->parent);
 	tdo_bare_init(&d->bare, &bare_ops, d);
 	/* One engine handle is the control thread's, for queued packets. */
 	d->nworkers = env->conf->workers;

@@ -354,15 +354,19 @@ tdo_fence_flush(struct tdo_fence *f)
 }
 
 int
-tdo_fence_add(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel)
+tdo_fence_add(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel, size_t n)
 {
-	int r = tdo_cover_add(f->cover, dir, sel);
+	size_t done;
+	int r = 0;
 
+	for (done = 0; r == 0 && done < n; done++)
+		r = tdo_cover_add(f->cover, dir, &sel[done]);
 	if (r < 0)
-		return r;
-	r = tdo_fence_flush(f);
-	if (r < 0)
-		(void)tdo_cover_del(f->cover, dir, sel);
+		done--;
+	else
+		r = tdo_fence_flush(f);
+	while (r < 0 && done > 0)
+		(void)tdo_cover_del(f->cover, dir, &sel[--done]);
 	return r;
 }
 

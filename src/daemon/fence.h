@@ -53,8 +53,8 @@ void tdo_fence_close(struct tdo_fence *f);
 /* Removes all tables. */
 void tdo_fence_remove(struct tdo_fence *f);
 
-/* 0 or -errno; on success in force.  After an error nothing of it counts. */
-int tdo_fence_add(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel);
+/* n selectors of a direction.  0 or -errno; on success in force.  After an error none counts. */
+int tdo_fence_add(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel, size_t n);
 int tdo_fence_default(struct tdo_fence *f, uint8_t af, bool all);
 /* 0, -EINVAL or -ENOENT.  Carried out by the next flush. */
 int tdo_fence_del(struct tdo_fence *f, enum tdo_dir dir, const struct tdo_sel *sel);

@@ -18,6 +18,7 @@
 #define NARROW_DELAY   (50 * TDO_SEC / 1000) /* removals are collected for that long */
 #define SEND_TIMEOUT   5000                  /* ms; a data process that does not read is dead */
 #define PACKETS_AT_ONE 64
+#define COVERS_MAX     (TDO_IPC_COVERS * sizeof(struct tdo_ipc_cover))
 
 /* ---- sending ------------------------------------------------------------------------ */
 
@@ -104,28 +105,51 @@ narrow_later(struct tdo_parent *p)
 
 /* As tdo_fence_add(); 1 when all packets of the side are covered, whatever is added. */
 static int
-added(struct tdo_fence *f, const struct tdo_ipc_cover *c)
+added(struct tdo_fence *f, const struct tdo_ipc_cover *first, const struct tdo_sel *sel, size_t n)
 {
-	int r = tdo_fence_add(f, (enum tdo_dir)c->dir, &c->sel);
+	int r = tdo_fence_add(f, (enum tdo_dir)first->dir, sel, n);
 	const struct tdo_cover *m = tdo_fence_cover(f);
 
-	return r == 0 ? tdo_cover_covers_all(m, (enum tdo_dir)c->dir, c->sel.src.af) : r;
+	return r == 0 ? tdo_cover_covers_all(m, (enum tdo_dir)first->dir, sel->src.af) : r;
 }
 
 static int
-on_cover(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
+on_cover_add(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
 {
-	struct tdo_fence *f = p->attach.fence;
-	struct tdo_ipc_cover c;
+	size_t n = len / sizeof(struct tdo_ipc_cover);
+	struct tdo_sel sel[TDO_IPC_COVERS];
+	struct tdo_ipc_cover c, first;
+	const uint8_t *at = body;
 	int r;
 
-	memcpy(&c, body, sizeof(c));
-	if (!cover_ok(&c))
-		return -EPROTO;
-	if (h->type == TDO_IPC_COVER_ADD)
-		r = added(f, &c);
-	else
-		r = tdo_fence_del(f, (enum tdo_dir)c.dir, &c.sel);
+	memcpy(&first, at, sizeof(first));
+	for (size_t i = 0; i < n; i++, at += sizeof(c)) {
+		memcpy(&c, at, sizeof(c));
+		if (!cover_ok(&c) || c.dir != first.dir || c.sel.src.af != first.sel.src.af)
+			return -EPROTO;
+		sel[i] = c.sel;
+	}
+	r = added(p->attach.fence, &first, sel, n);
+	narrow_later(p);
+	return h->seq != 0 ? reply(p, h, r) : 0;
+}
+
+static int
+on_cover_del(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len)
+{
+	struct tdo_ipc_cover c;
+	const uint8_t *at = body;
+	int r = 0;
+
+	for (; len > 0; len -= sizeof(c), at += sizeof(c)) {
+		int one;
+
+		memcpy(&c, at, sizeof(c));
+		if (!cover_ok(&c))
+			return -EPROTO;
+		one = tdo_fence_del(p->attach.fence, (enum tdo_dir)c.dir, &c.sel);
+		r = r < 0 ? r : one;
+	}
 	narrow_later(p);
 	return h->seq != 0 ? reply(p, h, r) : 0;
 }
@@ -263,9 +287,10 @@ static const struct verb {
 	int (*run)(struct tdo_parent *p, const struct tdo_ipc_hdr *h, const void *body, size_t len);
 	size_t min, max;
 	bool after_ready;
+	bool array; /* a multiple of min */
 } verbs[] = {
-    [TDO_IPC_COVER_ADD] = {on_cover, sizeof(struct tdo_ipc_cover), 0, false},
-    [TDO_IPC_COVER_DEL] = {on_cover, sizeof(struct tdo_ipc_cover), 0, false},
+    [TDO_IPC_COVER_ADD] = {on_cover_add, sizeof(struct tdo_ipc_cover), COVERS_MAX, .array = true},
+    [TDO_IPC_COVER_DEL] = {on_cover_del, sizeof(struct tdo_ipc_cover), COVERS_MAX, .array = true},
     [TDO_IPC_COVER_DEFAULT] = {on_default, sizeof(struct tdo_ipc_default), 0, false},
     [TDO_IPC_STATUS] = {on_status, 0, 0, false},
     [TDO_IPC_READY] = {on_ready, 0, 0, false},
@@ -292,7 +317,8 @@ perform(struct tdo_parent *p, size_t len)
 		return -EPROTO;
 	v = &verbs[h.type];
 	max = v->max ? v->max : v->min;
-	if (body < v->min || body > max || (v->after_ready && !p->ready))
+	if (body < v->min || body > max || (v->after_ready && !p->ready) ||
+	    (v->array && body % v->min != 0))
 		return -EPROTO;
 	return v->run(p, &h, p->buf + sizeof(h), body);
 }

@@ -256,8 +256,12 @@ take_message(struct client *c, const uint8_t *msg, size_t len)
 static int
 take_packet(struct client *c, const uint8_t *p, size_t len)
 {
+	struct tdo_keyserver *ks = c->server;
+	bool row = c->privileged && tdo_pfkey_rows(c->end) && tdo_sadb_row_next(p, len) < len;
 	int count = 0;
 
+	if (row)
+		ks->hooks.row_begins(ks->hooks.ctx, p, len);
 	do {
 		bool cut = tdo_pfkey_rows(c->end) && count < TDO_SADB_ROW_MSGS - 1;
 		size_t n = cut ? tdo_sadb_row_next(p, len) : len;
@@ -267,6 +271,8 @@ take_packet(struct client *c, const uint8_t *p, size_t len)
 		len -= n;
 		count++;
 	} while (len > 0);
+	if (row)
+		ks->hooks.row_ends(ks->hooks.ctx);
 	return count;
 }
 

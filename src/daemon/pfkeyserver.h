@@ -16,6 +16,9 @@
 struct tdo_keyserver;
 
 struct tdo_keyserver_hooks {
+	/* A packet of a privileged client with several messages, before they are processed ... */
+	void (*row_begins)(void *ctx, const uint8_t *row, size_t len);
+	void (*row_ends)(void *ctx); /* ... and after it */
 	/* Messages were processed: write down what changed before they are answered. */
 	void (*processed)(void *ctx);
 	/* A client sent a message that changes the SPD. */

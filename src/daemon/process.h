@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "daemon/bare.h"
+#include "daemon/covering.h"
 #include "daemon/ctlserver.h"
 #include "daemon/data.h"
 #include "daemon/journal.h"
@@ -15,14 +16,8 @@
 #include "daemon/worker.h"
 #include "os/sandbox.h"
 
-/* What the parent covers of one direction and family. */
-struct tdo_covered {
-	uint64_t told, untold; /* covers that it knows of, and that it need not know of */
-	bool all;              /* all packets: more covers change nothing */
-};
-
 struct tdo_process {
-	struct tdo_covered covered[2][2];
+	struct tdo_covering covering;
 	unsigned most;    /* SAs and policies since memory was given back */
 	tdo_ns shrunk_at; /* less than half of them are left since then */
 	const struct tdo_data_env *env;

@@ -9,8 +9,9 @@
  *         uses the descriptors that it inherits by fork.
  *
  * A message is one datagram of a SOCK_SEQPACKET pair: struct tdo_ipc_hdr and a body of
- * exactly the size that its type has.  Every size is checked; a message of a wrong size,
- * type or direction ends the process that sent it (it is broken or taken over).
+ * exactly the size that its type has, or a multiple of it where an array is said.  Every size is
+ * checked; a message of a wrong size, type or direction ends the process that sent it (it is broken
+ * or taken over).
  */
 #ifndef TDO_IPC_PROTO_H
 #define TDO_IPC_PROTO_H
@@ -20,11 +21,12 @@
 enum tdo_ipc_type {
 	/* data -> parent, answered by REPLY with the same seq, COVER_DEL unless that is 0 */
 	/*
-	 * struct tdo_ipc_cover: in force in the kernel when answered.  Answer 1: so is every
-	 * other one of its direction and family, until each that was added is deleted.
+	 * struct tdo_ipc_cover[] of one direction and family: all in force in the kernel when
+	 * answered, or none.  Answer 1: so is every other one of its direction and family, until
+	 * each that was added is deleted.
 	 */
 	TDO_IPC_COVER_ADD = 1,
-	TDO_IPC_COVER_DEL,     /* struct tdo_ipc_cover: may be carried out later */
+	TDO_IPC_COVER_DEL,     /* struct tdo_ipc_cover[]: may be carried out later */
 	TDO_IPC_COVER_DEFAULT, /* struct tdo_ipc_default */
 	TDO_IPC_STATUS,        /* asks for STATUS_REPLY */
 	/* data -> parent, not answered */
@@ -56,6 +58,8 @@ struct tdo_ipc_hdr {
 };
 
 #define TDO_IPC_MSG_MAX (128 * 1024)
+
+#define TDO_IPC_COVERS 128 /* in one message, at most */
 
 struct tdo_ipc_cover {
 	uint8_t dir; /* enum tdo_dir: OUT divert, IN check clear packets */

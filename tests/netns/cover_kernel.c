@@ -420,7 +420,11 @@ round_of_packets(enum tdo_dir dir)
 		/* Not everything: half of the packets shall have nothing to do with policies. */
 		if (sels[i].src_plen + sels[i].dst_plen < 24)
 			sels[i].proto = 6;
-		must("add", tdo_fence_add(at.fence, dir, &sels[i]));
+	}
+	/* Alone, or several together. */
+	for (int i = 0, n; i < SELECTORS; i += n) {
+		n = tdo_rand(2) ? 1 : SELECTORS - i;
+		must("add", tdo_fence_add(at.fence, dir, &sels[i], (size_t)n));
 	}
 	for (int i = 0; i < PACKETS; i++)
 		check_packet(dir, dir == TDO_DIR_IN || tdo_rand(2));
@@ -447,7 +451,7 @@ many_entries(void)
 	for (int i = 0; i < MANY; i++) {
 		s.dst.b[2] = (uint8_t)(i >> 8);
 		s.dst.b[3] = (uint8_t)i;
-		must("add", tdo_fence_add(at.fence, TDO_DIR_OUT, &s));
+		must("add", tdo_fence_add(at.fence, TDO_DIR_OUT, &s, 1));
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;

@@ -131,6 +131,25 @@ def test_covered_packets_go_into_the_tun(lab):
     wait_for("narrowed", lambda: a.ping("20.1.1.1", 1) == 1 and a.ping("fd20::1", 1) == 1)
 
 
+def test_covers_come_and_go_together(lab):
+    w, a, b, d = attached(lab)
+    each = [cover(OUT, "10.1.1.1/32", f"20.1.1.{i}/32") for i in range(1, 129)]
+    before = d.status()["cover_entries"]
+    assert d.call(ADD, b"".join(each)) == 0
+    assert d.status()["cover_entries"] == before + 128
+    with w.capture() as c:
+        assert a.ping("20.1.1.1", 1) == 0
+    assert_no_clear(c)
+    # Of both directions and families, for it is not said when.
+    assert d.call(ADD, cover(IN, "fd20::1/128", "fd10::1/128")) == 0
+    assert d.call(DEL, b"".join(each[:-1]) + cover(IN, "fd20::1/128", "fd10::1/128")) == 0
+    assert d.status()["cover_entries"] == before + 1
+    # One that is not there is said, the others go all the same.
+    assert d.call(DEL, cover(OUT, "10.1.1.1/32", "20.1.1.1/32") + each[-1]) == -2
+    assert d.status()["cover_entries"] == before
+    wait_for("clear packets", lambda: a.ping("20.1.1.1", 1) == 1)
+
+
 def test_packets_sent_again_leave(lab):
     """The socket for clear packets: neither diverted nor stopped; the protected one: not tracked."""
     w, a, b, d = attached(lab)
@@ -214,6 +233,14 @@ def test_addresses_are_told(lab):
     struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/33", "20.1.1.1/32"),
     struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/24", "20.1.1.1/32"),
     struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/32", "fd20::1/128"),
+    struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/32", "20.1.1.1/32") + b"\0",
+    struct.pack("=II", ADD, 1) + 129 * cover(OUT, "10.1.1.1/32", "20.1.1.1/32"),
+    struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/32", "20.1.1.1/32") +
+    cover(IN, "20.1.1.1/32", "10.1.1.1/32"),
+    struct.pack("=II", ADD, 1) + cover(OUT, "10.1.1.1/32", "20.1.1.1/32") +
+    cover(OUT, "fd10::1/128", "fd20::1/128"),
+    struct.pack("=II", DEL, 1) + cover(OUT, "10.1.1.1/32", "20.1.1.1/32") +
+    cover(OUT, "10.1.1.1/33", "20.1.1.1/32"),
     struct.pack("=II", DEFAULT, 1) + b"\x05\x01", struct.pack("=II", READY, 0),
     struct.pack("=II", VERDICT, 0) + b"\0" * 9, struct.pack("=II", LOG, 0),
     struct.pack("=II", LOG, 0) + b"\x09text", struct.pack("=II", VERDICT, 0) + b"\0\0\0\0\2\0\0\0",
