@@ -90,7 +90,7 @@ tdo_ah_init(
 	x.esn = (sa->flags & TDO_SAF_ESN) != 0;
 	if ((x.esn && !x.authenticated) || (!x.numbered && (x.esn || x.iv_counter)))
 		return -EINVAL;
-	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
+	tdo_engine_random(e, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
 	sa->fmt = x;
 	sa->out = &tdo_ah_out;

@@ -143,6 +143,7 @@ tdo_engine_free(struct tdo_engine *e)
 	for (unsigned i = 0; i < e->cfg.nworkers; i++)
 		tdo_worker_free(e->worker[i]);
 	tdo_wipe(&e->hash_key, sizeof(e->hash_key));
+	tdo_wipe(&e->random, sizeof(e->random));
 	tdo_line_free(&mem, e, sizeof(*e));
 }
 

@@ -102,6 +102,13 @@ struct tdo_tunnel_plan {
 	bool label_kept;
 };
 
+/* A stock of random bytes, so that not every few of them are a system call. */
+struct tdo_random_pool {
+	uint8_t bytes[512]; /* refilled from engine->cfg.random */
+	unsigned left;
+	uint32_t epoch; /* when it was filled */
+};
+
 struct tdo_worker {
 	struct tdo_engine *engine;
 	unsigned index;
@@ -113,9 +120,7 @@ struct tdo_worker {
 	_Atomic uint64_t used[2][TDO_USED_SLOTS]; /* [out]: packets by tdo_used_slot() */
 	struct tdo_offender_slot offender[TDO_REASON_COUNT];
 	struct tdo_blame_table blame;
-	uint8_t random_pool[512]; /* refilled from engine->cfg.random */
-	unsigned random_left;
-	uint32_t random_epoch; /* when the pool was filled */
+	struct tdo_random_pool random;
 	uint16_t ip_id;
 	struct tdo_tunnel_plan tunnel; /* of the last packet that got an outer header */
 	struct tdo_acquire_ring *acquire;
@@ -132,6 +137,7 @@ struct tdo_engine {
 	_Atomic bool faulty;                     /* test_replay or test_integrity is set */
 	_Atomic uint32_t random_epoch; /* random bytes of an earlier one are not used any more */
 	tdo_ns random_since;           /* when it began */
+	struct tdo_random_pool random; /* of the control thread */
 	uint64_t last_uid;             /* of an SA */
 	struct tdo_sad *sad;
 	struct tdo_spd *spd;
@@ -286,7 +292,8 @@ bool tdo_acquire_was_refused(const struct tdo_engine *e, uint64_t key, tdo_ns si
 
 /* The place of a drop; proto: of the header that was removed or put on, other than IPsec: none. */
 enum tdo_at tdo_at_of(uint8_t proto, bool out);
-/* n random bytes from the worker's pool. */
+/* n random bytes from the pool of the control thread, of the worker. */
+void tdo_engine_random(struct tdo_engine *e, void *buf, size_t n);
 void tdo_worker_random(struct tdo_worker *w, void *buf, size_t n);
 /* Drops p: verdict, counter, per-SA and per-policy counter, last offender. */
 void tdo_worker_drop(

@@ -64,7 +64,7 @@ tdo_esp_init(
 	set_service(&x, sa->flags, enc, auth);
 	if ((x.esn && !x.authenticated) || (!x.numbered && (x.icv_len || x.esn || x.iv_counter)))
 		return -EINVAL;
-	e->cfg.random(e->cfg.random_ctx, &x.iv_base, sizeof(x.iv_base));
+	tdo_engine_random(e, &x.iv_base, sizeof(x.iv_base));
 	x.outer_len = (uint8_t)tdo_tunnel_len(&sa->id);
 	x.tfc = sa->tfc != 0;
 	sa->fmt = x;

@@ -199,7 +199,7 @@ random64(struct tdo_engine *e)
 {
 	uint64_t v;
 
-	e->cfg.random(e->cfg.random_ctx, &v, sizeof(v));
+	tdo_engine_random(e, &v, sizeof(v));
 	return v;
 }
 

@@ -48,7 +48,7 @@ tdo_worker_free(struct tdo_worker *w)
 	tdo_blame_free(e, &w->blame);
 	tdo_event_ring_free(w);
 	tdo_ipcomp_work_free(w);
-	tdo_wipe(w->random_pool, sizeof(w->random_pool));
+	tdo_wipe(&w->random, sizeof(w->random));
 	tdo_line_free(&e->cfg.mem, w, sizeof(*w));
 }
 
@@ -78,27 +78,38 @@ tdo_worker_resume(struct tdo_worker *w)
 
 /* ---- random bytes ------------------------------------------------------------------- */
 
-void
-tdo_worker_random(struct tdo_worker *w, void *buf, size_t n)
+static void
+draw(struct tdo_engine *e, struct tdo_random_pool *p, void *buf, size_t n)
 {
-	struct tdo_engine *e = w->engine;
 	uint32_t epoch = atomic_load_explicit(&e->random_epoch, memory_order_relaxed);
 	uint8_t *from;
 
-	if (n > sizeof(w->random_pool)) {
+	if (n > sizeof(p->bytes)) {
 		e->cfg.random(e->cfg.random_ctx, buf, n);
 		return;
 	}
-	if (n > w->random_left || epoch != w->random_epoch) {
-		w->random_epoch = epoch;
-		e->cfg.random(e->cfg.random_ctx, w->random_pool, sizeof(w->random_pool));
-		w->random_left = sizeof(w->random_pool);
+	if (n > p->left || epoch != p->epoch) {
+		p->epoch = epoch;
+		e->cfg.random(e->cfg.random_ctx, p->bytes, sizeof(p->bytes));
+		p->left = sizeof(p->bytes);
 	}
 	/* What was given out does not stay here. */
-	w->random_left -= (unsigned)n;
-	from = w->random_pool + w->random_left;
+	p->left -= (unsigned)n;
+	from = p->bytes + p->left;
 	memcpy(buf, from, n);
 	memset(from, 0, n);
+}
+
+void
+tdo_worker_random(struct tdo_worker *w, void *buf, size_t n)
+{
+	draw(w->engine, &w->random, buf, n);
+}
+
+void
+tdo_engine_random(struct tdo_engine *e, void *buf, size_t n)
+{
+	draw(e, &e->random, buf, n);
 }
 
 /* ---- drops -------------------------------------------------------------------------- */

@@ -172,7 +172,17 @@ random_bytes_are_used_once(void **state)
 	tdo_worker_random(w, big, sizeof(big));
 	assert_memory_not_equal(big + 984, zero, 16);
 	tdo_worker_random(w, big, 512);
-	assert_memory_equal(w->random_pool, (uint8_t[512]){0}, 512);
+	assert_memory_equal(w->random.bytes, (uint8_t[512]){0}, 512);
+	/* The control thread has a stock of its own. */
+	for (unsigned i = 0; i < 200; i++) {
+		tdo_engine_random(c.e, seen[i], 16);
+		assert_memory_not_equal(seen[i], zero, 16);
+		for (unsigned j = 0; j < i; j++)
+			assert_memory_not_equal(seen[i], seen[j], 16);
+	}
+	assert_memory_equal(w->random.bytes, (uint8_t[512]){0}, 512);
+	assert_memory_equal(c.e->random.bytes + c.e->random.left, ((uint8_t[512]){0}),
+	    sizeof(c.e->random.bytes) - c.e->random.left);
 }
 
 /* random_int: what a worker has in stock is replaced after that time. */
@@ -185,19 +195,19 @@ random_bytes_in_stock_are_replaced(void **state)
 	(void)state;
 	ctl_pass(&c, 1);
 	tdo_worker_random(w, got, 12);
-	memcpy(stock, w->random_pool, 100);
+	memcpy(stock, w->random.bytes, 100);
 	ctl_pass(&c, 58);
 	tdo_worker_random(w, got, 12);
-	assert_memory_equal(w->random_pool, stock, 100);
+	assert_memory_equal(w->random.bytes, stock, 100);
 	ctl_pass(&c, 3);
 	tdo_worker_random(w, got, 12);
-	assert_memory_not_equal(w->random_pool, stock, 100);
-	assert_int_equal(w->random_left, sizeof(w->random_pool) - 12);
+	assert_memory_not_equal(w->random.bytes, stock, 100);
+	assert_int_equal(w->random.left, sizeof(w->random.bytes) - 12);
 	assert_int_equal(tdo_knob_set(c.e, TDO_KNOB_RANDOM_INT, TDO_AF_INET, 5), 0);
-	memcpy(stock, w->random_pool, 100);
+	memcpy(stock, w->random.bytes, 100);
 	ctl_pass(&c, 6);
 	tdo_worker_random(w, got, 12);
-	assert_memory_not_equal(w->random_pool, stock, 100);
+	assert_memory_not_equal(w->random.bytes, stock, 100);
 }
 
 /* ---- acquires ---- */
