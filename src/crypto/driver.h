@@ -14,11 +14,10 @@
 #include "crypto/mem.h"
 #include "testudo/crypto.h"
 
-#define TDO_DRIVER_MAX    5
-#define TDO_SESSION_ALIGN 16 /* of a session's ctx */
-#define TDO_ICV_MAX       32 /* longest ICV of the table */
-#define TDO_AEAD_HLEN     8  /* header of an AEAD with ESN: SPI, low half */
-#define TDO_CCM_HDR_MAX   44 /* header of AES-CCM: ipsec-mb takes no more */
+#define TDO_DRIVER_MAX  5
+#define TDO_ICV_MAX     32 /* longest ICV of the table */
+#define TDO_AEAD_HLEN   8  /* header of an AEAD with ESN: SPI, low half */
+#define TDO_CCM_HDR_MAX 44 /* header of AES-CCM: ipsec-mb takes no more */
 
 /* The operations are of any sessions that have this function. */
 typedef void (*tdo_process_fn)(unsigned worker, struct tdo_op *ops, unsigned n);
@@ -40,6 +39,8 @@ struct tdo_driver {
 	    unsigned key_len);
 	/* Bytes it needs behind struct tdo_session. */
 	size_t (*session_size)(const void *state, const struct tdo_session_param *p);
+	/* What struct tdo_session is to be aligned to; NULL: TDO_ANY_ALIGN is enough. */
+	size_t (*session_align)(const struct tdo_session_param *p);
 	/*
 	 * Fills s->ctx (zeroed) and s->process; p is checked and supported, p->twin is of the
 	 * same driver.  0 or -ENOMEM; after a failure session_fini is called as well.
@@ -61,12 +62,12 @@ struct tdo_crypto {
 	struct tdo_driver_slot slot[TDO_DRIVER_MAX]; /* in order of priority */
 };
 
-/* Starts on a cache line, half of which is left to what the driver reads for each packet. */
+/* Half a cache line, so that another half is left to what the driver reads for each packet. */
 struct tdo_session {
 	tdo_process_fn process;
 	const struct tdo_driver_slot *slot;
 	struct tdo_block block;
-	_Alignas(TDO_SESSION_ALIGN) uint8_t ctx[]; /* the driver's part */
+	_Alignas(TDO_ANY_ALIGN) uint8_t ctx[]; /* the driver's part */
 };
 
 extern const struct tdo_driver tdo_driver_ipsecmb, tdo_driver_openssl, tdo_driver_nettle,

@@ -26,7 +26,7 @@ stop(void *state)
 static int
 make_manager(const struct tdo_mem *mem, struct mb_manager *m)
 {
-	void *p = tdo_block_alloc(mem, imb_get_mb_mgr_size(), &m->block);
+	void *p = tdo_block_alloc(mem, imb_get_mb_mgr_size(), TDO_CACHE_LINE, &m->block);
 	IMB_ARCH arch = IMB_ARCH_NONE;
 
 	if (p == NULL)
@@ -50,7 +50,8 @@ start(const struct tdo_crypto_config *cfg, void **ret_state)
 {
 	struct tdo_block block;
 	struct mb_state *st = tdo_block_alloc(&cfg->mem,
-	    sizeof(*st) + (cfg->nworkers + (size_t)1) * sizeof(struct mb_manager), &block);
+	    sizeof(*st) + (cfg->nworkers + (size_t)1) * sizeof(struct mb_manager), TDO_ANY_ALIGN,
+	    &block);
 	int err = 0;
 
 	if (st == NULL)
@@ -89,6 +90,12 @@ session_size(const void *state, const struct tdo_session_param *p)
 	return is_gcm(p->enc) ? tdo_mb_gcm_size(p) : tdo_mb_job_size(p);
 }
 
+static size_t
+session_align(const struct tdo_session_param *p)
+{
+	return is_gcm(p->enc) ? TDO_CACHE_LINE : TDO_ANY_ALIGN;
+}
+
 static int
 session_init(void *state, const struct tdo_session_param *p, struct tdo_session *s)
 {
@@ -107,5 +114,6 @@ const struct tdo_driver tdo_driver_ipsecmb = {
     .stop = stop,
     .supports = supports,
     .session_size = session_size,
+    .session_align = session_align,
     .session_init = session_init,
 };

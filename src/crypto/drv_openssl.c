@@ -106,7 +106,7 @@ static int
 start(const struct tdo_crypto_config *cfg, void **ret_state)
 {
 	struct tdo_block block;
-	struct ossl_state *st = tdo_block_alloc(&cfg->mem, sizeof(*st), &block);
+	struct ossl_state *st = tdo_block_alloc(&cfg->mem, sizeof(*st), TDO_ANY_ALIGN, &block);
 	int err;
 
 	if (st == NULL)

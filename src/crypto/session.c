@@ -78,19 +78,20 @@ tdo_session_make(struct tdo_crypto *c, const struct tdo_driver_slot *slot,
     const struct tdo_session_param *param, struct tdo_session **ret)
 {
 	struct tdo_session_param p = *param;
+	const struct tdo_driver *d = slot->driver;
 	struct tdo_block block;
 	struct tdo_session *s;
 	int err;
 
 	if (p.twin && p.twin->slot != slot)
 		p.twin = NULL;
-	s = tdo_block_alloc(
-	    &c->cfg.mem, sizeof(*s) + slot->driver->session_size(slot->state, &p), &block);
+	s = tdo_block_alloc(&c->cfg.mem, sizeof(*s) + d->session_size(slot->state, &p),
+	    d->session_align ? d->session_align(&p) : TDO_ANY_ALIGN, &block);
 	if (s == NULL)
 		return -ENOMEM;
 	s->slot = slot;
 	s->block = block;
-	err = slot->driver->session_init(slot->state, &p, s);
+	err = d->session_init(slot->state, &p, s);
 	if (err) {
 		tdo_session_free(s);
 		return err;
