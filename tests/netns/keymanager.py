@@ -6,6 +6,7 @@ keymanager.py refuse SECONDS         gives up after SECONDS
 Says "up", then "acquire", then "done", then goes on reading.
 """
 import os
+import select
 import socket
 import struct
 import sys
@@ -44,6 +45,14 @@ def receive(s, kind):
             return m
 
 
+def wait(s, seconds):
+    """Reads and forgets what comes meanwhile; ends with the daemon."""
+    end = time.monotonic() + float(seconds)
+    while select.select([s], [], [], max(0, end - time.monotonic()))[0]:
+        if not s.recv(1 << 16):
+            sys.exit("the daemon hung up")
+
+
 def say(text):
     print(text, flush=True)
 
@@ -59,7 +68,7 @@ def main():
     addrs = extensions(m)
     say("acquire")
     if sys.argv[1] == "refuse":
-        time.sleep(float(sys.argv[2]))
+        wait(s, sys.argv[2])
         s.send(message(ACQUIRE, seq=seq, err=110))
     else:
         # The peer's half first, as IKE does: an SPI for what comes in.
@@ -70,7 +79,7 @@ def main():
         m = receive(s, GETSPI)
         spi = struct.unpack(">I", extensions(m)[SA][4:8])[0]
         assert m[2] == 0 and 0xc0000000 <= spi <= 0xcfffffff
-        time.sleep(float(sys.argv[2]))
+        wait(s, sys.argv[2])
         key = bytes.fromhex(sys.argv[4])
         s.send(message(ADD, ext(SA, struct.pack(">I", int(sys.argv[3], 0)) + bytes([4, 1, 0, 20]) +
                                 bytes(4)),

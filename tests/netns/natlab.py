@@ -305,60 +305,66 @@ class Streams:
         assert said == [b"all", b"all"], b"\n".join(said).decode()
 
 
-# Sends numbered datagrams every few milliseconds and echoes, or only counts, what comes.  On
-# SIGTERM says how many came and for how long at most nothing did, in milliseconds.
+# Sends a numbered datagram every TICK seconds, or echoes what comes.  On SIGTERM says how many came and how many
+# were missing in a row at most, which does not depend on how busy the machine is.  Senders are stopped first.
+TICK, TICKS = 0.01, 60
 TICKER = """
 import select, signal, socket, sys, time
-mine, peer, port, send, echo = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
-stopped = False
+mine, peer, port, send, tick = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+stopped, patience = False, 0
 
 def stop(*_):
-    global stopped
-    stopped = True
+    global stopped, patience
+    stopped, patience = True, time.monotonic() + 10
 
 signal.signal(signal.SIGTERM, stop)
 s = socket.socket(socket.AF_INET6 if ":" in mine else socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((mine, port))
 print("up", flush=True)
-count, last, gap, due, n = 0, None, 0, time.monotonic(), 0
-while not stopped:
+count, last, missing, due, n = 0, None, 0, time.monotonic(), 0
+# The sender goes on until enough has come back.
+while not stopped or (send and count < int(sys.argv[6]) and time.monotonic() < patience):
     now = time.monotonic()
     if send and now >= due:
-        due, n = now + 0.01, n + 1
+        due, n = now + tick, n + 1
         try:
             s.sendto(b"%d" % n, (peer, port))
         except OSError:
             pass
-    if select.select([s], [], [], 0.005)[0]:
+    # All that is there, before more is sent: what waits for this process is not missing.
+    while select.select([s], [], [], max(0, due - time.monotonic()) if send else tick)[0]:
         try:
             d = s.recv(2048)
         except OSError:
-            continue
-        now = time.monotonic()
+            break
+        count, got = count + 1, int(d)
         if last is not None:
-            gap = max(gap, now - last)
-        last, count = now, count + 1
-        if echo:
+            missing = max(missing, got - last - 1)
+        last = got
+        if not send:
             try:
                 s.sendto(d, (peer, port))
             except OSError:
                 pass
-gap = max(gap, time.monotonic() - last) if last is not None else 1e6
-print(count, int(gap * 1000), flush=True)
+        if send and time.monotonic() >= due + 5 * tick:
+            break
+if send:
+    missing = max(missing, n - (last or 0))
+print(count, missing, flush=True)
 """
 
 
 class Ticker:
-    def __init__(self, host, mine, peer, port, send=True, echo=False):
-        self.p = host.python_bg(TICKER, mine, peer, port, int(send), int(echo), stdout=subprocess.PIPE)
+    def __init__(self, host, mine, peer, port, send=True):
+        self.p = host.python_bg(TICKER, mine, peer, port, int(send), TICK, TICKS, stdout=subprocess.PIPE)
         assert self.p.stdout.readline().strip() == b"up"
 
     def stop(self):
-        """(datagrams, longest pause in seconds) of what arrived."""
+        """(datagrams that arrived, longest pause in seconds of the sender's)"""
         self.p.terminate()
-        count, gap = self.p.stdout.readline().split()
+        count, missing = self.p.stdout.readline().split()
         self.p.wait(timeout=10)
-        return int(count), int(gap) / 1000
+        return int(count), int(missing) * TICK
 
 
 # Somebody who owns a port and knows nothing of ESP: answers what comes and says how much and what.

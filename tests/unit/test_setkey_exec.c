@@ -49,7 +49,6 @@ setup(void **state)
 	t->x = (struct exec){.client = &t->client,
 	    .names = &tdo_names_numeric,
 	    .opt.with_line = true,
-	    .patience_ms = 300,
 	    .out = open_memstream(&t->out, &t->out_len)};
 	*state = t;
 	return 0;
@@ -440,6 +439,7 @@ no_answer_is_silent(void **state)
 {
 	struct fixture *t = *state;
 
+	t->x.patience_ms = 1;
 	assert_int_equal(run(t, "flush;"), 0);
 	assert_int_equal(tdo_exec_wait(&t->x), 0);
 	assert_int_equal(t->x.n, 0);
@@ -595,6 +595,7 @@ half_a_dump_is_an_error(void **state)
 {
 	struct fixture *t = *state;
 
+	t->x.patience_ms = 1; /* nothing more comes */
 	entry(t, 2, 300, TDO_SA_MATURE);
 	assert_int_equal(tdo_exec_dump(&t->x, 0, 0), -ETIMEDOUT);
 	assert_int_equal(tdo_exec_dump(&t->x, 0, 0), 0); /* no answer at all is silence */
@@ -681,7 +682,7 @@ long_file(struct fixture *t, bool rows)
 		serve(t->peer);
 	}
 	if (rows)
-		assert_int_equal(tdo_client_ask_rows(&t->client, 1000), 0);
+		assert_int_equal(tdo_client_ask_rows(&t->client, EXEC_PATIENCE_MS), 0);
 	assert_int_equal(t->client.rows, rows);
 	for (size_t i = 0; i < N; i++)
 		memcpy(text + i * (sizeof(line) - 1), line, sizeof(line));
@@ -719,7 +720,7 @@ packets_are_not_shared_with_a_daemon_that_does_not_know(void **state)
 
 	answer(t, TDO_SADB_X_TDO_ROWS, 77, PID + 1, 0); /* of somebody else */
 	answer(t, TDO_SADB_X_TDO_ROWS, 1, PID, EINVAL);
-	assert_int_equal(tdo_client_ask_rows(&t->client, 1000), 0);
+	assert_int_equal(tdo_client_ask_rows(&t->client, EXEC_PATIENCE_MS), 0);
 	assert_false(t->client.rows);
 	m = request(t);
 	assert_int_equal(m.base.type, TDO_SADB_X_TDO_ROWS);
