@@ -42,8 +42,7 @@ class Nat:
         self.clients = [lab.host(f"c{i}") for i in range(clients)]
         self.inside.plug(self.nat, "10.7.0.1/24", "fd07::1/64", dev="in")
         self.outside.plug(self.nat, *self.both(OUTSIDE), dev="out")
-        self.nat.sysctl("net.ipv4.ip_forward", 1)
-        self.nat.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.nat.forward()
         for i, c in enumerate(self.clients):
             c.dev = self.inside.plug(c, *self.both(CLIENTS[i]))
             c.address("lo", f"{INNER[i][4]}/32", f"{INNER[i][6]}/128")

@@ -53,9 +53,8 @@ class Host:
         self.procs = []
         sh("ip", "netns", "add", name)
         self.ip("link", "set", "lo", "up")
-        self.sysctl("net.ipv6.conf.all.accept_dad", 0, check=False)
-        self.sysctl("net.ipv6.conf.default.accept_dad", 0, check=False)
-        self.sysctl("net.ipv6.conf.default.accept_ra", 0, check=False)
+        self.sysctls("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
+                     "net.ipv6.conf.default.accept_ra=0", check=False)
 
     def argv(self, *argv):
         return ("nsenter", f"--net=/run/netns/{self.name}") + tuple(map(str, argv))
@@ -82,16 +81,24 @@ class Host:
     def ip(self, *argv, **kw):
         return sh("ip", "-n", self.name, *map(str, argv), **kw)
 
-    def sysctl(self, name, value, check=True):
-        self.run("sysctl", "-qw", f"{name}={value}", check=check)
+    def ips(self, *commands):
+        """Several commands of ip, by one process."""
+        sh("ip", "-n", self.name, "-batch", "-", input="\n".join(commands))
+
+    def sysctl(self, name, value):
+        self.sysctls(f"{name}={value}")
+
+    def sysctls(self, *words, check=True):
+        self.run("sysctl", "-qw", *words, check=check)
+
+    def forward(self):
+        self.sysctls("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
     def nft(self, text):
         self.run("nft", "-f", "-", input=text)
 
     def address(self, dev, *addresses):
-        for a in addresses:
-            words = ["addr", "add", a, "dev", dev]
-            self.ip(*(words + (["nodad"] if ":" in a else [])))
+        self.ips(*(f"addr add {a} dev {dev}" + (" nodad" if ":" in a else "") for a in addresses))
 
     # ---- testudo ----
 
@@ -288,9 +295,7 @@ class Wire:
     def __init__(self, lab, name, mtu=1500):
         self.lab, self.name, self.mtu = lab, name, mtu
         self.host = Host(lab, name)
-        self.host.ip("link", "add", "br0", "type", "bridge")
-        self.host.ip("link", "set", "br0", "addrgenmode", "none")
-        self.host.ip("link", "set", "br0", "up")
+        self.host.ips("link add br0 type bridge", "link set br0 addrgenmode none", "link set br0 up")
         self.legs = 0
 
     def plug(self, host, *addresses, dev=None):
@@ -299,8 +304,7 @@ class Wire:
         port = f"p{self.legs}"
         self.legs += 1
         host.ip("link", "add", dev, "type", "veth", "peer", "name", port, "netns", self.name)
-        self.host.ip("link", "set", port, "addrgenmode", "none")
-        self.host.ip("link", "set", port, "mtu", self.mtu, "master", "br0", "up")
+        self.host.ips(f"link set {port} addrgenmode none", f"link set {port} mtu {self.mtu} master br0 up")
         host.ip("link", "set", "dev", dev, "mtu", self.mtu, "up")
         host.address(dev, *addresses)
         return dev
@@ -453,8 +457,7 @@ class Lab:
                     os.kill(int(pid), signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-        for h in everyone:
-            sh("ip", "netns", "del", h.name, check=False)
+        sh("ip", "-force", "-batch", "-", input="".join(f"netns del {h.name}\n" for h in everyone), check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -468,10 +471,8 @@ def two_hosts(lab, four=True, six=True, mtu=1500):
     for h, mine, other, mine6, other6 in ((a, "10.1.1.1", "20.1.1.1", "fd10::1", "fd20::1"),
                                           (b, "20.1.1.1", "10.1.1.1", "fd20::1", "fd10::1")):
         dev = w.plug(h, *([f"{mine}/32"] if four else []), *([f"{mine6}/128"] if six else []))
-        if four:
-            h.ip("route", "add", other, "dev", dev, "src", mine)
-        if six:
-            h.ip("-6", "route", "add", other6, "dev", dev, "src", mine6)
+        h.ips(*([f"route add {other} dev {dev} src {mine}"] if four else []),
+              *([f"route add {other6} dev {dev} src {mine6}"] if six else []))
         h.dev = dev
     return w, a, b
 
@@ -487,16 +488,13 @@ def two_gateways(lab, mtu=1500):
         gw.dev = w.plug(gw, f"20.0.0.{i}/24", f"fd20::{i}/64")
         lan.plug(gw, f"10.0.{i}.1/24", f"fd0{i}::1/64", dev="lan")
         h.dev = lan.plug(h, f"10.0.{i}.5/24", f"fd0{i}::5/64")
-        h.ip("route", "add", "default", "via", f"10.0.{i}.1")
-        h.ip("-6", "route", "add", "default", "via", f"fd0{i}::1")
-        gw.sysctl("net.ipv4.ip_forward", 1)
-        gw.sysctl("net.ipv6.conf.all.forwarding", 1)
+        h.ips(f"route add default via 10.0.{i}.1", f"route add default via fd0{i}::1")
+        gw.forward()
         gw.lan = lan
         gws.append(gw)
         hosts.append(h)
     for i, j in ((1, 2), (2, 1)):
-        gws[i - 1].ip("route", "add", f"10.0.{j}.0/24", "via", f"20.0.0.{j}")
-        gws[i - 1].ip("-6", "route", "add", f"fd0{j}::/64", "via", f"fd20::{j}")
+        gws[i - 1].ips(f"route add 10.0.{j}.0/24 via 20.0.0.{j}", f"route add fd0{j}::/64 via fd20::{j}")
     return w, gws, hosts
 
 
@@ -510,10 +508,7 @@ def leaf_and_router(lab):
     server = lab.host("server")
     server.dev = far.plug(server, "10.0.9.9/24", "fd09::9/64")
     far.plug(router, "10.0.9.1/24", "fd09::1/64", dev="far")
-    leaf.ip("route", "add", "default", "via", "10.0.1.1")
-    leaf.ip("-6", "route", "add", "default", "via", "fd01::1")
-    server.ip("route", "add", "default", "via", "10.0.9.1")
-    server.ip("-6", "route", "add", "default", "via", "fd09::1")
-    router.sysctl("net.ipv4.ip_forward", 1)
-    router.sysctl("net.ipv6.conf.all.forwarding", 1)
+    leaf.ips("route add default via 10.0.1.1", "route add default via fd01::1")
+    server.ips("route add default via 10.0.9.1", "route add default via fd09::1")
+    router.forward()
     return w, leaf, router, server

@@ -230,8 +230,7 @@ def test_hub_between_two_spokes(lab, shape):
         s.ip("-6", "route", "add", "fd00::/12", "via", "fd20::9", "src", f"fd0{i}::1")
         hub.ip("route", "add", f"10.0.{i}.0/24", "via", f"20.0.0.{i}")
         hub.ip("-6", "route", "add", f"fd0{i}::/64", "via", f"fd20::{i}")
-    hub.sysctl("net.ipv4.ip_forward", 1)
-    hub.sysctl("net.ipv6.conf.all.forwarding", 1)
+    hub.forward()
     for h in (hub, s1, s2):
         h.start()
     for i, s in ((1, s1), (2, s2)):

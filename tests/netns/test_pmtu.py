@@ -30,8 +30,7 @@ class Road:
             host.ip("route", "add", "default", "via", f"172.16.{n}.1", "src", mine)
             host.ip("-6", "route", "add", "default", "via", f"fd16:{n}::1", "src", mine6)
             host.dev = dev
-        self.r.sysctl("net.ipv4.ip_forward", 1)
-        self.r.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.r.forward()
         if not icmp:
             self.r.nft(NO_ICMP)
         for h in (self.a, self.b):
