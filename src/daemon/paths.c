@@ -547,8 +547,8 @@ tdo_paths_tcp_sent(struct tdo_paths *p, const struct tdo_addr *dst, const struct
 	x = find(p, dst);
 	if (x != NULL && x->watched) {
 		testify(p, x, tdo_witness_sent(&x->tcp, s, now), 0, now);
-		if (whole != NULL && x->limit != 0 && whole->size > x->limit &&
-		    tdo_witness_longer(&x->tcp, whole, now)) {
+		if (whole != NULL && x->limit != 0 && x->limit < x->link &&
+		    whole->size > x->limit && tdo_witness_longer(&x->tcp, whole, now)) {
 			/* What the sizes are was reckoned with the padding of another one. */
 			if (x->tcp.canary.size > x->link)
 				x->tcp.canary.size = x->link;
