@@ -15,7 +15,8 @@ build: deps
 	@ninja -C $(BUILD)
 
 check: build
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@# Tests in namespaces mostly wait.
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --num-processes $$((2 * $$(nproc)))
 
 check-kernel: build
 	@tools/deps --kernel

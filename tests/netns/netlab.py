@@ -147,6 +147,11 @@ class Host:
         with open(self.log_path) as f:
             return f.read()
 
+    def logs_once(self, text):
+        """The line is there, or comes: what the data process says takes its way through the parent."""
+        wait_for(f"'{text}' in the log", lambda: text in self.log())
+        assert self.log().count(text) == 1
+
     def setkey(self, text, *options, check=True):
         """Feeds statements to setkey -c; with check, any output of it is a failure."""
         out = self.run(SETKEY, *options, "-c", input=text, check=check)

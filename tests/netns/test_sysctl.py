@@ -174,7 +174,7 @@ def test_enabled_and_used(host, sysctl):
     sysctl.ok("-q", "net.inet6.ipsec6.enabled=0")
     said = host.setkey(f"spdadd {A} {B} any -P out ipsec esp/transport//require;", check=False)
     assert "Operation not supported" in said
-    assert host.log().count("IPsec is switched off (net.inet.ipsec.enabled is 0)") == 1
+    host.logs_once("IPsec is switched off (net.inet.ipsec.enabled is 0)")
     assert host.run(netlab.SETKEY, "-DP").strip() == "No SPD entries."
     sysctl.ok("-q", "net.inet.ipsec.enabled=1")
     host.setkey(f"spdadd {A} {B} any -P out ipsec esp/transport//require;")
@@ -212,7 +212,7 @@ def test_faults(lab):
     assert a.ping(B, 2) == 0
     assert b.drops("in-icv-mismatch") == 2
     for name in names:
-        assert a.log().count(f"{name} is 1: from now on") == 1
+        a.logs_once(f"{name} is 1: from now on")
     checks = json.loads(a.run(netlab.TESTUDO, "doctor", "--json", check=False))["checks"]
     assert [c["text"] for c in checks if c["check"] == "settings" and c["verdict"] == "warn"] == [
         "net.inet.ipsec.test_integrity is set: peers drop what this host sends"]
