@@ -382,20 +382,30 @@ fx_copy(const struct tdo_pkt *p)
 	return c;
 }
 
-struct tdo_pkt *
-fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload)
+uint32_t
+fx_udp_build(uint8_t *b, struct rng *r, const struct tdo_addr *src, const struct tdo_addr *dst,
+    uint32_t payload)
 {
-	struct tdo_ip_hdr h = {
-	    .src = fx_addr(src), .dst = fx_addr(dst), .ttl = 61, .proto = TDO_IPPROTO_UDP};
-	unsigned hlen = tdo_ip_hlen(h.src.af);
-	struct tdo_pkt *p = fx_pkt_new(hlen + 8 + payload);
-	uint8_t *udp = tdo_pkt_data(p) + hlen;
+	struct tdo_ip_hdr h = {.src = *src, .dst = *dst, .ttl = 61, .proto = TDO_IPPROTO_UDP};
+	unsigned hlen = tdo_ip_hlen(src->af);
+	uint8_t *udp = b + hlen;
 
-	tdo_ip_build(tdo_pkt_data(p), &h, 8 + payload);
+	tdo_ip_build(b, &h, 8 + payload);
 	tdo_put_be16(udp, 1000);
 	tdo_put_be16(udp + 2, 2000);
 	tdo_put_be16(udp + 4, (uint16_t)(8 + payload));
+	tdo_put_be16(udp + 6, 0);
 	rng_fill(r, udp + 8, payload);
+	return hlen + 8 + payload;
+}
+
+struct tdo_pkt *
+fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload)
+{
+	struct tdo_addr a = fx_addr(src), b = fx_addr(dst);
+	struct tdo_pkt *p = fx_pkt_new(tdo_ip_hlen(a.af) + 8 + payload);
+
+	fx_udp_build(tdo_pkt_data(p), r, &a, &b, payload);
 	return p;
 }
 

@@ -80,6 +80,9 @@ void fx_pkt_set(struct tdo_pkt *p, const void *bytes, uint32_t len);
 struct tdo_pkt *fx_copy(const struct tdo_pkt *p);
 /* A packet of UDP with random payload; ports 1000 and 2000. */
 struct tdo_pkt *fx_udp(struct rng *r, const char *src, const char *dst, uint32_t payload);
+/* The same into memory; returns its length. */
+uint32_t fx_udp_build(uint8_t *b, struct rng *r, const struct tdo_addr *src,
+    const struct tdo_addr *dst, uint32_t payload);
 /* Such a packet after it went out. */
 struct tdo_pkt *fx_send(struct fx *f, const char *src, const char *dst, uint32_t payload);
 

@@ -5,17 +5,11 @@
 #define TDO_TESTS_IPCOMP_COMMON_H
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/be.h"
 #include "engine/ipcomp.h"
-#include "fixture.h"
+#include "engine_case.h"
 #include "mem.h"
 #include "wire/ip.h"
 
@@ -28,25 +22,6 @@ enum { CPI_DEFLATE = 2, SPI = 10000, IPIP = TDO_IPPROTO_IPIP, IPV6 = TDO_IPPROTO
 static const char *const host[2][2] = {{"10.0.0.1", "10.0.0.2"}, {"2001:db8::1", "2001:db8::2"}};
 static const char *const gate[2][2] = {
     {"192.0.2.1", "192.0.2.2"}, {"2001:db8:a::1", "2001:db8:a::2"}};
-
-static struct fx f;
-
-static inline int
-open_engine(void **state)
-{
-	(void)state;
-	memset(&f, 0, sizeof(f));
-	fx_open(&f, NULL);
-	return 0;
-}
-
-static inline int
-close_engine(void **state)
-{
-	(void)state;
-	fx_close(&f);
-	return 0;
-}
 
 /* ---- SAs, policies, packets ----------------------------------------------------------- */
 
@@ -145,15 +120,6 @@ assert_same(const struct tdo_pkt *p, struct copy *c)
 	assert_int_equal(p->len, c->len);
 	assert_memory_equal(tdo_pkt_data(p), c->b, c->len);
 	free(c->b);
-}
-
-static inline void
-assert_dropped(struct tdo_pkt *p, enum tdo_reason r)
-{
-	assert_int_equal(p->verdict, TDO_VERDICT_DROP);
-	assert_string_equal(
-	    tdo_reason_info((enum tdo_reason)p->reason)->name, tdo_reason_info(r)->name);
-	fx_pkt_free(p);
 }
 
 /* The IPComp header is where the parser says, with this contents. */

@@ -205,7 +205,7 @@ other_cpis_have_no_sa(void **state)
 	for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		p = with_cpi(none[i]);
 		in(p);
-		assert_dropped(p, TDO_REASON_IN_NO_SA);
+		expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_NO_SA);
 	}
 	/* That of the SA itself is understood, whatever this end would send. */
 	p = with_cpi(SPI);
@@ -359,23 +359,23 @@ states_and_lifetimes_count(void **state)
 	fx_knob(&f, TDO_KNOB_IPCOMP_ENABLE, 0);
 	p = echo(false, 500, false);
 	out(p);
-	assert_dropped(p, TDO_REASON_OUT_DISABLED);
+	expect(p, TDO_VERDICT_DROP, TDO_REASON_OUT_DISABLED);
 	fx_knob(&f, TDO_KNOB_IPCOMP_ENABLE, 1);
 	p = echo(false, 500, false);
 	out(p);
 	fx_knob(&f, TDO_KNOB_IPCOMP_ENABLE, 0);
 	in(p);
-	assert_dropped(p, TDO_REASON_IN_DISABLED);
+	expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_DISABLED);
 	fx_knob(&f, TDO_KNOB_IPCOMP_ENABLE, 1);
 	p = echo(false, 500, false);
 	out(p);
 	assert_int_equal(p->verdict, TDO_VERDICT_SEND);
 	/* Two packets were sent: neither this one comes in nor another one goes. */
 	in(p);
-	assert_dropped(p, TDO_REASON_IN_SA_EXPIRED);
+	expect(p, TDO_VERDICT_DROP, TDO_REASON_IN_SA_EXPIRED);
 	p = echo(false, 500, false);
 	out(p);
-	assert_dropped(p, TDO_REASON_OUT_SA_EXPIRED);
+	expect(p, TDO_VERDICT_DROP, TDO_REASON_OUT_SA_EXPIRED);
 	/* What does not get an IPComp header uses nothing up. */
 	assert_false(goes_compressed(echo(false, 5, false), TDO_IPPROTO_ICMP));
 }

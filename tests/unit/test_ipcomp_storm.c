@@ -5,49 +5,25 @@
  * with -Db_sanitize=thread and address.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/addr.h"
-#include "fixture.h"
-#include "mem.h"
+#include "storm.h"
 #include "testudo/comp.h"
 #include "wire/ip.h"
 
-enum { WORKERS = 3, FLOWS = 4, BURST = 16, LEN_MAX = 3000, SPI = 10000, STEPS = 3000 };
+enum { FLOWS = 4, BURST = 16, LEN_MAX = 3000, SPI = 10000, STEPS = 3000 };
 
-static struct tdo_engine *engine;
-static struct tdo_crypto *crypto;
-static _Atomic bool stop;
 static _Atomic uint64_t npacked, nbare, narrived, nwrong;
 
 struct thread {
-	pthread_t id;
-	struct tdo_worker *w;
-	struct rng rng;
-	struct tdo_pkt *p[BURST];
+	struct storm_thread s;
 	uint8_t original[BURST][LEN_MAX];
 	uint32_t len[BURST];
 };
-
-static void
-random_bytes(void *ctx, void *buf, size_t len)
-{
-	static _Atomic uint64_t state;
-	struct rng r = {atomic_fetch_add(&state, 0x1234567)};
-
-	(void)ctx;
-	rng_fill(&r, buf, len);
-}
 
 /* Flows 0 and 1: transport mode; 2 and 3: in tunnels. */
 static void
@@ -67,16 +43,16 @@ static void
 make(struct thread *t, unsigned i)
 {
 	struct tdo_ip_hdr h = {.ttl = 61, .proto = TDO_IPPROTO_TCP};
-	uint32_t payload = 20 + rng_below(&t->rng, LEN_MAX - 100);
+	uint32_t payload = 20 + rng_below(&t->s.rng, LEN_MAX - 100);
 	uint8_t *b = t->original[i];
-	unsigned step = 1 + rng_below(&t->rng, 40);
+	unsigned step = 1 + rng_below(&t->s.rng, 40);
 
-	ends(rng_below(&t->rng, FLOWS), false, &h.src, &h.dst);
+	ends(rng_below(&t->s.rng, FLOWS), false, &h.src, &h.dst);
 	tdo_ip_build(b, &h, payload);
 	for (uint32_t k = 0; k < payload; k++)
 		b[TDO_IP4_HLEN + k] = (uint8_t)(k / step * 7);
 	t->len[i] = TDO_IP4_HLEN + payload;
-	fx_pkt_set(t->p[i], b, t->len[i]);
+	fx_pkt_set(t->s.p[i], b, t->len[i]);
 }
 
 static void
@@ -87,9 +63,9 @@ round_trip(struct thread *t)
 
 	for (unsigned i = 0; i < BURST; i++)
 		make(t, i);
-	tdo_out(t->w, t->p, BURST, TDO_SEC);
+	tdo_out(t->s.w, t->s.p, BURST, TDO_SEC);
 	for (unsigned i = 0; i < BURST; i++) {
-		struct tdo_pkt *p = t->p[i];
+		struct tdo_pkt *p = t->s.p[i];
 
 		if (p->verdict != TDO_VERDICT_SEND)
 			continue;
@@ -100,7 +76,7 @@ round_trip(struct thread *t)
 		at[n] = i;
 		in[n++] = p;
 	}
-	tdo_in(t->w, in, n, TDO_SEC);
+	tdo_in(t->s.w, in, n, TDO_SEC);
 	for (unsigned i = 0; i < n; i++) {
 		/* An SA may be gone by now; a tunnel's packet is then just IP in IP. */
 		if (in[i]->verdict != TDO_VERDICT_PASS || in[i]->ip.flow.proto == TDO_IPPROTO_IPIP)
@@ -117,12 +93,12 @@ work(void *arg)
 {
 	struct thread *t = arg;
 
-	tdo_worker_resume(t->w);
+	tdo_worker_resume(t->s.w);
 	while (!atomic_load(&stop)) {
 		round_trip(t);
-		tdo_worker_quiesce(t->w);
+		tdo_worker_quiesce(t->s.w);
 	}
-	tdo_worker_idle(t->w);
+	tdo_worker_idle(t->s.w);
 	return NULL;
 }
 
@@ -198,42 +174,28 @@ one_change(struct rng *r)
 static void
 what_comes_out_is_what_went_in(void **state)
 {
-	static struct thread t[WORKERS];
+	static struct thread t[STORM_WORKERS];
 	struct timespec pause = {.tv_nsec = 100000};
-	struct tdo_mem mem = TEST_MEM;
-	struct tdo_crypto_config cc = {.mem = mem, .nworkers = WORKERS};
-	struct tdo_engine_config ec = {.mem = mem, .random = random_bytes, .nworkers = WORKERS};
 	struct rng r = rng_seed_new();
 
 	(void)state;
-	assert_int_equal(tdo_crypto_new(&cc, &crypto), 0);
-	ec.crypto = crypto;
-	assert_int_equal(tdo_engine_new(&ec, &engine), 0);
+	storm_open();
 	add_policies();
-	for (unsigned i = 0; i < WORKERS; i++) {
-		t[i].w = tdo_engine_worker(engine, i);
-		t[i].rng.state = rng_next(&r);
-		for (unsigned k = 0; k < BURST; k++)
-			t[i].p[k] = fx_pkt_new(0);
-		assert_int_equal(pthread_create(&t[i].id, NULL, work, &t[i]), 0);
-	}
+	for (unsigned i = 0; i < STORM_WORKERS; i++)
+		storm_start(&t[i].s, i, &r, work);
 	for (unsigned i = 0; i < rng_rounds(STEPS); i++) {
 		one_change(&r);
 		if (i % 4 == 0)
 			nanosleep(&pause, NULL);
 	}
 	atomic_store(&stop, true);
-	for (unsigned i = 0; i < WORKERS; i++) {
-		pthread_join(t[i].id, NULL);
-		for (unsigned k = 0; k < BURST; k++)
-			fx_pkt_free(t[i].p[k]);
-	}
+	for (unsigned i = 0; i < STORM_WORKERS; i++)
+		storm_join(&t[i].s);
 	printf("# %lu compressed, %lu not, %lu arrived\n", (unsigned long)npacked,
 	    (unsigned long)nbare, (unsigned long)narrived);
 	assert_true(npacked > 0 && narrived > 0);
 	assert_int_equal(nwrong, 0);
-	tdo_engine_free(engine);
-	tdo_crypto_free(crypto);
+	storm_close();
 }
 
 int

@@ -5,41 +5,29 @@
  * policy covers goes in clear, no sequence number of an SA is sent or accepted twice, and what
  * comes out is what went in.  Meaningful above all with -Db_sanitize=thread and address.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/addr.h"
 #include "base/be.h"
-#include "fixture.h"
+#include "storm.h"
 #include "wire/esp.h"
 #include "wire/ip.h"
 #include "wire/udp.h"
 
-#define WORKERS  3
 #define FLOWS    8 /* 0..3 transport, 4, 5 tunnel, 6 transport in a tunnel, 7 unique */
 #define LAYERS   9 /* SAs at a time: one for each flow, and the tunnel of flow 6 */
 #define SPI_BASE 0x1000u
 #define SPIS     3000u /* SAs in all */
 #define SEQS     8192u /* of each */
 #define LIFE     4000u /* packets */
-#define BURST    48u
 #define PAYLOAD  120u
 #define OLD      256u /* packets that come again */
 #define PKT_LEN  400u
 
-static struct tdo_engine *engine;
-static struct tdo_crypto *crypto;
 static _Atomic uint8_t sent[SPIS][SEQS], accepted[SPIS][SEQS];
-static _Atomic bool stop;
 static _Atomic uint64_t nsent, naccepted, nclear, ntwice, nwrong, ndropped;
 
 /* Packets that were sent, from which all workers take copies. */
@@ -51,40 +39,12 @@ static struct {
 	} p[OLD];
 } old = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void *
-mem_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return calloc(1, size);
-}
-
-static void
-mem_free(void *ctx, void *p, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(p);
-}
-
-static void
-random_bytes(void *ctx, void *buf, size_t len)
-{
-	static _Atomic uint64_t state;
-	struct rng r = {atomic_fetch_add(&state, 0x1234567)};
-
-	(void)ctx;
-	rng_fill(&r, buf, len);
-}
-
 /* ---- packets ------------------------------------------------------------------------ */
 
 struct thread {
-	pthread_t id;
-	struct tdo_worker *w;
-	struct rng rng;
-	struct tdo_pkt *p[BURST];
-	uint8_t original[BURST][PKT_LEN];
-	unsigned flow[BURST];
+	struct storm_thread s;
+	uint8_t original[STORM_BURST][PKT_LEN];
+	unsigned flow[STORM_BURST];
 };
 
 static void
@@ -99,18 +59,14 @@ addresses(unsigned flow, struct tdo_addr *src, struct tdo_addr *dst)
 static void
 fill(struct thread *t, unsigned i)
 {
-	struct tdo_ip_hdr h = {.ttl = 61, .proto = TDO_IPPROTO_UDP};
-	uint8_t *b = t->original[i], *udp = b + TDO_IP4_HLEN;
-	uint32_t payload = 8 + rng_below(&t->rng, PAYLOAD);
+	struct tdo_addr src, dst;
+	uint32_t len;
 
-	t->flow[i] = rng_below(&t->rng, FLOWS);
-	addresses(t->flow[i], &h.src, &h.dst);
-	tdo_ip_build(b, &h, 8 + payload);
-	tdo_put_be16(udp, 1000);
-	tdo_put_be16(udp + 2, 2000);
-	tdo_put_be16(udp + 4, (uint16_t)(8 + payload));
-	rng_fill(&t->rng, udp + 8, payload);
-	fx_pkt_set(t->p[i], b, TDO_IP4_HLEN + 8 + payload);
+	t->flow[i] = rng_below(&t->s.rng, FLOWS);
+	addresses(t->flow[i], &src, &dst);
+	len =
+	    fx_udp_build(t->original[i], &t->s.rng, &src, &dst, 8 + rng_below(&t->s.rng, PAYLOAD));
+	fx_pkt_set(t->s.p[i], t->original[i], len);
 }
 
 static bool
@@ -143,7 +99,7 @@ count(_Atomic uint8_t table[SPIS][SEQS], uint32_t spi, uint32_t seq)
 static bool
 goes_out(struct thread *t, const struct tdo_pkt *p)
 {
-	uint32_t spi, seq, slot = rng_below(&t->rng, OLD);
+	uint32_t spi, seq, slot = rng_below(&t->s.rng, OLD);
 
 	if (p->verdict != TDO_VERDICT_SEND) {
 		atomic_fetch_add(p->verdict == TDO_VERDICT_DROP ? &ndropped : &nclear, 1);
@@ -159,7 +115,7 @@ goes_out(struct thread *t, const struct tdo_pkt *p)
 	old.p[slot].len = p->len;
 	memcpy(old.p[slot].bytes, tdo_pkt_data(p), p->len);
 	pthread_mutex_unlock(&old.lock);
-	return rng_below(&t->rng, 4) != 0;
+	return rng_below(&t->s.rng, 4) != 0;
 }
 
 static void
@@ -180,17 +136,17 @@ came_in(const struct tdo_pkt *p, uint32_t spi, uint32_t seq, const uint8_t *orig
 static void
 round_trip(struct thread *t, tdo_ns now)
 {
-	const uint8_t *original[BURST] = {NULL};
-	uint32_t spi[BURST], seq[BURST];
-	struct tdo_pkt *in[BURST];
-	unsigned n = 1 + rng_below(&t->rng, BURST), nin = 0;
+	const uint8_t *original[STORM_BURST] = {NULL};
+	uint32_t spi[STORM_BURST], seq[STORM_BURST];
+	struct tdo_pkt *in[STORM_BURST];
+	unsigned n = 1 + rng_below(&t->s.rng, STORM_BURST), nin = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		fill(t, i);
-	tdo_out(t->w, t->p, n, now);
+	tdo_out(t->s.w, t->s.p, n, now);
 	for (unsigned i = 0; i < n; i++) {
-		struct tdo_pkt *p = t->p[i];
-		unsigned from = rng_below(&t->rng, OLD);
+		struct tdo_pkt *p = t->s.p[i];
+		unsigned from = rng_below(&t->s.rng, OLD);
 
 		if (goes_out(t, p)) {
 			original[nin] = t->original[i];
@@ -207,12 +163,12 @@ round_trip(struct thread *t, tdo_ns now)
 			continue;
 		p->flags = in_udp(p) ? TDO_PKT_UDP_ENCAP : 0;
 		/* A NAT forgets now and then. */
-		if (in_udp(p) && rng_below(&t->rng, 8) == 0)
+		if (in_udp(p) && rng_below(&t->s.rng, 8) == 0)
 			tdo_put_be16(tdo_pkt_data(p) + TDO_IP4_HLEN,
-			    (uint16_t)(4500 + rng_below(&t->rng, 3)));
+			    (uint16_t)(4500 + rng_below(&t->s.rng, 3)));
 		in[nin++] = p;
 	}
-	tdo_in(t->w, in, nin, now);
+	tdo_in(t->s.w, in, nin, now);
 	for (unsigned i = 0; i < nin; i++)
 		came_in(in[i], spi[i], seq[i], original[i]);
 }
@@ -223,16 +179,16 @@ run(void *arg)
 	struct thread *t = arg;
 	tdo_ns now = TDO_SEC;
 
-	tdo_worker_resume(t->w);
+	tdo_worker_resume(t->s.w);
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
 		round_trip(t, now);
-		tdo_worker_quiesce(t->w);
-		if (rng_below(&t->rng, 50) == 0) {
-			tdo_worker_idle(t->w);
-			tdo_worker_resume(t->w);
+		tdo_worker_quiesce(t->s.w);
+		if (rng_below(&t->s.rng, 50) == 0) {
+			tdo_worker_idle(t->s.w);
+			tdo_worker_resume(t->s.w);
 		}
 	}
-	tdo_worker_idle(t->w);
+	tdo_worker_idle(t->s.w);
 	return NULL;
 }
 
@@ -287,7 +243,7 @@ sa_param(struct control *c, unsigned layer, uint32_t spi)
 	p.reqid = layer == 7 ? 77 : 0;
 	p.replay = 32u << rng_below(&c->rng, 8);
 	p.adaptive = rng_below(&c->rng, 2);
-	p.cpu = (uint16_t)rng_below(&c->rng, WORKERS + 1);
+	p.cpu = (uint16_t)rng_below(&c->rng, STORM_WORKERS + 1);
 	p.flags = layer % 2 ? TDO_SAF_ESN : 0;
 	p.has_hard = p.has_soft = true;
 	p.hard.allocations = LIFE / 2 + rng_below(&c->rng, LIFE / 2);
@@ -423,15 +379,9 @@ set_local(void)
 }
 
 static void
-open_engine(void)
+open_all(void)
 {
-	struct tdo_mem mem = {mem_alloc, mem_free, NULL};
-	struct tdo_crypto_config cc = {.mem = mem, .nworkers = WORKERS};
-	struct tdo_engine_config ec = {.mem = mem, .random = random_bytes, .nworkers = WORKERS};
-
-	assert_int_equal(tdo_crypto_new(&cc, &crypto), 0);
-	ec.crypto = crypto;
-	assert_int_equal(tdo_engine_new(&ec, &engine), 0);
+	storm_open();
 	set_local();
 	for (unsigned i = 0; i < FLOWS; i++) {
 		sp_add(TDO_DIR_OUT, i, false);
@@ -442,39 +392,30 @@ open_engine(void)
 static void
 nothing_leaks_or_comes_twice(void **state)
 {
-	static struct thread t[WORKERS];
+	static struct thread t[STORM_WORKERS];
 	struct control c = {.rng = rng_seed_new(), .next = SPI_BASE};
 	double end;
 
 	(void)state;
-	open_engine();
+	open_all();
 	renew(&c);
-	for (unsigned i = 0; i < WORKERS; i++) {
-		t[i].w = tdo_engine_worker(engine, i);
-		t[i].rng.state = rng_next(&c.rng);
-		for (unsigned k = 0; k < BURST; k++)
-			t[i].p[k] = fx_pkt_new(0);
-		assert_int_equal(pthread_create(&t[i].id, NULL, run, &t[i]), 0);
-	}
+	for (unsigned i = 0; i < STORM_WORKERS; i++)
+		storm_start(&t[i].s, i, &c.rng, run);
 	end = seconds() + rng_rounds(1);
 	while (seconds() < end) {
 		change(&c);
 		renew(&c);
 	}
 	atomic_store(&stop, true);
-	for (unsigned i = 0; i < WORKERS; i++) {
-		assert_int_equal(pthread_join(t[i].id, NULL), 0);
-		for (unsigned k = 0; k < BURST; k++)
-			fx_pkt_free(t[i].p[k]);
-	}
+	for (unsigned i = 0; i < STORM_WORKERS; i++)
+		storm_join(&t[i].s);
 	printf("# %llu sent, %llu accepted, %llu dropped, %u SAs\n", (unsigned long long)nsent,
 	    (unsigned long long)naccepted, (unsigned long long)ndropped, c.next - SPI_BASE);
 	assert_true(nsent > 100 && naccepted > 100);
 	assert_true(nclear == 0);
 	assert_true(ntwice == 0);
 	assert_true(nwrong == 0);
-	tdo_engine_free(engine);
-	tdo_crypto_free(crypto);
+	storm_close();
 }
 
 int

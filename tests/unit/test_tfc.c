@@ -20,6 +20,17 @@ add(const char *src, const char *dst, uint8_t mode, const char *enc, const char 
 			  .tfc = {.pad = pad}});
 }
 
+static void
+add_ah_around(void)
+{
+	fx_add_sa(&f, &(struct fx_sa){.src = G,
+			  .dst = H,
+			  .spi = 0x2000,
+			  .satype = TDO_SATYPE_AH,
+			  .mode = TDO_MODE_TRANSPORT,
+			  .auth = "hmac-sha2-512"});
+}
+
 /* Protects a packet of UDP for a path; the finished packet's length.  It comes back as it was. */
 static uint32_t
 send(const char *src, const char *dst, uint32_t payload, uint16_t mtu)
@@ -107,12 +118,7 @@ test_bundle(void **state)
 {
 	policies(A, B, "esp/tunnel/" G "-" H "/require ah/transport//require");
 	add(G, H, TDO_MODE_TUNNEL, "aes-cbc", "hmac-sha1", 65535);
-	fx_add_sa(&f, &(struct fx_sa){.src = G,
-			  .dst = H,
-			  .spi = 0x2000,
-			  .satype = TDO_SATYPE_AH,
-			  .mode = TDO_MODE_TRANSPORT,
-			  .auth = "hmac-sha2-512"});
+	add_ah_around();
 	for (uint16_t mtu = 600; mtu < 1600; mtu = (uint16_t)(mtu + 13))
 		assert_in_range(send(A, B, 40, mtu), mtu - 16u, mtu);
 }
@@ -197,12 +203,7 @@ test_random_fits(void **state)
 {
 	policies(A, B, "esp/tunnel/" G "-" H "/require ah/transport//require");
 	add(G, H, TDO_MODE_TUNNEL, "aes-cbc", "hmac-sha1", 0);
-	fx_add_sa(&f, &(struct fx_sa){.src = G,
-			  .dst = H,
-			  .spi = 0x2000,
-			  .satype = TDO_SATYPE_AH,
-			  .mode = TDO_MODE_TRANSPORT,
-			  .auth = "hmac-sha2-512"});
+	add_ah_around();
 	fx_knob(&f, TDO_KNOB_ESP_RANDPAD, 65535);
 	for (uint32_t n = 1; n < 1300; n += 7)
 		assert_true(send(A, B, n, 1500) <= 1500);
