@@ -3,7 +3,8 @@
  * Traffic selectors (RFC 4301 4.4.1.1): two address prefixes, an upper-layer
  * protocol and two port ranges.  ICMP, ICMPv6 and MH type stand in the source range,
  * the code in the destination range, as setkey(8) has it, and the halves of a GRE key in
- * both; the wildcard is the full range, so type 0 can be selected (D41).
+ * both; the wildcard is the full range, so type 0 can be selected (D41).  Beside TDO_PROTO_ANY
+ * other ranges are those of ports alone: no type, no code, no key is in them.
  */
 #ifndef TESTUDO_SEL_H
 #define TESTUDO_SEL_H

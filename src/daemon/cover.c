@@ -100,14 +100,6 @@ struct proj {
 	struct tuple t;
 };
 
-static bool
-has_ports(uint8_t proto)
-{
-	return proto == TDO_IPPROTO_TCP || proto == TDO_IPPROTO_UDP ||
-	       proto == TDO_IPPROTO_UDPLITE || proto == TDO_IPPROTO_SCTP ||
-	       proto == TDO_IPPROTO_DCCP;
-}
-
 /*
  * Whether "meta l4proto" of nftables can be the protocol that the engine sees: both end at AH,
  * and walk over the other extension headers of IPv6, for which selectors make no sense.
@@ -146,11 +138,11 @@ project(const struct side *sd, const struct tdo_sel *sel)
 		return p;
 	p.shape.kind = TDO_COVER_UPPER;
 	p.t.proto = sel->proto;
-	if (has_ports(sel->proto) && sel->sport.lo == sel->sport.hi) {
+	if (tdo_proto_has_ports(sel->proto) && sel->sport.lo == sel->sport.hi) {
 		p.shape.sport = true;
 		p.t.sport = sel->sport.lo;
 	}
-	if (has_ports(sel->proto) && sel->dport.lo == sel->dport.hi) {
+	if (tdo_proto_has_ports(sel->proto) && sel->dport.lo == sel->dport.hi) {
 		p.shape.dport = true;
 		p.t.dport = sel->dport.lo;
 	}

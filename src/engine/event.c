@@ -171,9 +171,11 @@ populate(const struct tdo_sel *sel, const struct tdo_flow *f, uint8_t pfp)
 	}
 	if (pfp & TDO_PFP_PROTO)
 		s.proto = f->proto;
-	if ((pfp & TDO_PFP_SPORT) && f->has_ports)
+	if (!tdo_flow_shows_ports(f, s.proto))
+		return s;
+	if (pfp & TDO_PFP_SPORT)
 		s.sport = (struct tdo_range){f->sport, f->sport};
-	if ((pfp & TDO_PFP_DPORT) && f->has_ports)
+	if (pfp & TDO_PFP_DPORT)
 		s.dport = (struct tdo_range){f->dport, f->dport};
 	return s;
 }

@@ -120,9 +120,10 @@ populated(const struct tdo_sel *s, const struct tdo_flow *f, uint8_t pfp)
 	if ((pfp & TDO_PFP_PROTO) && s->proto != f->proto)
 		return false;
 	/* A packet without ports has nothing to populate them with: then they do not count. */
-	if ((pfp & TDO_PFP_SPORT) && f->has_ports && !is_exactly(&s->sport, f->sport))
-		return false;
-	return !(pfp & TDO_PFP_DPORT) || !f->has_ports || is_exactly(&s->dport, f->dport);
+	if (!tdo_flow_shows_ports(f, s->proto))
+		return true;
+	return (!(pfp & TDO_PFP_SPORT) || is_exactly(&s->sport, f->sport)) &&
+	       (!(pfp & TDO_PFP_DPORT) || is_exactly(&s->dport, f->dport));
 }
 
 /* What cannot be bettered. */

@@ -27,7 +27,7 @@ addrs_match(const struct tdo_sel *sel, const struct tdo_flow *f)
 static bool
 ports_match(const struct tdo_sel *sel, const struct tdo_flow *f)
 {
-	if (!f->has_ports)
+	if (!tdo_flow_shows_ports(f, sel->proto))
 		return range_any(&sel->sport) && range_any(&sel->dport);
 	return range_has(&sel->sport, f->sport) && range_has(&sel->dport, f->dport);
 }
@@ -60,7 +60,9 @@ tdo_sel_may_match(const struct tdo_sel *sel, const struct tdo_flow *f)
 		return true;
 	if (sel->proto != TDO_PROTO_ANY && sel->proto != f->proto)
 		return false;
-	return !f->has_ports || ports_match(sel, f);
+	if (!f->has_ports && (sel->proto != TDO_PROTO_ANY || tdo_proto_has_ports(f->proto)))
+		return true;
+	return ports_match(sel, f);
 }
 
 bool

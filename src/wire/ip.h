@@ -31,6 +31,24 @@ enum {
 	TDO_IPPROTO_UDPLITE = 136,
 };
 
+static inline bool
+tdo_proto_has_ports(uint8_t proto)
+{
+	return proto == TDO_IPPROTO_TCP || proto == TDO_IPPROTO_UDP ||
+	       proto == TDO_IPPROTO_UDPLITE || proto == TDO_IPPROTO_SCTP ||
+	       proto == TDO_IPPROTO_DCCP;
+}
+
+/*
+ * True when selectors of this protocol can be compared with the ports of the flow.  Those of every
+ * protocol mean ports, and neither types nor keys (RFC 4301 4.4.1.1).
+ */
+static inline bool
+tdo_flow_shows_ports(const struct tdo_flow *flow, uint8_t sel_proto)
+{
+	return flow->has_ports && (sel_proto != TDO_PROTO_ANY || tdo_proto_has_ports(flow->proto));
+}
+
 enum {
 	TDO_IP4_HLEN = 20,
 	TDO_IP6_HLEN = 40,

@@ -444,6 +444,44 @@ d41_type_0_and_the_wildcard_are_two_policies(void **state)
 	fx_pkt_free(q);
 }
 
+/* Ports that are said of every protocol are no types, codes and keys with the same numbers. */
+static void
+d41_a_port_is_no_type(void **state)
+{
+	static const struct row port = {"", 255, R(8, 8), ALL, true, 0, {0}};
+	static const struct row has[] = {
+	    {"TCP", 6, ALL, ALL, true, 16, {0, 8, 0, 9}},
+	    {"UDP", 17, ALL, ALL, true, 8, {0, 8, 0, 9, 0, 8}},
+	    {"SCTP", 132, ALL, ALL, true, 12, {0, 8, 0, 9}},
+	    {"other port", 17, ALL, ALL, false, 8, {0, 9, 0, 8, 0, 8}},
+	    {"echo request", 1, ALL, ALL, false, 8, {8, 0}},
+	    {"ICMPv6", 58, ALL, ALL, false, 8, {8, 0}},
+	    {"MH", 135, ALL, ALL, false, 8, {59, 0, 8}},
+	    {"GRE", 47, ALL, ALL, false, 8, {0x20, 0, 8, 0, 0, 8, 0, 8}},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(has) / sizeof(has[0]); i++)
+		for (unsigned v6 = 0; v6 < 2; v6++)
+			for (enum place place = WHOLE; place < PLACES; place++) {
+				struct tdo_pkt *p = packet(&has[i], v6, place);
+				bool ported = i < 4;
+				bool hidden = place == LATER || place == FIRST_SHORT;
+
+				assert_int_equal(open_engine(NULL), 0);
+				discard_policy(&port, v6, OUT);
+				tdo_out(f.w, &p, 1, f.now);
+				if (p->reason != (ported && hidden ? TDO_REASON_OUT_FRAGMENT
+						     : has[i].covered
+							 ? TDO_REASON_OUT_POLICY_DISCARD
+							 : TDO_REASON_NONE))
+					fail_msg("%s: place %d, IPv%d: reason %u", has[i].what,
+					    (int)place, v6 ? 6 : 4, p->reason);
+				fx_pkt_free(p);
+				assert_int_equal(close_engine(NULL), 0);
+			}
+}
+
 /* RFC 4301 4.4.1.1, docs/decisions/0005: AH, ESP and IPComp are what selectors see. */
 static void
 d06_ipsec_headers_are_protocols_of_their_own(void **state)
@@ -486,6 +524,7 @@ main(void)
 	    cmocka_unit_test(d06_selectors_see_all_upper_protocols),
 	    cmocka_unit_test(d41_icmp_type_0_is_not_the_wildcard),
 	    T(d41_type_0_and_the_wildcard_are_two_policies),
+	    cmocka_unit_test(d41_a_port_is_no_type),
 	    T(d06_ipsec_headers_are_protocols_of_their_own),
 	};
 
