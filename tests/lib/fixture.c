@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/be.h"
 #include "built.h"
+#include "crypto_once.h"
 #include "engine/sad.h"
 #include "hosts.h"
 #include "testudo/comp.h"
@@ -64,7 +65,6 @@ void
 fx_open(struct fx *f, const char *driver)
 {
 	struct tdo_mem mem = {counted_alloc, counted_free, f};
-	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1, .only = driver};
 	struct tdo_engine_config ec = {.mem = mem,
 	    .random = repeatable_random,
 	    .random_ctx = f,
@@ -73,7 +73,7 @@ fx_open(struct fx *f, const char *driver)
 
 	f->rng.state = 1;
 	f->now = 1000 * TDO_SEC;
-	CHECK(tdo_crypto_new(&cc, &f->crypto) == 0);
+	f->crypto = crypto_once_get(driver);
 	ec.crypto = f->crypto;
 	CHECK(tdo_engine_new(&ec, &f->e) == 0);
 	tdo_engine_set_wall(f->e, 1000000000, f->now);
@@ -110,7 +110,7 @@ fx_close(struct fx *f)
 	check_counters(f);
 	tdo_worker_idle(f->w);
 	tdo_engine_free(f->e);
-	tdo_crypto_free(f->crypto);
+	crypto_once_put();
 	CHECK(f->allocated == 0);
 	memset(f, 0, sizeof(*f));
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/addr.h"
+#include "crypto_once.h"
 #include "setkey/parse.h"
 #include "setkey/request.h"
 
@@ -74,7 +75,6 @@ void
 host_open(struct host *h, const char *driver)
 {
 	struct tdo_mem mem = {counted_alloc, counted_free, h};
-	struct tdo_crypto_config cc = {.mem = mem, .nworkers = 1, .only = driver};
 	struct tdo_engine_config ec = {.mem = mem,
 	    .random = random_bytes,
 	    .random_ctx = h,
@@ -85,7 +85,7 @@ host_open(struct host *h, const char *driver)
 	struct tdo_pfkey_config pc = {.mem = mem};
 
 	*h = (struct host){.rng = {1}, .now = 1000 * TDO_SEC};
-	CHECK(tdo_crypto_new(&cc, &h->crypto) == 0);
+	h->crypto = crypto_once_get(driver);
 	ec.crypto = h->crypto;
 	CHECK(tdo_engine_new(&ec, &h->e) == 0);
 	pc.engine = h->e;
@@ -101,7 +101,7 @@ host_close(struct host *h)
 	tdo_worker_idle(h->w);
 	tdo_pfkey_free(h->pfkey);
 	tdo_engine_free(h->e);
-	tdo_crypto_free(h->crypto);
+	crypto_once_put();
 	CHECK(h->allocated == 0);
 }
 
