@@ -294,6 +294,12 @@ def udp(client, server, address, size, port=5003, timeout=2.0, src=""):
         p.wait()
 
 
+def all_drops(*hosts):
+    """All but packets that were too big, whose senders learned something (of fragments by the first), and probes."""
+    return [(h.name, d["name"], d["count"]) for h in hosts for d in h.stats()["drops"]
+            if d["count"] and d["name"] not in ("too-big-df", "too-big-untold", "in-path-mtu-probe")]
+
+
 class Wire:
     """An Ethernet segment; the namespace is the third person."""
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import netlab
-from netlab import tcp, tcp_fails, udp
+from netlab import all_drops, tcp, tcp_fails, udp
 
 AH, ESP, COMP = 51, 50, 108
 HOST = {4: ("10.1.1.1", "20.1.1.1"), 6: ("fd10::1", "fd20::1")}
@@ -121,12 +121,6 @@ def traffic(a, b, A, B):
     tcp(b, a, A)
     udp(a, b, B, 1200)
     udp(b, a, A, 20000)
-
-
-def all_drops(*hosts):
-    """All but packets that were too big, whose senders learned something, and probes."""
-    return [(h.name, d["name"], d["count"]) for h in hosts for d in h.stats()["drops"]
-            if d["count"] and d["name"] not in ("too-big-df", "in-path-mtu-probe")]
 
 
 @pytest.mark.parametrize("af", [4, 6])
