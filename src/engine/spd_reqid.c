@@ -43,11 +43,11 @@ reqid_used(const struct tdo_engine *e, uint32_t reqid)
 	return tdo_sad_reqid_used(e, reqid);
 }
 
-/* True when one of the first n requests of sp has this reqid. */
+/* True when a request of sp has this reqid: one that was picked, or is the user's. */
 static bool
-in_requests(const struct tdo_sp *sp, unsigned n, uint32_t reqid)
+in_requests(const struct tdo_sp *sp, uint32_t reqid)
 {
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < sp->param.nreq; i++)
 		if (sp->param.req[i].reqid == reqid)
 			return true;
 	return false;
@@ -55,7 +55,7 @@ in_requests(const struct tdo_sp *sp, unsigned n, uint32_t reqid)
 
 /* Round the 16-bit numbers first, because old clients know no others. */
 static uint32_t
-pick_reqid(struct tdo_engine *e, const struct tdo_sp *sp, unsigned i)
+pick_reqid(struct tdo_engine *e, const struct tdo_sp *sp)
 {
 	struct tdo_spd *d = e->spd;
 	uint32_t id;
@@ -63,13 +63,13 @@ pick_reqid(struct tdo_engine *e, const struct tdo_sp *sp, unsigned i)
 	for (unsigned try = 0; try < REQIDS_16 && d->nreqids16 < REQIDS_16; try++) {
 		id = d->next_reqid;
 		d->next_reqid = id == REQID_16_LAST ? REQID_FIRST : id + 1;
-		if (!reqid_used(e, id) && !in_requests(sp, i, id))
+		if (!reqid_used(e, id) && !in_requests(sp, id))
 			return id;
 	}
 	do {
 		id = d->next_reqid32;
 		d->next_reqid32 = id == UINT32_MAX ? REQID_16_LAST + 1 : id + 1;
-	} while (reqid_used(e, id) || in_requests(sp, i, id));
+	} while (reqid_used(e, id) || in_requests(sp, id));
 	return id;
 }
 
@@ -94,7 +94,7 @@ tdo_spd_pick_reqids(struct tdo_engine *e, struct tdo_sp *sp, const struct tdo_sp
 		if (o && same_request(o, q) && is_picked(o))
 			q->reqid = o->reqid;
 		else
-			q->reqid = pick_reqid(e, sp, i);
+			q->reqid = pick_reqid(e, sp);
 	}
 }
 

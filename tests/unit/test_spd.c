@@ -686,6 +686,8 @@ static void
 d11_picked_reqids_avoid_manual_ones(void **state)
 {
 	struct tdo_sa_param sa = ctl_sa("192.0.2.1", "192.0.2.2", 1000, 1);
+	struct tdo_sp_param p = ctl_sp(TDO_DIR_OUT, "10.0.0.0", 8, "20.0.0.0", 8);
+	struct tdo_sp_info info;
 
 	(void)state;
 	tdo_worker_idle(tdo_engine_worker(c.e, 0));
@@ -697,6 +699,15 @@ d11_picked_reqids_avoid_manual_ones(void **state)
 		assert_int_equal(add_unique((uint16_t)(i + 3), 0), 0x4000 + i);
 	assert_int_equal(add_unique(0xc003, 0), 0x10002);
 	assert_int_equal(add_unique(0xc004, 0), 0x10004);
+	/* Also one that a later request of the same policy has. */
+	p.sel.dport = (struct tdo_range){0xc005, 0xc005};
+	p.nreq = 2;
+	p.req[1] = p.req[0];
+	p.req[0].level = p.req[1].level = TDO_LEVEL_UNIQUE;
+	p.req[1].reqid = 0x10005;
+	assert_int_equal(tdo_sp_add(c.e, &p, c.now, &info, NULL), 0);
+	assert_int_equal(info.param.req[0].reqid, 0x10006);
+	assert_int_equal(info.param.req[1].reqid, 0x10005);
 }
 
 /* A walk over MANY would take far more than SLOWER_MAX times as long as one over FEW. */
