@@ -42,8 +42,7 @@ struct tdo_sp_param {
 	uint8_t type; /* enum tdo_policy, up to IPSEC */
 	uint8_t nreq;
 	struct tdo_sel sel;
-	uint32_t prio; /* as stored by PF_KEY: the smaller value is searched first */
-	struct tdo_req req[TDO_REQ_MAX];
+	uint32_t prio;      /* as stored by PF_KEY: the smaller value is searched first */
 	uint64_t lifetime;  /* seconds since creation, 0 = none */
 	uint64_t validtime; /* idle seconds, 0 = none */
 	uint32_t seq, pid;
@@ -51,6 +50,7 @@ struct tdo_sp_param {
 	uint8_t pfp; /* TDO_PFP_...: fields of the SA's selectors that come from the packet */
 	bool unset;  /* type ipsec without requests: they are asked for (X_SPDSETIDX) */
 	bool hold;   /* packets wait for an SA also at level use (D37) */
+	struct tdo_req req[TDO_REQ_MAX];
 };
 
 /* Populate from packet (RFC 4301 4.4.1.1, D45). */

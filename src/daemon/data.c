@@ -233,11 +233,23 @@ row_begins(void *ctx, const uint8_t *row, size_t len)
 }
 
 static void
-row_ends(void *ctx)
+policies_came(void *ctx)
 {
 	struct tdo_process *d = ctx;
 
 	tdo_covering_end(&d->covering);
+}
+
+/* Of the journal: the next one, or NULL when there is none. */
+static void
+policy_comes(void *ctx, const struct tdo_sp_param *sp)
+{
+	struct tdo_process *d = ctx;
+
+	if (sp != NULL)
+		tdo_covering_expect(&d->covering, sp);
+	else
+		tdo_covering_ask(&d->covering);
 }
 
 static void
@@ -383,6 +395,9 @@ make_engine(struct tdo_process *d)
 	rc = tdo_journal_init(&d->journal, &d->state, d->engine, log_line, d);
 	d->journal.heard = bare_heard;
 	d->journal.heard_ctx = d;
+	d->journal.coming = policy_comes;
+	d->journal.came = policies_came;
+	d->journal.coming_ctx = d;
 	return rc;
 }
 
@@ -390,7 +405,7 @@ static int
 make_servers(struct tdo_process *d)
 {
 	struct tdo_keyserver_hooks hooks = {
-	    row_begins, row_ends, messages_processed, spd_changed, spd_client_gone, d};
+	    row_begins, policies_came, messages_processed, spd_changed, spd_client_gone, d};
 	struct tdo_pfkey_config pc = {
 	    .mem = tdo_heap, .engine = d->engine, .wake = tdo_keyserver_wake};
 	int rc;

@@ -34,6 +34,10 @@ struct tdo_journal {
 	 */
 	void (*heard)(void *ctx, uint8_t satype, const struct tdo_sa_param *sa);
 	void *heard_ctx;
+	/* May be set before replaying: policies that will be put back next, NULL after the last. */
+	void (*coming)(void *ctx, const struct tdo_sp_param *sp);
+	void (*came)(void *ctx); /* those were put back */
+	void *coming_ctx;
 };
 
 /* 0 or -ENOMEM.  All pointers are borrowed. */

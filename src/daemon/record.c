@@ -32,12 +32,9 @@ tdo_rec_sa_make(const struct tdo_sa_info *sa, struct tdo_rec_sa *r, uint8_t *key
 void
 tdo_rec_sp_make(const struct tdo_sp_info *sp, struct tdo_rec_sp *r)
 {
-	const uint8_t *p = (const uint8_t *)&sp->param;
-
 	memset(r, 0, sizeof(*r));
 	r->made = sp->made;
-	memcpy(r->head, p, sizeof(r->head));
-	memcpy(r->tail, p + offsetof(struct tdo_sp_param, lifetime), sizeof(r->tail));
+	memcpy(r->head, &sp->param, sizeof(r->head));
 }
 
 /* Takes used off a limit; true when nothing is left of it. */
@@ -106,7 +103,6 @@ tdo_rec_sp_read(const uint8_t *p, size_t len, tdo_ns now, struct tdo_sp_param *r
 		return false;
 	memcpy(&r, p, sizeof(r));
 	memcpy(&sp, r.head, sizeof(r.head));
-	memcpy((uint8_t *)&sp + offsetof(struct tdo_sp_param, lifetime), r.tail, sizeof(r.tail));
 	reqs = sp.nreq * sizeof(sp.req[0]);
 	if (sp.nreq > TDO_REQ_MAX || len != sizeof(r) + reqs)
 		return false;

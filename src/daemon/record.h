@@ -35,9 +35,8 @@ struct tdo_rec_sa_key {
 
 struct tdo_rec_sp {
 	tdo_ns made; /* as in struct tdo_rec_sa */
-	/* The parts of param before and behind req; the requests follow the record. */
+	/* The part of param before req; the requests follow the record. */
 	uint8_t head[offsetof(struct tdo_sp_param, req)];
-	uint8_t tail[sizeof(struct tdo_sp_param) - offsetof(struct tdo_sp_param, lifetime)];
 };
 
 struct tdo_rec_sp_key {

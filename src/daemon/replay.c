@@ -14,6 +14,7 @@
  * keeps a larger one as if the user had chosen it.
  */
 #define REQIDS 0x10000u
+#define AHEAD  128 /* records, in which policies are covered together */
 
 /* Settings that refuse SAs; those that exist may be older. */
 static const enum tdo_knob late_knobs[] = {TDO_KNOB_WEAK_ALGS, TDO_KNOB_CRYPTO_SUPPORT};
@@ -164,28 +165,60 @@ is_end(uint32_t type)
 	       type == TDO_REC_SP_GONE;
 }
 
+/* Says which policies are among the next records. */
+static void
+look_ahead(const struct replay *r, size_t pos)
+{
+	const struct tdo_journal *j = r->j;
+	struct tdo_state_record rec;
+	struct tdo_sp_param sp;
+	bool over;
+
+	for (unsigned i = 0; i < AHEAD && tdo_state_next(j->state, &pos, &rec); i++)
+		if (rec.type == TDO_REC_SP && tdo_rec_sp_read(rec.p, rec.len, r->now, &sp, &over) &&
+		    !over)
+			j->coming(j->coming_ctx, &sp);
+	j->coming(j->coming_ctx, NULL);
+}
+
+static void
+replay_all(struct replay *r)
+{
+	struct tdo_journal *j = r->j;
+	struct tdo_state_record rec;
+	size_t pos = 0;
+
+	for (unsigned i = 0;; i++) {
+		if (j->coming && i % AHEAD == 0) {
+			j->came(j->coming_ctx);
+			look_ahead(r, pos);
+		}
+		if (!tdo_state_next(j->state, &pos, &rec))
+			break;
+		/* Compaction of what is gone, with its keys, is left to us. */
+		j->stale |= is_end(rec.type);
+		if (replay_one(r, &rec) == 0)
+			continue;
+		r->failed++;
+		/* Without its SA a packet is dropped; without its policy it would go in clear. */
+		if (rec.type != TDO_REC_SA)
+			tdo_state_mark(j->state, TDO_STATE_LOST, true);
+	}
+	if (j->coming)
+		j->came(j->coming_ctx);
+}
+
 int
 tdo_journal_replay(struct tdo_journal *j, tdo_ns now, unsigned *ret_failed)
 {
 	struct replay r = {.j = j, .reqid = calloc(REQIDS, sizeof(*r.reqid)), .now = now};
-	struct tdo_state_record rec;
-	size_t pos = 0;
 
 	if (r.reqid == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < LATE; i++)
 		r.late[i] = tdo_knob_get(j->engine, late_knobs[i], TDO_AF_INET);
 	j->replaying = true;
-	while (tdo_state_next(j->state, &pos, &rec)) {
-		/* Compaction of what is gone, with its keys, is left to us. */
-		j->stale |= is_end(rec.type);
-		if (replay_one(&r, &rec) == 0)
-			continue;
-		r.failed++;
-		/* Without its SA a packet is dropped; without its policy it would go in clear. */
-		if (rec.type != TDO_REC_SA)
-			tdo_state_mark(j->state, TDO_STATE_LOST, true);
-	}
+	replay_all(&r);
 	for (unsigned i = 0; i < LATE; i++)
 		if (tdo_knob_set(j->engine, late_knobs[i], TDO_AF_INET, r.late[i]) != 0)
 			r.failed++;

@@ -21,7 +21,6 @@ struct tdo_sp_req {
 
 /* A policy; constant after publication except the atomics. */
 struct tdo_sp {
-	struct tdo_sp_param param; /* requests with their final reqids; levels as given */
 	uint32_t id;
 	uint64_t rank; /* position in search order: smaller first; unique per direction */
 	_Atomic tdo_ns last_use;
@@ -44,10 +43,13 @@ struct tdo_sp {
 	struct tdo_hnode by_id;
 	struct tdo_wheel_node timer; /* when its lifetime may end */
 	struct tdo_event_link expired;
-	bool continued;          /* a successor has its id */
-	bool successor;          /* it has the id of one that workers may have dropped for */
-	size_t size;             /* bytes of this object */
-	struct tdo_sp_req req[]; /* param.nreq */
+	bool continued;         /* a successor has its id */
+	bool successor;         /* it has the id of one that workers may have dropped for */
+	size_t size;            /* bytes of this object */
+	struct tdo_sp_req *req; /* param.nreq, behind the object */
+
+	/* Last: there is memory for nreq requests only.  Final reqids; levels as given. */
+	struct tdo_sp_param param;
 };
 
 struct tdo_sad; /* sad.c */

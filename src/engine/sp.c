@@ -92,17 +92,27 @@ tdo_sel_normal(const struct tdo_sel *sel)
 
 /* ---- making and freeing ------------------------------------------------------------- */
 
+/* Most policies have one request where there is room for eight. */
+static size_t
+param_len(const struct tdo_sp_param *p)
+{
+	return offsetof(struct tdo_sp_param, req) + p->nreq * sizeof(p->req[0]);
+}
+
 struct tdo_sp *
 tdo_sp_new(struct tdo_engine *e, const struct tdo_sp_param *p, tdo_ns now)
 {
-	size_t size = sizeof(struct tdo_sp) + p->nreq * sizeof(struct tdo_sp_req);
+	size_t align = _Alignof(struct tdo_sp_req);
+	size_t head = (offsetof(struct tdo_sp, param) + param_len(p) + align - 1) / align * align;
+	size_t size = head + p->nreq * sizeof(struct tdo_sp_req);
 	struct tdo_sp *sp = tdo_engine_alloc(e, size);
 
 	if (sp == NULL)
 		return NULL;
 	sp->engine = e;
 	sp->size = size;
-	sp->param = *p;
+	sp->req = (struct tdo_sp_req *)(void *)((uint8_t *)sp + head);
+	memcpy(&sp->param, p, param_len(p));
 	sp->param.sel = tdo_sel_normal(&p->sel);
 	sp->created = now;
 	sp->refs = 1;
@@ -131,7 +141,6 @@ void
 tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo_sp_info *ret)
 {
 	*ret = (struct tdo_sp_info){
-	    .param = sp->param,
 	    .id = sp->id,
 	    .created = tdo_wall(e, sp->created),
 	    .made = sp->created,
@@ -141,6 +150,7 @@ tdo_sp_fill_info(const struct tdo_engine *e, const struct tdo_sp *sp, struct tdo
 	    .drops = atomic_load_explicit(&sp->drops, memory_order_relaxed),
 	    .refcnt = sp->refs,
 	};
+	memcpy(&ret->param, &sp->param, param_len(&sp->param));
 }
 
 /* ---- levels ------------------------------------------------------------------------- */
