@@ -14,10 +14,15 @@
 #include "os/clock.h"
 #include "wire/pfkey_msg.h"
 
-#define IN_PER_TURN  16  /* packets read from one client before others have their turn */
-#define MSG_PER_TURN 64  /* ... or messages, when packets hold several */
-#define OUT_PER_TURN 64  /* packets sent to one client, likewise */
-#define ROW_PER_TURN 512 /* ... or messages in rows */
+/*
+ * What one client may do before others have their turn.  Every change is told to all clients: more
+ * is sent in a turn than read, or answers would wait behind a growing queue of what others do.
+ */
+#define IN_PER_TURN  16  /* packets read */
+#define MSG_PER_TURN 32  /* ... until these are as many messages */
+#define OUT_PER_TURN 256 /* packets sent */
+#define ROW_PER_TURN 512 /* ... until these are as many messages */
+_Static_assert(MSG_PER_TURN + TDO_SADB_ROW_MSGS <= OUT_PER_TURN, "queues do not grow");
 
 struct client {
 	struct tdo_source source; /* first: a source is its client */
