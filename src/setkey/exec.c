@@ -252,7 +252,8 @@ dump(struct exec *x, uint8_t type, uint8_t satype, unsigned line)
 		}
 		any = true;
 		x->progress.done++;
-		tdo_progress_hide(&x->progress);
+		if (!x->progress.apart)
+			tdo_progress_hide(&x->progress);
 		show(x, &m);
 		if (m.base.seq == 0)
 			break;

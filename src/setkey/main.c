@@ -323,6 +323,7 @@ run(const struct options *opt)
 	if (isatty(STDERR_FILENO) && !opt->verbose &&
 	    !(opt->mode == MODE_DUMP && isatty(STDOUT_FILENO)))
 		x.progress.out = stderr;
+	x.progress.apart = !isatty(STDOUT_FILENO);
 	if (opt->mode != MODE_MONITOR)
 		r = tdo_client_ask_rows(&client, EXEC_PATIENCE_MS);
 	/* Who wants to see messages wants to see them one by one, and those of statements. */

@@ -16,6 +16,7 @@ struct progress {
 	uint64_t done;       /* statements answered, entries received */
 	unsigned failed;
 	bool on_screen;
+	bool apart; /* entries are written somewhere else: the line may stay among them */
 };
 
 #define PROGRESS_AFTER (1 * TDO_SEC)

@@ -457,6 +457,13 @@ slow_clock(void)
 	return clock_now += TDO_SEC / 50;
 }
 
+/* It takes a second. */
+static tdo_ns
+slower_clock(void)
+{
+	return clock_now += TDO_SEC;
+}
+
 static void
 d35_long_runs_are_pipelined_and_show_progress(void **state)
 {
@@ -588,6 +595,34 @@ dump_ends_with_number_zero(void **state)
 	fflush(t->x.out);
 	assert_int_equal(count(t->out, "spi="), 2); /* dead ones by -a only */
 	assert_non_null(strstr(t->out, "spi=302("));
+}
+
+/* How often the line is taken away in a dump of ten entries, each of which takes a second. */
+static unsigned
+times_hidden(struct fixture *t, bool apart)
+{
+	char *text = NULL;
+	size_t len = 0;
+	unsigned n;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	t->x.progress = (struct progress){.out = f, .now = slower_clock, .apart = apart};
+	for (unsigned i = 10; i-- > 0;)
+		entry(t, i, 300 + i, TDO_SA_MATURE);
+	assert_int_equal(tdo_exec_dump(&t->x, 0, 0), 0);
+	fclose(f);
+	assert_true(count(text, " done, ") >= 8);
+	n = count(text, "\r\033[K");
+	free(text);
+	return n;
+}
+
+static void
+a_dump_into_a_file_leaves_its_progress_in_sight(void **state)
+{
+	assert_int_equal(times_hidden(*state, true), 1); /* in the end */
+	assert_true(times_hidden(*state, false) >= 8);
 }
 
 static void
@@ -781,6 +816,7 @@ main(void)
 	    TEST(statements_before_an_error),
 	    TEST(d41_type_and_code_0_reach_the_daemon),
 	    TEST(dump_ends_with_number_zero),
+	    TEST(a_dump_into_a_file_leaves_its_progress_in_sight),
 	    TEST(half_a_dump_is_an_error),
 	    TEST(dead_ones_on_demand),
 	    TEST(empty_databases_have_their_own_texts),
