@@ -289,17 +289,17 @@ static const struct verb {
 	bool after_ready;
 	bool array; /* a multiple of min */
 } verbs[] = {
-    [TDO_IPC_COVER_ADD] = {on_cover_add, sizeof(struct tdo_ipc_cover), COVERS_MAX, .array = true},
-    [TDO_IPC_COVER_DEL] = {on_cover_del, sizeof(struct tdo_ipc_cover), COVERS_MAX, .array = true},
-    [TDO_IPC_COVER_DEFAULT] = {on_default, sizeof(struct tdo_ipc_default), 0, false},
-    [TDO_IPC_STATUS] = {on_status, 0, 0, false},
-    [TDO_IPC_READY] = {on_ready, 0, 0, false},
-    [TDO_IPC_RECOVERED] = {on_recovered, 0, 0, true},
-    [TDO_IPC_VERDICT] = {on_verdict, sizeof(struct tdo_ipc_verdict), 0, false},
-    [TDO_IPC_LOG] = {on_log, 1, TDO_IPC_MSG_MAX, false},
-    [TDO_IPC_INCOMPLETE] = {on_incomplete, 0, 0, false},
-    [TDO_IPC_REASSEMBLE] = {on_reassemble, sizeof(uint8_t), 0, false},
-    [TDO_IPC_NATT_PORT] = {on_natt_port, sizeof(struct tdo_ipc_natt_port), 0, false},
+    [TDO_IPC_COVER_ADD] = {on_cover_add, sizeof(struct tdo_ipc_cover), COVERS_MAX, false, true},
+    [TDO_IPC_COVER_DEL] = {on_cover_del, sizeof(struct tdo_ipc_cover), COVERS_MAX, false, true},
+    [TDO_IPC_COVER_DEFAULT] = {on_default, sizeof(struct tdo_ipc_default), 0, false, false},
+    [TDO_IPC_STATUS] = {on_status, 0, 0, false, false},
+    [TDO_IPC_READY] = {on_ready, 0, 0, false, false},
+    [TDO_IPC_RECOVERED] = {on_recovered, 0, 0, true, false},
+    [TDO_IPC_VERDICT] = {on_verdict, sizeof(struct tdo_ipc_verdict), 0, false, false},
+    [TDO_IPC_LOG] = {on_log, 1, TDO_IPC_MSG_MAX, false, false},
+    [TDO_IPC_INCOMPLETE] = {on_incomplete, 0, 0, false, false},
+    [TDO_IPC_REASSEMBLE] = {on_reassemble, sizeof(uint8_t), 0, false, false},
+    [TDO_IPC_NATT_PORT] = {on_natt_port, sizeof(struct tdo_ipc_natt_port), 0, false, false},
 };
 
 static int
