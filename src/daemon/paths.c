@@ -269,6 +269,9 @@ judge_confirmation(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 		keep_limit(x, TDO_PATH_HOLD, TDO_PATH_RETRY, now);
 		search(p, x, floor, hi, now);
 	} else {
+		/* Another system may have its address now: then TCP has to tell. */
+		if (!x->small_passed && ++x->silences >= TDO_PATH_SILENCES)
+			x->answers = false;
 		rest(p, x, now);
 	}
 }
@@ -393,6 +396,7 @@ take_answer(struct tdo_paths *p, struct tdo_path *x, uint32_t size, tdo_ns now)
 	if (!x->answers)
 		x->interval = 0;
 	x->answers = true;
+	x->silences = 0;
 	x->round_trip = now - x->sent > 0 ? now - x->sent : 1;
 	if (x->state == TDO_PATH_CONFIRMING && x->probe[0].answered)
 		rest(p, x, now);

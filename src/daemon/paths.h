@@ -26,6 +26,7 @@
 #define TDO_PATH_CONFIRM   (2 * TDO_SEC)   /* large packets flow: a probe of full size this often */
 #define TDO_PATH_PATIENCE  (60 * TDO_SEC)  /* the same for a peer that never answered, at last */
 #define TDO_PATH_MISSES    3               /* probes in a row that prove something */
+#define TDO_PATH_SILENCES  3               /* so often nothing was answered: nobody answers */
 #define TDO_PATH_TIMEOUT   TDO_SEC         /* of a probe, while no round trip is known */
 #define TDO_PATH_HOLD      (600 * TDO_SEC) /* RFC 1191 6.3: a limit ends */
 #define TDO_PATH_DOUBT     (10 * TDO_SEC)  /* a limit by hearsay is tried again after this ... */
@@ -66,6 +67,7 @@ struct tdo_path {
 	tdo_ns ask; /* when the peer is asked again */
 	tdo_ns sent, round_trip, interval;
 	unsigned misses, nprobe;
+	unsigned silences; /* questions in a row that nobody answered */
 	bool small_passed;
 	uint32_t lo, hi, lo_len;
 	uint64_t nonce; /* of the round */

@@ -64,6 +64,7 @@ first_segment(const struct tdo_pkt *p, uint32_t hlen, uint32_t mtu, uint32_t inn
 	    .flow = flow_number(&p->ip.flow.src, &p->ip.flow.dst, tdo_be32(tcp)),
 	    .seq = seq,
 	    .end = seq + payload,
+	    .more = p->len - hlen - payload,
 	    .size = mtu - inner + hlen + payload,
 	};
 }

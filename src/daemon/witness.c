@@ -25,17 +25,31 @@ tdo_witness_rest(struct tdo_witness *w)
 		w->sample[i].s.size = 0;
 }
 
-/* One of each flow at a time; one that is not acknowledged makes room after a while. */
+/* True when s, or what leaves with it, has bytes of t. */
+static bool
+repeats(const struct tdo_segment *s, const struct tdo_segment *t)
+{
+	return s->flow == t->flow && before(s->seq, t->end) && before(t->seq, s->end + s->more);
+}
+
+/*
+ * One of each flow at a time; one that is not acknowledged makes room after a while.  Of one that
+ * is repeated it is not known which of the two is acknowledged (Karn).
+ */
 static void
 remember(struct tdo_witness *w, const struct tdo_segment *s, tdo_ns now)
 {
 	unsigned at = TDO_WITNESS_SAMPLES;
 
 	for (unsigned i = 0; i < TDO_WITNESS_SAMPLES; i++) {
-		bool used = w->sample[i].s.size != 0;
+		struct tdo_segment *t = &w->sample[i].s;
+		bool used = t->size != 0;
 
-		if (used && w->sample[i].s.flow == s->flow)
+		if (used && t->flow == s->flow) {
+			if (repeats(s, t) && s->size < t->size)
+				t->size = s->size;
 			return;
+		}
 		if (!used || now - w->sample[i].sent >= TDO_WITNESS_PATIENT)
 			at = i;
 	}
@@ -53,8 +67,7 @@ tdo_witness_sent(struct tdo_witness *w, const struct tdo_segment *s, tdo_ns now)
 
 	/* What is acknowledged of a packet that was repeated, smaller, says nothing of it (Karn).
 	 */
-	if (c->size != 0 && s->flow == c->flow && before(s->seq, c->end) &&
-	    before(c->seq, s->end)) {
+	if (c->size != 0 && repeats(s, c)) {
 		c->size = 0;
 		return TDO_TESTIMONY_LOST;
 	}

@@ -23,6 +23,7 @@
 struct tdo_segment {
 	uint64_t flow;     /* addresses and ports, as a number: the same for its acknowledgements */
 	uint32_t seq, end; /* first byte, and the first behind it */
+	uint32_t more;     /* bytes of the same super-packet behind that */
 	uint32_t size;     /* of the protected packet, if it is not cut */
 };
 

@@ -553,6 +553,28 @@ others_that_only_send_disprove_nothing(void **state)
 	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
 }
 
+/* A sender that found out by itself what gets through: of what is acknowledged now nothing is known
+ * that was larger (Karn). */
+static void
+others_that_send_less_disprove_nothing(void **state)
+{
+	struct tcp stuck = one, wise = other;
+	tdo_ns t = 100 * TDO_SEC;
+	struct tdo_segment s = segment(&wise, 1500);
+
+	(void)state;
+	(void)use(&v4, 1500, 1400, t);
+	stuck.repeated = t;
+	assert_false(repeats(&stuck, 1500, 1400, false, t + TDO_SEC / 5));
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t + TDO_SEC / 4);
+	s.size = 1100;
+	s.end -= 400;
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t + TDO_SEC / 2);
+	tdo_paths_tcp_acked(&paths, &v4, wise.flow, s.end + 400, t + TDO_SEC);
+	assert_true(repeats(&stuck, 1500, 1400, true, t + 3 * TDO_SEC / 2));
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+}
+
 /* The acknowledgements of a flow may take another way: what it sends next tells as well. */
 static void
 new_segments_tell_too(void **state)
@@ -674,6 +696,31 @@ a_limit_that_is_needed_stays(void **state)
 	assert_int_equal(paths.raised, 0);
 }
 
+/* A sender that begins again further back may repeat it as a later segment of a super-packet. */
+static void
+what_is_repeated_with_others_says_nothing(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1400, .deaf = true};
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC;
+	struct tdo_segment s;
+
+	(void)state;
+	lower(&c, &t);
+	while (!goes_whole(&c, 1500, 1280, t))
+		pass(&n, 1500, 1400, &t, 1);
+	s = segment(&c, 1280);
+	s.seq -= 2000;
+	s.end -= 2000;
+	s.more = 1000; /* up to the longer one, which it does not contain */
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t);
+	assert_int_not_equal(get(&v4).tcp.canary.size, 0);
+	s.more = 5000;
+	(void)tdo_paths_tcp_sent(&paths, &v4, &s, NULL, t);
+	tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 1000, t);
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+}
+
 /* Also a limit by a forged ICMP error, towards a peer that answers nothing. */
 static void
 tcp_disproves_icmp(void **state)
@@ -692,6 +739,35 @@ tcp_disproves_icmp(void **state)
 	assert_true(t - began <= 13 * TDO_SEC);
 	tdo_paths_tcp_acked(&paths, &v4, c.flow, c.next + 1000, t);
 	assert_int_equal(use(&v4, 1500, 1400, t), 1500);
+}
+
+/* Another system may have taken over the peer's address, one that knows no probes. */
+static void
+who_answers_no_more_is_asked_by_tcp(void **state)
+{
+	struct net n = {.dst = &v4, .mtu = 1500};
+	struct tcp c = one;
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	pass(&n, 1500, 1400, &t, 10);
+	assert_true(get(&v4).answers);
+	/* Not so after a moment without a path. */
+	n.mtu = 0;
+	pass(&n, 1500, 1400, &t, 3);
+	assert_true(get(&v4).answers);
+	n.mtu = 1500;
+	pass(&n, 1500, 1400, &t, 5);
+	n.mtu = 1400;
+	n.deaf = true;
+	pass(&n, 1500, 1400, &t, 20);
+	assert_true(hangs(&c, 1500, 1400, &t, 60));
+	assert_int_equal(use(&v4, 1500, 1400, t), 1280);
+	/* And when it is back it is asked again. */
+	n.deaf = false;
+	pass(&n, 1500, 1400, &t, 130);
+	assert_true(get(&v4).answers);
+	assert_in_range(use(&v4, 1500, 1400, t), 1393, 1400);
 }
 
 /* Where nothing is suspected, or not any more, TCP is not looked at. */
@@ -836,11 +912,14 @@ main(void)
 	    T(others_that_move_disprove_it),
 	    T(what_others_move_with_stays),
 	    T(others_that_only_send_disprove_nothing),
+	    T(others_that_send_less_disprove_nothing),
 	    T(new_segments_tell_too),
 	    T(what_revives_is_no_black_hole),
 	    T(a_limit_without_need_ends_at_once),
 	    T(a_limit_that_is_needed_stays),
+	    T(what_is_repeated_with_others_says_nothing),
 	    T(tcp_disproves_icmp),
+	    T(who_answers_no_more_is_asked_by_tcp),
 	    T(only_what_is_suspected_is_watched),
 	    T(tcp_makes_probes_come_at_once),
 	    T(answers_to_other_questions_count_nothing),

@@ -244,6 +244,23 @@ a_limit_is_tried(void **state)
 	assert_int_equal(limit(), 1500);
 }
 
+/* Nor does what is acknowledged after it was repeated, as whatever segment of a super-packet. */
+static void
+what_is_repeated_says_nothing(void **state)
+{
+	struct sent g = {
+	    .g = {.proto = TDO_IPPROTO_TCP, .tcp_flags = ACK, .seq = 5, .payload = 1460}};
+
+	(void)state;
+	make_longer_wanted(&g);
+	assert_int_equal(leaves(&g, 0), 1500);
+	g.g.seq -= 1460;
+	g.g.payload = 2 * 1460;
+	assert_int_equal(leaves(&g, 1460), 1280);
+	acknowledge(&g, g.g.seq + 2 * 1460);
+	assert_int_equal(limit(), 1280);
+}
+
 /* No acknowledgements, or of nobody. */
 static void
 other_packets_say_nothing(void **state)
@@ -294,6 +311,7 @@ main(void)
 	    T(what_is_dead_is_given_up),
 	    T(another_flow_disproves_it),
 	    T(a_limit_is_tried),
+	    T(what_is_repeated_says_nothing),
 	    T(other_packets_say_nothing),
 	};
 
