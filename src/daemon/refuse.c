@@ -67,17 +67,50 @@ tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint3
 	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
 }
 
-/* True when a policy protects what an ICMP error quotes, and so the error. */
+/* Nothing leaves in clear by this policy, be there SAs or not. */
+static bool
+insists(const struct tdo_packet_worker *w, const struct tdo_sp *sp, uint8_t af)
+{
+	bool always = sp->param.nreq == 0; /* then nothing leaves */
+
+	if (sp->param.type != TDO_POLICY_IPSEC)
+		return false;
+	for (unsigned i = 0; i < sp->param.nreq; i++) {
+		const struct tdo_req *r = &sp->param.req[i];
+
+		always |= r->proto != TDO_IPPROTO_IPCOMP &&
+			  tdo_req_level(w->engine, r, af) != TDO_LEVEL_USE;
+	}
+	return always;
+}
+
+/* True when a policy that names ICMP errors lets this one leave in clear. */
+static bool
+is_let_out(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
+{
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &icmp->ip.flow);
+
+	return hit.uncertain || (hit.sp && !insists(w, hit.sp, icmp->ip.flow.src.af));
+}
+
+/*
+ * True when a policy protects what an ICMP error quotes, and so the error.  Which address it comes
+ * from says the kernel: from that to which the quoted packet went or another one.
+ */
 static bool
 is_protected(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
 {
+	struct tdo_pkt from_any = *icmp;
+	uint8_t af = icmp->ip.flow.src.af;
 	struct tdo_spd_hit hit;
 	struct tdo_flow f;
 
-	if (!tdo_icmp_stands_for(w->engine, icmp, &f))
+	from_any.ip.flow.src = (struct tdo_addr){.af = af};
+	if (!tdo_icmp_stands_for(w->engine, icmp, &f) || is_let_out(w, icmp) ||
+	    is_let_out(w, &from_any))
 		return false;
 	hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &f);
-	return !hit.uncertain && hit.sp && hit.sp->param.type == TDO_POLICY_IPSEC;
+	return !hit.uncertain && hit.sp && insists(w, hit.sp, af);
 }
 
 void

@@ -240,6 +240,47 @@ what_came_protected_is_not_quoted_in_clear(void **state)
 	}
 }
 
+/* A policy that lets its answers leave in clear, while there is no SA, does not protect them. */
+static void
+may_be_in_clear_is_not_protected(void **state)
+{
+	static const char *const use[2] = {
+	    "esp/tunnel/192.0.2.1-192.0.2.2/use", "esp/tunnel/2001:db8::1-2001:db8::2/use"};
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		add_policy(TDO_DIR_IN, v6, false, back[v6]);
+		add_policy(TDO_DIR_OUT, v6, true, use[v6]);
+		arrives(v6, 6, 0);
+		assert_int_equal(told(), 0);
+	}
+}
+
+/* Nor does one of answers count where another one names the errors themselves. */
+static void
+errors_that_leave_in_clear_quote_nothing_protected(void **state)
+{
+	static const char *const any[2] = {"0.0.0.0/0", "::/0"}, *const other[2] = {
+								     "10.0.0.9", "2000::9"};
+	static const uint8_t icmp[2] = {TDO_IPPROTO_ICMP, TDO_IPPROTO_ICMPV6};
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		add_policy(TDO_DIR_IN, v6, false, back[v6]);
+		add_policy(TDO_DIR_OUT, v6, true, there[v6]);
+		fx_add_sp(&us, TDO_DIR_OUT, any[v6], other[v6], icmp[v6], "none");
+		arrives(v6, 6, 0);
+		assert_int_equal(told(), 1);
+		fx_add_sp(&us, TDO_DIR_OUT, any[v6], any[v6], icmp[v6], "none");
+		arrives(v6, 7, 0);
+		assert_int_equal(told(), 0);
+		/* What the network of this gateway sends in clear is its own matter. */
+		add_policy(TDO_DIR_OUT, v6, false, there[v6]);
+		assert_false(leaves(v6, 8, 0));
+		assert_int_equal(told(), 1);
+	}
+}
+
 int
 main(void)
 {
@@ -249,6 +290,8 @@ main(void)
 	    T(at_a_bounded_rate),
 	    T(this_host_is_not_told),
 	    T(what_came_protected_is_not_quoted_in_clear),
+	    T(may_be_in_clear_is_not_protected),
+	    T(errors_that_leave_in_clear_quote_nothing_protected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
