@@ -49,24 +49,6 @@ may_send(struct tdo_packet_worker *w, tdo_ns now)
 	return tdo_bucket_take(&w->refusals, rate, now);
 }
 
-/* True when the sender of p was told. */
-static bool
-tell(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
-{
-	uint8_t room[ICMP_ROOM];
-	struct tdo_pkt icmp = {.buf = room, .cap = sizeof(room)};
-
-	return tdo_icmp_too_big(p, mtu, &icmp) && may_send(w, w->now) && send_icmp(w, &icmp);
-}
-
-void
-tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
-{
-	enum tdo_reason r = tell(w, p, mtu) ? TDO_REASON_TOO_BIG : TDO_REASON_TOO_BIG_UNTOLD;
-
-	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
-}
-
 /* Nothing leaves in clear by this policy, be there SAs or not. */
 static bool
 insists(const struct tdo_packet_worker *w, const struct tdo_sp *sp, uint8_t af)
@@ -111,6 +93,37 @@ is_protected(const struct tdo_packet_worker *w, const struct tdo_pkt *icmp)
 		return false;
 	hit = tdo_spd_match(w->engine, TDO_DIR_OUT, &f);
 	return !hit.uncertain && hit.sp && insists(w, hit.sp, af);
+}
+
+/* Between two tunnels: such packets come in by SAs only. */
+static bool
+came_protected(const struct tdo_packet_worker *w, const struct tdo_pkt *p)
+{
+	struct tdo_spd_hit hit = tdo_spd_match(w->engine, TDO_DIR_IN, &p->ip.flow);
+
+	if (hit.uncertain)
+		return hit.protects;
+	return hit.sp && insists(w, hit.sp, p->ip.flow.src.af);
+}
+
+/* True when the sender of p was told. */
+static bool
+tell(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
+{
+	uint8_t room[ICMP_ROOM];
+	struct tdo_pkt icmp = {.buf = room, .cap = sizeof(room)};
+
+	return tdo_icmp_too_big(p, mtu, &icmp) &&
+	       (!came_protected(w, p) || is_protected(w, &icmp)) && may_send(w, w->now) &&
+	       send_icmp(w, &icmp);
+}
+
+void
+tdo_outbound_too_big(struct tdo_packet_worker *w, const struct tdo_pkt *p, uint32_t mtu)
+{
+	enum tdo_reason r = tell(w, p, mtu) ? TDO_REASON_TOO_BIG : TDO_REASON_TOO_BIG_UNTOLD;
+
+	tdo_worker_count_drop(w->handle, TDO_AT_OUT, r, 1);
 }
 
 void

@@ -281,6 +281,34 @@ errors_that_leave_in_clear_quote_nothing_protected(void **state)
 	}
 }
 
+/* A packet from the far network to somewhere else, that does not fit; true: its sender is told. */
+static bool
+told_of_size(bool v6)
+{
+	struct tdo_pkt *p = fx_udp(&us.rng, from[v6], to[v6], 1400);
+	unsigned before = sent.n;
+
+	assert_int_equal(tdo_ip_parse(tdo_pkt_data(p), p->len, &p->ip), TDO_REASON_NONE);
+	tdo_outbound_too_big(w, p, 1300);
+	fx_pkt_free(p);
+	return sent.n > before;
+}
+
+/* A gateway between two tunnels tells the far sender how much fits, but not in clear. */
+static void
+size_is_not_told_in_clear_of_what_came_protected(void **state)
+{
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		assert_true(told_of_size(v6));
+		fx_add_sp(&us, TDO_DIR_IN, from[v6], to[v6], TDO_PROTO_ANY, back[v6]);
+		assert_false(told_of_size(v6));
+		fx_add_sp(&us, TDO_DIR_OUT, to[v6], from[v6], TDO_PROTO_ANY, there[v6]);
+		assert_true(told_of_size(v6));
+		assert_int_equal(tdo_be16(sent.bytes), v6 ? 0x0200 : 0x0304);
+	}
+}
+
 int
 main(void)
 {
@@ -292,6 +320,7 @@ main(void)
 	    T(what_came_protected_is_not_quoted_in_clear),
 	    T(may_be_in_clear_is_not_protected),
 	    T(errors_that_leave_in_clear_quote_nothing_protected),
+	    T(size_is_not_told_in_clear_of_what_came_protected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
