@@ -50,7 +50,7 @@ TDO_MUST_CHECK bool tdo_icmp_quoted_flow(
 
 /*
  * What the fixed IP header of the quote alone says of that flow, where the rest cannot be read; it
- * is opaque.  False: there is none, or the error goes to somebody else.
+ * is opaque.  Also of a redirect.  False: there is none, or the error goes to somebody else.
  */
 TDO_MUST_CHECK bool tdo_icmp_quoted_hosts(
     const uint8_t *p, const struct tdo_ip_info *ip, struct tdo_flow *ret);

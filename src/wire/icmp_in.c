@@ -10,6 +10,7 @@
 enum {
 	ICMP_HLEN = 8,
 	QUOTE_MAX = 2048, /* more is not looked at */
+	ICMP4_REDIRECT = 5,
 };
 
 struct kind {
@@ -133,7 +134,7 @@ answering_type(uint8_t proto, uint16_t type)
 	return type;
 }
 
-/* True when an ICMP error quotes a fixed IP header, whatever that says. */
+/* True when an ICMP message, if it is an error, quotes a fixed IP header, whatever that says. */
 static bool
 quotes_header(const uint8_t *p, const struct tdo_ip_info *ip)
 {
@@ -141,8 +142,7 @@ quotes_header(const uint8_t *p, const struct tdo_ip_info *ip)
 
 	return !ip->frag_later &&
 	       ip->flow.proto == (af == TDO_AF_INET6 ? TDO_IPPROTO_ICMPV6 : TDO_IPPROTO_ICMP) &&
-	       ip->total_len - ip->l4_off >= ICMP_HLEN + tdo_ip_hlen(af) &&
-	       kind_of(af, p[ip->l4_off]) != NULL;
+	       ip->total_len - ip->l4_off >= ICMP_HLEN + tdo_ip_hlen(af);
 }
 
 bool
@@ -153,7 +153,7 @@ tdo_icmp_hides_quote(const uint8_t *p, const struct tdo_ip_info *ip)
 	size_t len = ip->total_len - ip->l4_off;
 	struct tdo_icmp_error e;
 
-	if (!quotes_header(p, ip))
+	if (!quotes_header(p, ip) || kind_of(af, msg[0]) == NULL)
 		return false;
 	if (ip->frag)
 		return true;
@@ -170,7 +170,8 @@ tdo_icmp_quoted_hosts(const uint8_t *p, const struct tdo_ip_info *ip, struct tdo
 	uint32_t src = v6 ? 8 : 12;
 	struct tdo_flow f = {.opaque = true};
 
-	if (!quotes_header(p, ip))
+	if (!quotes_header(p, ip) || (kind_of(ip->flow.src.af, p[ip->l4_off]) == NULL &&
+					 (v6 || p[ip->l4_off] != ICMP4_REDIRECT)))
 		return false;
 	f.dst = tdo_addr_make(ip->flow.src.af, q + src);
 	f.src = tdo_addr_make(ip->flow.src.af, q + src + tdo_af_len(ip->flow.src.af));

@@ -495,6 +495,39 @@ opaque_quotes_do_not_leave_in_clear(void **state)
 	assert_int_equal(leaves(with_word(about_other(), 6, 1)), TDO_VERDICT_PASS);
 }
 
+/* p redirects, for the host (RFC 792). */
+static struct tdo_pkt *
+as_redirect(struct tdo_pkt *p)
+{
+	uint8_t *m = tdo_pkt_data(p) + 20;
+
+	m[0] = 5;
+	m[1] = 1;
+	tdo_put_be16(m + 2, 0);
+	tdo_put_be16(m + 2, tdo_csum_fold(tdo_csum_add(0, m, p->len - 20)));
+	return p;
+}
+
+/* A kernel may redirect who sent through two tunnels, and quotes as well. */
+static void
+redirects_leave_as_what_they_quote(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    leaves(as_redirect(error_about(false, router[0], far_host[0], near_host[0], 28))),
+	    TDO_VERDICT_PROTECT);
+	assert_int_equal(leaves(as_redirect(about_other())), TDO_VERDICT_PASS);
+	add_port_policy(OUT, TDO_POLICY_IPSEC);
+	assert_stays(as_redirect(about_other()));
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 0);
+	assert_int_equal(leaves(as_redirect(about_other())), TDO_VERDICT_PASS);
+	/* They come in by their own addresses only: they tell nothing of the packet. */
+	fx_knob(&f, TDO_KNOB_ICMP_QUOTE, 1);
+	assert_int_equal(
+	    arrives(as_redirect(error_about(false, router[0], near_host[0], far_host[0], 200))),
+	    TDO_REASON_IN_SELECTOR);
+}
+
 /* Where it is clear that the answer is protected, whatever is hidden, the error is too. */
 static void
 opaque_quotes_leave_protected_where_all_is(void **state)
@@ -566,6 +599,7 @@ main(void)
 	    T(genuine_errors_about_esp_pass),
 	    T(errors_leave_as_what_they_quote),
 	    T(opaque_quotes_do_not_leave_in_clear),
+	    T(redirects_leave_as_what_they_quote),
 	    T(opaque_quotes_leave_protected_where_all_is),
 	    T(opaque_quotes_of_clear_traffic_leave),
 	    T(unreadable_chains_hide_the_protocol),
