@@ -259,6 +259,9 @@ judge_confirmation(struct tdo_paths *p, struct tdo_path *x, tdo_ns now)
 	uint32_t floor = tdo_pmtu_floor(x->dst.af);
 
 	x->small_passed |= x->probe[1].answered;
+	/* Answers to both may be late; those to the next round are waited for longer. */
+	if (!x->probe[0].answered && !x->probe[1].answered)
+		x->round_trip = 0;
 	if (++x->misses < TDO_PATH_MISSES) {
 		confirm(p, x, now);
 	} else if (x->small_passed && effective(x) > floor) {

@@ -770,6 +770,33 @@ who_answers_no_more_is_asked_by_tcp(void **state)
 	assert_in_range(use(&v4, 1500, 1400, t), 1393, 1400);
 }
 
+/* Answers may take much longer than before: a path became slower, or a queue longer. */
+static void
+late_answers_are_waited_for(void **state)
+{
+	enum { LATE = 6 }; /* steps of 50 ms */
+	struct tdo_path_probe probe[LATE][TDO_PATH_PROBES];
+	unsigned k[LATE] = {0};
+	struct net n = {.dst = &v4, .mtu = 1500, .delay = TDO_SEC / 50};
+	tdo_ns t = 100 * TDO_SEC;
+
+	(void)state;
+	pass(&n, 1500, 1400, &t, 10);
+	assert_int_equal(get(&v4).round_trip, TDO_SEC / 50);
+	n.delay = 0;
+	n.mtu = 1400;
+	for (unsigned i = 0; i < 20 * 20; i++, t += TDO_SEC / 20) {
+		unsigned at = i % LATE;
+
+		(void)use(&v4, 1500, 1400, t);
+		for (unsigned j = 0; j < k[at]; j++)
+			carry(&n, &probe[at][j], t);
+		k[at] = tdo_paths_tick(&paths, t, probe[at], TDO_PATH_PROBES);
+	}
+	assert_true(get(&v4).answers);
+	assert_in_range(use(&v4, 1500, 1400, t), 1393, 1400);
+}
+
 /* Where nothing is suspected, or not any more, TCP is not looked at. */
 static void
 only_what_is_suspected_is_watched(void **state)
@@ -920,6 +947,7 @@ main(void)
 	    T(what_is_repeated_with_others_says_nothing),
 	    T(tcp_disproves_icmp),
 	    T(who_answers_no_more_is_asked_by_tcp),
+	    T(late_answers_are_waited_for),
 	    T(only_what_is_suspected_is_watched),
 	    T(tcp_makes_probes_come_at_once),
 	    T(answers_to_other_questions_count_nothing),
