@@ -520,6 +520,9 @@ use_sight(
 {
 	uint16_t mtu = packet_mtu(tdo_outbound_tcp(w, p, dst, p->path_mtu, z->limit, z->fixed));
 
+	/* What is refused says nothing of the path: what is too long still is cut. */
+	if (mtu > p->path_mtu)
+		z->tunnel = false;
 	if (mtu > p->path_mtu && p->gso != TDO_GSO_NONE) {
 		z->longer = mtu;
 		z->longer_limit = tdo_out_inner_mtu(p, mtu);

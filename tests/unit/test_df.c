@@ -314,11 +314,89 @@ who_is_too_big_is_counted_once(void **state)
 	close_ends();
 }
 
+/* ---- a limit is tried ----------------------------------------------------------------- */
+
+static uint64_t
+number(void)
+{
+	return 1;
+}
+
+/* A segment of a forwarded connection that began before the limit was there, or two as one. */
+static void
+put_segments(uint32_t payload, bool super)
+{
+	static const uint16_t gso[TDO_VNET_HLEN / 2] = {
+	    [0] = 0x0101 /* NEEDS_CSUM, TCPV4 */, [1] = 40, [2] = 1460, [3] = 20, [4] = 16};
+	uint8_t b[4000] = {0}, *tcp = b + TDO_IP4_HLEN;
+	struct tdo_ip_hdr h = {.src = fx_addr("10.1.0.5"),
+	    .dst = fx_addr("10.2.0.1"),
+	    .ttl = 64,
+	    .proto = TDO_IPPROTO_TCP,
+	    .df = true};
+
+	tdo_ip_build(b, &h, 20 + payload);
+	tdo_put_be32(tcp, 4000u << 16 | 80);
+	tdo_put_be32(tcp + 4, (uint32_t)(w->now / TDO_SEC) << 14);
+	tcp[12] = 0x50;
+	tcp[13] = 0x10;
+	tun_clear();
+	tun_put(super ? gso : NULL, b, TDO_IP4_HLEN + 20 + payload);
+	memset(&k, 0, sizeof(k));
+	while (tdo_outbound_round(w))
+		;
+}
+
+/*
+ * What is longer than the limit is refused; but not the one that shall find out whether the limit
+ * is still there, or it would be kept for ever.
+ */
+static void
+what_tries_a_limit_is_not_refused(void **state)
+{
+	static const struct row row = {V4_IN_V4, DF, FWD, 1447, 0, 0, ICMP, 1446, {0}};
+	struct tdo_addr dst = fx_addr("192.0.2.2");
+	struct tdo_path_probe probe[TDO_PATH_PROBES];
+
+	(void)state;
+	for (unsigned super = 0; super < 2; super++) {
+		struct tdo_path x = {0};
+		struct tdo_paths paths;
+
+		open_all(&row, 0);
+		assert_int_equal(tdo_paths_init(&paths, number), 0);
+		w->paths = &paths;
+		w->pmtu.shared =
+		    (struct tdo_pmtu_shared){&paths.generation, tdo_paths_limit, &paths};
+		w->now = 1000 * TDO_SEC;
+		put_segments(1400, false);
+		assert_int_equal(k.whole, 1);
+		assert_true(tdo_paths_too_big(&paths, &dst, 1280, 1500, w->now));
+		put_segments(super ? 2920 : 1460, super);
+		assert_in_range(k.told, 1200, 1280);
+		for (unsigned i = 0; i < 20 && !x.tcp.seeks; i++) {
+			w->now += TDO_SEC;
+			put_segments(1100, false);
+			(void)tdo_paths_tick(&paths, w->now, probe, TDO_PATH_PROBES);
+			assert_true(tdo_paths_get(&paths, &dst, &x));
+		}
+		put_segments(super ? 2920 : 1460, super);
+		assert_int_equal(k.told, 0);
+		assert_int_equal(k.longest, 1446);
+		/* All others still are. */
+		put_segments(super ? 2920 : 1460, super);
+		assert_in_range(k.told, 1200, 1280);
+		tdo_paths_fini(&paths);
+		close_ends();
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(by_the_table), cmocka_unit_test(who_is_too_big_is_counted_once)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(by_the_table),
+	    cmocka_unit_test(who_is_too_big_is_counted_once),
+	    cmocka_unit_test(what_tries_a_limit_is_not_refused)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
