@@ -34,6 +34,7 @@ struct client {
 	bool privileged;
 	bool changed_spd; /* sent a message that changes the SPD */
 	bool silent;      /* has nothing more to say (shutdown), but may listen */
+	bool deaf;        /* does not listen any more, but what it said counts */
 	bool gone;        /* to be freed at the end of the turn */
 	uint32_t events;  /* that epoll waits for */
 	uint8_t *stash;   /* a packet that did not fit into the socket */
@@ -122,18 +123,26 @@ socket_failed(const struct client *c)
 	return -1;
 }
 
-/* 1 sent, 0 the socket is full, -1 the client is gone. */
+/*
+ * 1 sent, 0 the socket is full, -1 the client is gone.  Who hung up with answers unread may have
+ * said more that is still to be read: its answers go nowhere meanwhile.
+ */
 static int
 send_one(struct client *c, const uint8_t *msg, size_t len)
 {
-	for (;;) {
+	while (!c->deaf) {
 		if (send(c->source.fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return 1;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return 0;
-		if (errno != EINTR)
+		if (errno == EINTR)
+			continue;
+		if (errno != EPIPE && errno != ECONNRESET)
 			return socket_failed(c);
+		(void)socket_failed(c);
+		c->deaf = true;
 	}
+	return 1;
 }
 
 static int
@@ -302,6 +311,9 @@ read_one(struct client *c)
 	ssize_t n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
 	int count;
 
+	/* It left answers unread: told once, then comes what it had sent. */
+	if (n < 0 && errno == ECONNRESET)
+		n = recvmsg(c->source.fd, &m, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : socket_failed(c);
 	if (n == 0 && has_finished(c)) {
