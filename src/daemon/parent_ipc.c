@@ -110,7 +110,7 @@ added(struct tdo_fence *f, const struct tdo_ipc_cover *first, const struct tdo_s
 	int r = tdo_fence_add(f, (enum tdo_dir)first->dir, sel, n);
 	const struct tdo_cover *m = tdo_fence_cover(f);
 
-	return r == 0 ? tdo_cover_covers_all(m, (enum tdo_dir)first->dir, sel->src.af) : r;
+	return r == 0 ? tdo_cover_covers_all(m, (enum tdo_dir)first->dir, first->sel.src.af) : r;
 }
 
 static int

@@ -11,6 +11,8 @@
 #ifndef TDO_PFKEY_ENDPOINT_H
 #define TDO_PFKEY_ENDPOINT_H
 
+#include <errno.h>
+
 #include "testudo/pfkey.h"
 #include "wire/pfkey_msg.h"
 
@@ -138,8 +140,13 @@ tdo_pfkey_refcnt(uint32_t n)
 {
 	return n > UINT16_MAX ? UINT16_MAX : (uint16_t)n;
 }
-/* -EINVAL: the request has no such extension. */
-int tdo_pfkey_missing(struct tdo_pfkey_call *call, enum tdo_sadb_ext_type ext);
+/* The request has no such extension. */
+static inline int
+tdo_pfkey_missing(struct tdo_pfkey_call *call, enum tdo_sadb_ext_type ext)
+{
+	call->wrong = (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = "extension is missing"};
+	return -EINVAL;
+}
 /* Adds the request's extensions in their order, without keys. */
 void tdo_pfkey_reply_echo(struct tdo_pfkey_call *call);
 

@@ -74,13 +74,6 @@ usual(uint8_t type, int err)
 	}
 }
 
-int
-tdo_pfkey_missing(struct tdo_pfkey_call *call, enum tdo_sadb_ext_type ext)
-{
-	call->wrong = (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = "extension is missing"};
-	return -EINVAL;
-}
-
 struct tdo_sadb_tdo_why
 tdo_pfkey_why(
     uint8_t type, int err, const struct tdo_sadb_err *wrong, const struct tdo_err *refused)
