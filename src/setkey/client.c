@@ -177,6 +177,7 @@ tdo_client_ask_rows(struct client *c, int timeout_ms)
 	do
 		r = tdo_client_recv(c, &m, timeout_ms);
 	while (r > 0 && (m.base.type != TDO_SADB_X_TDO_ROWS || m.base.pid != c->pid));
-	c->rows = r > 0 && m.base.err == 0;
+	if (r > 0)
+		c->rows = m.base.err == 0;
 	return r < 0 ? r : 0;
 }
