@@ -6,7 +6,7 @@
 
 #include "base/ct.h"
 
-/* Answers that do not grow with the request are shorter than this: an SA with its keys. */
+/* What answers have beside what they repeat of the request is shorter: an SA with its keys. */
 #define ANSWER_MIN 4096
 
 /* ---- endpoint and clients ----------------------------------------------------------- */
@@ -293,7 +293,7 @@ tdo_pfkey_input(struct tdo_pfkey_client *c, const void *msg, size_t len, tdo_ns 
 		base = (struct tdo_sadb_base){0};
 	r = tdo_sadb_parse(msg, len, &m, &why);
 	count(&c->k->stats, base.type, len, r, why.fault);
-	if (tdo_pfkey_reserve(c, r == 0 && len > ANSWER_MIN ? len : ANSWER_MIN) < 0) {
+	if (tdo_pfkey_reserve(c, r == 0 ? ANSWER_MIN + len : ANSWER_MIN) < 0) {
 		c->k->stats.out_nomem++;
 		base.err = ENOMEM;
 		base.reserved = 0;

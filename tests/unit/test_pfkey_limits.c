@@ -38,6 +38,37 @@ d51_messages_may_be_long(void **state)
 	assert_int_equal(tdo_engine_counts(w->e).sas, 1);
 }
 
+/* A number that was picked and has more than 16 bits makes the answer longer than its request. */
+static void
+answers_may_be_longer_than_long_requests(void **state)
+{
+	struct world *w = *state;
+	struct tdo_sp_param p = sample_sp(1);
+	static uint8_t big[8192];
+
+	p.req[0].level = TDO_LEVEL_UNIQUE;
+	p.req[0].reqid = 100000;
+	spd(w, TDO_SADB_X_SPDADD, &p, 0);
+	p.req[0].reqid = 0;
+	for (uint16_t units = 480; units < 530; units++) {
+		struct tdo_wr b = tdo_wr_init(big, sizeof(big));
+
+		tdo_sadb_begin(&b, &(struct tdo_sadb_base){.type = TDO_SADB_X_SPDUPDATE});
+		tdo_sadb_put_sp_param(&b, &p);
+		tdo_wr_h16(&b, units);
+		tdo_wr_h16(&b, TDO_SADB_EXT_IDENTITY_SRC);
+		tdo_wr_h16(&b, TDO_SADB_IDENT_FQDN);
+		tdo_wr_zero(&b, 10);
+		for (unsigned i = 0; i < units * 8u - 24; i++)
+			tdo_wr_u8(&b, 'x');
+		tdo_wr_zero(&b, 8);
+		tdo_pfkey_input(w->a, big, tdo_sadb_end(&b), NOW);
+		hear(w->a, TDO_SADB_X_SPDUPDATE, 0);
+		assert_true(tdo_sadb_has(&got, TDO_SADB_X_EXT_TDO_SP));
+		silence(w->a);
+	}
+}
+
 /* Every length and family of every socket address: refused, or it is a good one. */
 static void
 d26_lengths_of_socket_addresses_are_checked(void **state)
@@ -155,6 +186,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(d51_messages_may_be_long),
+	    T(answers_may_be_longer_than_long_requests),
 	    T(d26_lengths_of_socket_addresses_are_checked),
 	    T(d02_a_stalled_dump_costs_no_memory_and_no_time),
 	    T(broadcasts_are_bounded_in_bytes),
