@@ -47,18 +47,27 @@ open_usual(void **state)
 	return 0;
 }
 
+static void
+name(char *buf, size_t len, bool v6, unsigned net, unsigned host)
+{
+	if (v6)
+		snprintf(buf, len, "2001:db8::%x:%x", net, host);
+	else
+		snprintf(buf, len, "10.1.%u.%u", net, host);
+}
+
 /* Flow number i: families and addresses by turns, and ports that repeat among them. */
 static struct tdo_pkt *
 packet(unsigned i)
 {
-	static const char *const net[2] = {"10.1.%u.%u", "2001:db8::%x:%x"};
-	unsigned v6 = i & 1, hlen = v6 ? TDO_IP6_HLEN : TDO_IP4_HLEN;
+	bool v6 = i & 1;
+	unsigned hlen = v6 ? TDO_IP6_HLEN : TDO_IP4_HLEN;
 	char src[48], dst[48];
 	struct tdo_pkt *p;
 	uint8_t *udp;
 
-	snprintf(src, sizeof(src), net[v6], i >> 1 & 3, i >> 3 & 7);
-	snprintf(dst, sizeof(dst), net[v6], 100 + (i >> 6 & 7), i >> 1 & 3);
+	name(src, sizeof(src), v6, i >> 1 & 3, i >> 3 & 7);
+	name(dst, sizeof(dst), v6, 100 + (i >> 6 & 7), i >> 1 & 3);
 	p = fx_udp(&f.rng, src, dst, 4);
 	udp = tdo_pkt_data(p) + hlen;
 	tdo_put_be16(udp, (uint16_t)(1000 + (i >> 9)));

@@ -112,6 +112,7 @@ expired_sas_do_not_come_back(void **state)
 		assert_int_equal(tdo_engine_counts(p.engine).sas, 0);
 		p.now += 60 * TDO_SEC;
 		tdo_journal_tick(&p.journal, p.now);
+		assert_non_null(region);
 		assert_null(memmem(region, SIZE, akey, sizeof(akey)));
 	}
 }
