@@ -69,7 +69,7 @@ tdo_check_enabled(struct tdo_engine *e, struct tdo_err *ret_err)
 {
 	if (tdo_knob(e, TDO_KNOB_ENABLED, TDO_AF_INET) != 0)
 		return 0;
-	/* PF_KEY carries no text: the log has it once. */
+	/* For clients to whom PF_KEY carries no text the log has it, once. */
 	if (!e->off_told)
 		tdo_engine_log(e, TDO_LOG_WARN,
 		    "policies are refused: IPsec is switched off (%s is 0)",

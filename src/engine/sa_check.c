@@ -37,7 +37,7 @@ tdo_spi_check(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err
 	return 0;
 }
 
-/* What this build does not have.  PF_KEY carries no text: the log has it, once. */
+/* What this build does not have; in the log once, for clients to whom PF_KEY carries no text. */
 static int
 check_built(struct tdo_engine *e, const struct tdo_sa_param *p, struct tdo_err *err)
 {
