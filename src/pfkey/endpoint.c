@@ -172,8 +172,7 @@ tdo_pfkey_reply_echo(struct tdo_pfkey_call *call)
 	for (unsigned i = 0; i < m->next; i++) {
 		unsigned type = m->order[i];
 
-		if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
-		    type != TDO_SADB_X_EXT_TDO_WHY)
+		if (tdo_pfkey_is_told(type))
 			tdo_sadb_put_ext(&call->w, &m->ext[type]);
 	}
 }

@@ -147,7 +147,14 @@ tdo_pfkey_missing(struct tdo_pfkey_call *call, enum tdo_sadb_ext_type ext)
 	call->wrong = (struct tdo_sadb_err){.ext = (uint8_t)ext, .text = "extension is missing"};
 	return -EINVAL;
 }
-/* Adds the request's extensions in their order, without keys. */
+/* What of a request may be told to others: no keys, and nobody's reasons. */
+static inline bool
+tdo_pfkey_is_told(unsigned type)
+{
+	return type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
+	       type != TDO_SADB_X_EXT_TDO_WHY;
+}
+/* Adds those of the request's extensions, in their order. */
 void tdo_pfkey_reply_echo(struct tdo_pfkey_call *call);
 
 tdo_pfkey_handler tdo_pfkey_do_getspi, tdo_pfkey_do_add, tdo_pfkey_do_update, tdo_pfkey_do_delete,

@@ -32,8 +32,7 @@ reply_installed(struct tdo_pfkey_call *call, const struct tdo_sp_info *info)
 
 		if (type == TDO_SADB_X_EXT_POLICY)
 			tdo_sadb_put_sp_policy(&call->w, &info->param, info->id);
-		else if (type != TDO_SADB_EXT_KEY_AUTH && type != TDO_SADB_EXT_KEY_ENCRYPT &&
-			 type != TDO_SADB_X_EXT_TDO_SP && type != TDO_SADB_X_EXT_TDO_WHY)
+		else if (type != TDO_SADB_X_EXT_TDO_SP && tdo_pfkey_is_told(type))
 			tdo_sadb_put_ext(&call->w, &m->ext[type]);
 	}
 	tdo_sadb_put_sp_settings(&call->w, &info->param); /* has the reqids, too */
