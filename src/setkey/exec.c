@@ -52,7 +52,7 @@ retire(struct exec *x)
 		const struct exec_pending *p = &x->ring[x->first];
 
 		if (p->err != 0 && !expected(p))
-			report(x, p->line, error_text(p->type, p->err), p->why);
+			report(x, p->line, error_text(p->type, p->err), x->why[x->first]);
 		x->first = (x->first + 1) % EXEC_WINDOW;
 		x->n--;
 		x->progress.done++;
@@ -60,16 +60,17 @@ retire(struct exec *x)
 }
 
 static void
-note_why(struct exec_pending *p, const struct tdo_sadb_msg *m)
+note_why(char ret[EXEC_WHY_LEN], const struct tdo_sadb_msg *m)
 {
 	struct tdo_sadb_tdo_why why;
 
-	if (p->err == 0 || !tdo_sadb_get_tdo_why(m, &why))
+	ret[0] = '\0';
+	if (!tdo_sadb_get_tdo_why(m, &why))
 		return;
 	if (why.ext)
-		snprintf(p->why, sizeof(p->why), "%s: %s", tdo_sadb_ext_name(why.ext), why.text);
+		snprintf(ret, EXEC_WHY_LEN, "%s: %s", tdo_sadb_ext_name(why.ext), why.text);
 	else
-		snprintf(p->why, sizeof(p->why), "%s", why.text);
+		snprintf(ret, EXEC_WHY_LEN, "%s", why.text);
 }
 
 /* Messages of others reach every PF_KEY socket: an answer has our pid and number. */
@@ -79,13 +80,15 @@ match(struct exec *x, const struct tdo_sadb_msg *m)
 	if (m->base.pid != x->client->pid)
 		return;
 	for (unsigned i = 0; i < x->n; i++) {
-		struct exec_pending *p = &x->ring[(x->first + i) % EXEC_WINDOW];
+		unsigned at = (x->first + i) % EXEC_WINDOW;
+		struct exec_pending *p = &x->ring[at];
 
 		if (p->seq != m->base.seq || p->type != m->base.type || p->answered)
 			continue;
 		p->answered = true;
 		p->err = m->base.err;
-		note_why(p, m);
+		if (p->err != 0)
+			note_why(x->why[at], m);
 		if (p->type == TDO_SADB_GET && p->err == 0) {
 			tdo_progress_hide(&x->progress);
 			tdo_dump_sa(x->out, m, time(NULL), x->opt.ports);

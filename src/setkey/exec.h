@@ -37,7 +37,6 @@ struct exec_pending {
 	bool quiet; /* the fwd copy of an in policy: it need not be new, nor be there */
 	bool answered;
 	uint8_t err;
-	char why[EXEC_WHY_LEN]; /* what the daemon says about it; empty: nothing */
 };
 
 struct exec {
@@ -51,6 +50,8 @@ struct exec {
 
 	struct exec_pending ring[EXEC_WINDOW]; /* a queue: first, n */
 	unsigned first, n;
+	/* By place in the ring, of what was refused: what the daemon says about it, or empty. */
+	char why[EXEC_WINDOW][EXEC_WHY_LEN];
 };
 
 /* Carries one statement out, or starts it.  0, or -errno when the connection is broken. */
